@@ -1,0 +1,105 @@
+import pg from 'pg';
+import type { Logger } from '../lib/log.ts';
+
+/** A statement with an optional name; a named one is prepared once a connection. */
+export type Statement = string | { readonly name: string; readonly text: string };
+
+export type Queryable = {
+  /** Rows of a statement. int8 comes back as a number, timestamptz as a Date, json parsed. */
+  readonly query: <Row>(statement: Statement, values?: readonly unknown[]) => Promise<Row[]>;
+};
+
+export type Database = Queryable & {
+  /** Runs `work` in a transaction: commits when it resolves, rolls back when it throws. */
+  readonly transaction: <Result>(work: (tx: Queryable) => Promise<Result>) => Promise<Result>;
+  readonly close: () => Promise<void>;
+};
+
+export type DatabaseOptions = {
+  readonly url: string;
+  /** Connections at the most. */
+  readonly max: number;
+  readonly applicationName: string;
+  readonly log: Logger;
+};
+
+const INT8 = 20;
+pg.types.setTypeParser(INT8, Number);
+
+/** A pool of connections. Connections are opened on first use and closed after 10 idle seconds. */
+export function openDatabase(options: DatabaseOptions): Database {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.max,
+    application_name: options.applicationName,
+    connectionTimeoutMillis: 10_000,
+  });
+  // An idle connection that breaks is replaced on the next use; without a listener it would throw.
+  pool.on('error', (error) => options.log.warn({ err: error }, 'idle database connection lost'));
+
+  return {
+    query: (statement, values) => run(pool, statement, values),
+    transaction: async (work) => {
+      const client = await pool.connect();
+      let broken: Error | undefined;
+      try {
+        await client.query('begin');
+        const result = await work({
+          query: (statement, values) => run(client, statement, values),
+        });
+        await client.query('commit');
+        return result;
+      } catch (error) {
+        await client.query('rollback').catch((rollbackError: Error) => {
+          broken = rollbackError;
+        });
+        throw error;
+      } finally {
+        client.release(broken);
+      }
+    },
+    close: () => pool.end(),
+  };
+}
+
+/** One session of its own, for whoever must know that its session is its identity. */
+export type Session = Queryable & {
+  /** Resolves when the session is over, for whatever reason. */
+  readonly ended: Promise<void>;
+  readonly close: () => Promise<void>;
+};
+
+export async function openSession(options: Omit<DatabaseOptions, 'max'>): Promise<Session> {
+  const client = new pg.Client({
+    connectionString: options.url,
+    application_name: options.applicationName,
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+  });
+  const ended = new Promise<void>((resolve) => client.once('end', resolve));
+  client.on('error', (error) => options.log.warn({ err: error }, 'database session lost'));
+  await client.connect();
+  return {
+    query: (statement, values) => run(client, statement, values),
+    ended,
+    close: () => client.end(),
+  };
+}
+
+async function run<Row>(
+  client: pg.Pool | pg.Client | pg.PoolClient,
+  statement: Statement,
+  values: readonly unknown[] = [],
+): Promise<Row[]> {
+  const query =
+    typeof statement === 'string'
+      ? { text: statement, values: [...values] }
+      : { name: statement.name, text: statement.text, values: [...values] };
+  const result = await client.query(query);
+  return result.rows as Row[];
+}
+
+/** The SQLSTATE of a database error, or undefined for any other thrown thing. */
+export function sqlState(error: unknown): string | undefined {
+  return error instanceof pg.DatabaseError ? error.code : undefined;
+}
