@@ -1,0 +1,107 @@
+import { Context, LiquidError, type Template as LiquidTemplate } from 'liquidjs';
+import {
+  BoundedEmitter,
+  type Escape,
+  finish,
+  liquidFor,
+  MAX_OUTPUT_LENGTH,
+  MAX_TEMPLATE_LENGTH,
+} from './liquid.ts';
+import { plainTemplate, renderPlain } from './plain-template.ts';
+import { TemplateError } from './template-error.ts';
+import type { TemplateScope } from './template-scope.ts';
+
+export type CompileOptions = {
+  /** `html` escapes every output that does not end in the filter `raw`. */
+  readonly escape: Escape;
+};
+
+export type CompiledTemplate = {
+  /** The text when it is the same for every scope. */
+  readonly constant?: string;
+  /** Synchronous. Throws a TemplateError with the code `template_render_error`. */
+  readonly render: (scope: TemplateScope) => string;
+};
+
+/**
+ * Parses a Liquid template once. Unknown variables render as nothing; unknown filters and tags are
+ * syntax errors. A rendering is limited in output, memory and time, and sees no files.
+ *
+ *     compileTemplate('Hello {{ recipient.name }}', { escape: 'html' }).render(scope)
+ *
+ * Throws a TemplateError with the code `template_syntax_error`, line and column.
+ */
+export function compileTemplate(source: string, options: CompileOptions): CompiledTemplate {
+  const templates = parse(source, options.escape);
+  const plain = plainTemplate(templates, options.escape);
+  if (plain && plain.outputs.length === 0) {
+    const constant = withoutNul(plain.texts[0] ?? '');
+    return { constant, render: () => constant };
+  }
+  if (plain) {
+    return { render: (scope) => guarded(() => renderPlain(plain, scope)) };
+  }
+  return { render: (scope) => guarded(() => renderLiquid(templates, options.escape, scope)) };
+}
+
+/** Renders by liquidjs alone. */
+export function renderLiquid(
+  templates: LiquidTemplate[],
+  escaping: Escape,
+  scope: TemplateScope,
+): string {
+  const liquid = liquidFor(escaping);
+  const context = new Context(
+    scope,
+    liquid.options,
+    { sync: true, globals: scope.data ?? {} },
+    { liquid },
+  );
+  const emitter = new BoundedEmitter();
+  finish(liquid.renderer.renderTemplates(templates, context, emitter));
+  return emitter.buffer;
+}
+
+/** Parses by liquidjs; throws a TemplateError. */
+export function parse(source: string, escaping: Escape): LiquidTemplate[] {
+  if (source.length > MAX_TEMPLATE_LENGTH) {
+    throw new TemplateError(
+      'template_syntax_error',
+      `a template has at most ${MAX_TEMPLATE_LENGTH} characters, this one has ${source.length}`,
+    );
+  }
+  try {
+    return liquidFor(escaping).parse(source);
+  } catch (error) {
+    throw templateError('template_syntax_error', error);
+  }
+}
+
+function guarded(render: () => string): string {
+  let text: string;
+  try {
+    text = render();
+  } catch (error) {
+    throw templateError('template_render_error', error);
+  }
+  return withoutNul(text);
+}
+
+/** PostgreSQL stores no NUL, and no mail or page needs one. */
+function withoutNul(text: string): string {
+  return text.includes('\0') ? text.replaceAll('\0', '') : text;
+}
+
+function templateError(code: TemplateError['code'], error: unknown): TemplateError {
+  if (error instanceof RangeError) {
+    return new TemplateError(
+      code,
+      `tags nest too deeply, or a text is longer than ${MAX_OUTPUT_LENGTH} characters`,
+    );
+  }
+  if (!(error instanceof Error)) return new TemplateError(code, String(error));
+  const message = error.message.replace(/, line:\d+, col:\d+$/, '');
+  if (!LiquidError.is(error)) return new TemplateError(code, message);
+  const [line, column] = error.token.getPosition();
+  return new TemplateError(code, message, line && column ? [line, column] : undefined);
+}

@@ -1,0 +1,106 @@
+import { type Context, type Emitter, Liquid, Tag, toValueSync } from 'liquidjs';
+import { registerFilters, registerHtmlFilters, toText } from './filters.ts';
+import { escapeHtml } from './html.ts';
+
+/** What happens to the value of an output before it joins the text. */
+export type Escape = 'none' | 'html';
+
+/** Characters of a template. */
+export const MAX_TEMPLATE_LENGTH = 512 * 1024;
+/** Characters of a rendered text. */
+export const MAX_OUTPUT_LENGTH = 1024 * 1024;
+/** Characters and list items that the tags and filters of one rendering may copy. */
+const MAX_MEMORY = 4 * 1024 * 1024;
+const MAX_RENDER_MS = 200;
+
+const FILE_TAGS = ['include', 'render', 'layout', 'block'];
+
+const engines = new Map<Escape, Liquid>();
+
+/** The Liquid engine of an escape mode, made on first use. It can reach no file. */
+export function liquidFor(escaping: Escape): Liquid {
+  let engine = engines.get(escaping);
+  if (!engine) {
+    engine = createLiquid(escaping);
+    engines.set(escaping, engine);
+  }
+  return engine;
+}
+
+/** What an HTML template does to every output that does not end in a `raw` filter. */
+export function escapeOutput(value: unknown): string {
+  return escapeHtml(toText(value));
+}
+
+export class OutputLimitError extends Error {
+  constructor() {
+    super(`the text is longer than ${MAX_OUTPUT_LENGTH} characters`);
+  }
+}
+
+/** Collects a text up to the limit. liquidjs' own collects without one, also in `capture`. */
+export class BoundedEmitter implements Emitter {
+  buffer = '';
+
+  write(value: unknown): void {
+    this.buffer += toText(value);
+    if (this.buffer.length > MAX_OUTPUT_LENGTH) throw new OutputLimitError();
+  }
+}
+
+function createLiquid(escaping: Escape): Liquid {
+  const liquid = new Liquid({
+    // An in-memory file system without files: whatever looks for one finds none.
+    templates: {},
+    ownPropertyOnly: true,
+    strictFilters: true,
+    strictVariables: false,
+    dynamicPartials: false,
+    locale: 'en-US',
+    timezoneOffset: 0,
+    parseLimit: MAX_TEMPLATE_LENGTH,
+    renderLimit: MAX_RENDER_MS,
+    memoryLimit: MAX_MEMORY,
+    ...(escaping === 'html' ? { outputEscape: escapeOutput } : {}),
+  });
+  for (const name of FILE_TAGS) liquid.registerTag(name, UnsupportedTag);
+  registerFilters(liquid);
+  if (escaping === 'html') registerHtmlFilters(liquid);
+  limitNestedOutput(liquid);
+  return liquid;
+}
+
+class UnsupportedTag extends Tag {
+  constructor(...[token, remaining, liquid]: ConstructorParameters<typeof Tag>) {
+    super(token, remaining, liquid);
+    throw new Error(`the tag "${token.name}" is not supported: a template cannot use other files`);
+  }
+
+  render(): void {}
+}
+
+/** Texts that `capture` collects count as memory and have the limit of a whole output. */
+function limitNestedOutput(liquid: Liquid): void {
+  const { renderer } = liquid;
+  const renderTemplates = renderer.renderTemplates.bind(renderer);
+  renderer.renderTemplates = (templates, context, emitter) =>
+    renderTemplates(templates, context, emitter ?? new CapturingEmitter(context));
+}
+
+class CapturingEmitter extends BoundedEmitter {
+  readonly #context: Context;
+
+  constructor(context: Context) {
+    super();
+    this.#context = context;
+  }
+
+  override write(value: unknown): void {
+    const before = this.buffer.length;
+    super.write(value);
+    this.#context.memoryLimit.use(this.buffer.length - before);
+  }
+}
+
+/** A synchronous rendering's result. */
+export const finish = toValueSync;
