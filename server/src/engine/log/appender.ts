@@ -1,0 +1,303 @@
+import { sqlState } from '../../db/database.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { BelfryError } from '../../lib/errors.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { TriggerAnswer, TriggerRequest } from '../engine.ts';
+import type { ChunkRef } from './chunk.ts';
+import { INSERT_CHUNKS_WITH_KEYS, keyValues, rememberedAnswers } from './idempotency.ts';
+import {
+  chunkRefs,
+  chunkValues,
+  INSERT_CHUNKS,
+  type PlacedChunk,
+  placeChunks,
+} from './insert-chunks.ts';
+import { layOutTriggers } from './layout.ts';
+import { openStream, type Stream } from './stream.ts';
+
+/** What may wait for a commit: past it, callers are told to come back. */
+const MAX_PENDING_TRIGGERS = 20_000;
+const MAX_PENDING_BYTES = 256 * 1024 * 1024;
+/** What one commit carries at the most. */
+const FLUSH_TRIGGERS = 1_000;
+const FLUSH_BYTES = 16 * 1024 * 1024;
+/** A busy appender gathers this long before it commits. */
+const LINGER_MS = 2;
+const BUSY_TRIGGERS = 4;
+const RECONNECT_MS = 100;
+const MAX_RECONNECTS = 100;
+
+type Pending = {
+  readonly request: TriggerRequest;
+  readonly dataText: string;
+  readonly resolve: (answer: TriggerAnswer) => void;
+  readonly reject: (error: Error) => void;
+};
+
+/** An insert that was sent and whose outcome is not known yet. */
+type InDoubt = {
+  readonly batch: readonly Pending[];
+  readonly chunks: readonly PlacedChunk[];
+  readonly runIds: readonly string[];
+  readonly stream: number;
+  readonly acceptedAt: string;
+};
+
+export type Appender = {
+  readonly append: (request: TriggerRequest) => Promise<TriggerAnswer>;
+  readonly stats: () => AppenderStats;
+  /** Answers what is pending, then closes the stream. */
+  readonly close: () => Promise<void>;
+};
+
+export type AppenderStats = {
+  readonly pending: number;
+  readonly commits: number;
+  readonly triggers: number;
+  readonly runs: number;
+};
+
+export type AppenderOptions = {
+  readonly url: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Called after the commit, before the callers are answered. */
+  readonly onAppended: (refs: readonly ChunkRef[]) => void;
+};
+
+/**
+ * Group commit of triggers: everything that arrives while a commit is under way goes into the next one,
+ * as one insert that carries the chunks of all lanes. An idle appender commits at once.
+ */
+export async function openAppender(options: AppenderOptions): Promise<Appender> {
+  const { clock, log } = options;
+  let stream: Stream = await openStream({ ...options, applicationName: 'belfry appender' });
+  let pending: Pending[] = [];
+  let pendingBytes = 0;
+  let inDoubt: InDoubt | undefined;
+  let closing = false;
+  let wake: (() => void) | undefined;
+  let commits = 0;
+  let triggers = 0;
+  let runs = 0;
+
+  const running = run();
+
+  async function run(): Promise<void> {
+    let lastBatch = 0;
+    while (pending.length > 0 || !closing) {
+      if (pending.length === 0) {
+        lastBatch = 0;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        wake = undefined;
+        // What arrives in the same turn of the event loop shares the commit.
+        await new Promise((resolve) => setImmediate(resolve));
+        continue;
+      }
+      if (lastBatch >= BUSY_TRIGGERS && pending.length < FLUSH_TRIGGERS) await sleep(LINGER_MS);
+      const batch = takeBatch();
+      lastBatch = batch.length;
+      await commit(batch);
+    }
+  }
+
+  function takeBatch(): Pending[] {
+    let bytes = 0;
+    let count = 0;
+    for (const item of pending) {
+      if (count === FLUSH_TRIGGERS || (count > 0 && bytes + item.dataText.length > FLUSH_BYTES)) break;
+      bytes += item.dataText.length;
+      count += 1;
+    }
+    pendingBytes -= bytes;
+    const batch = pending.slice(0, count);
+    pending = pending.slice(count);
+    return batch;
+  }
+
+  /** Never throws: every item of the batch gets its answer. */
+  async function commit(batch: readonly Pending[]): Promise<void> {
+    let open = batch;
+    let reconnects = 0;
+    while (open.length > 0) {
+      try {
+        const { first, repeats } = separateRepeats(open);
+        // Repeats of a key within one batch are answered like those that come later.
+        if (await insert(first)) open = repeats;
+        else open = await answerRemembered(open);
+      } catch (error) {
+        if (isRefusal(error)) {
+          log.error({ err: error }, 'the database refused a batch of triggers');
+          for (const item of open) item.reject(asError(error));
+          return;
+        }
+        reconnects += 1;
+        log.warn({ err: error, reconnects }, 'appending triggers failed; connecting again');
+        if (reconnects > MAX_RECONNECTS) {
+          for (const item of open) item.reject(databaseAway());
+          return;
+        }
+        const committed = await reconnect();
+        if (committed) open = open.filter((item) => !committed.batch.includes(item));
+      }
+    }
+  }
+
+  /** One statement. False: an idempotency key was known, and nothing was written. */
+  async function insert(batch: readonly Pending[]): Promise<boolean> {
+    const nowMs = clock.now();
+    const layout = layOutTriggers(batch, stream.number, stream.nextSequence, nowMs);
+    const chunks = placeChunks(layout.chunks, stream.nextSequence, nowMs);
+    const acceptedAt = new Date(nowMs).toISOString();
+    const attempt = { batch, chunks, runIds: layout.runIds, stream: stream.number, acceptedAt };
+    const values = chunkValues(stream.number, acceptedAt, chunks);
+    const keyed = batch.flatMap(({ request }, i) => {
+      const { environmentId, idempotency: key } = request;
+      return key ? [{ environmentId, key, runId: layout.runIds[i] ?? '' }] : [];
+    });
+    inDoubt = attempt;
+    if (keyed.length === 0) {
+      await stream.session.query(INSERT_CHUNKS, values);
+    } else {
+      try {
+        const [row] = await stream.session.query<{ inserted: number }>(INSERT_CHUNKS_WITH_KEYS, [
+          ...values,
+          ...keyValues(nowMs, keyed),
+        ]);
+        if (row?.inserted !== chunks.length) {
+          inDoubt = undefined;
+          return false;
+        }
+      } catch (error) {
+        if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
+        inDoubt = undefined;
+        return false;
+      }
+    }
+    stream.nextSequence += chunks.length;
+    finish(attempt);
+    return true;
+  }
+
+  function finish(done: InDoubt): void {
+    inDoubt = undefined;
+    commits += 1;
+    triggers += done.batch.length;
+    for (const chunk of done.chunks) runs += chunk.runCount;
+    options.onAppended(chunkRefs(done.chunks, done.stream));
+    done.batch.forEach((item, i) => {
+      item.resolve({ kind: 'accepted', workflowRunId: done.runIds[i] ?? '' });
+    });
+  }
+
+  /** Answers those whose key is known; returns the rest. */
+  async function answerRemembered(batch: readonly Pending[]): Promise<readonly Pending[]> {
+    const requests = batch.map((item) => item.request);
+    const answers = await rememberedAnswers(stream.session, clock.now(), requests);
+    return batch.filter((item, i) => {
+      const answer = answers[i];
+      if (answer) item.resolve(answer);
+      return !answer;
+    });
+  }
+
+  /**
+   * A lost connection leaves the last insert in doubt: it was one statement, so its first chunk (or the
+   * run that an executor has made of it already) tells whether all of it is there. Returns what proved
+   * to be committed, undefined when nothing was.
+   */
+  async function reconnect(): Promise<InDoubt | undefined> {
+    await stream.session.close().catch(() => undefined);
+    await sleep(RECONNECT_MS);
+    try {
+      stream = await openStream({ ...options, applicationName: 'belfry appender' });
+      const doubt = inDoubt;
+      const first = doubt?.chunks[0];
+      if (!doubt || !first) return undefined;
+      const [row] = await stream.session.query<{ committed: boolean }>(
+        `select exists (
+           select from chunk
+           where slot = $1 and stream = $2 and sequence = $3 and accepted_at = $4
+         ) or exists (
+           select from workflow_run where id = $5
+         ) as committed`,
+        [first.slot, doubt.stream, first.sequence, doubt.acceptedAt, doubt.runIds[0]],
+      );
+      inDoubt = undefined;
+      if (!row?.committed) return undefined;
+      finish(doubt);
+      return doubt;
+    } catch (error) {
+      log.warn({ err: error }, 'the database is away; triggers wait for it');
+      return undefined;
+    }
+  }
+
+  return {
+    append: (request) => {
+      if (closing) return Promise.reject(databaseAway());
+      const dataText = JSON.stringify(request.data);
+      const full = pendingBytes > 0 && pendingBytes + dataText.length > MAX_PENDING_BYTES;
+      if (full || pending.length >= MAX_PENDING_TRIGGERS) {
+        return Promise.reject(
+          new BelfryError(
+            'overloaded',
+            `${pending.length} triggers wait for the database already; retry in a second`,
+            { retryAfterMs: 1_000 },
+          ),
+        );
+      }
+      return new Promise((resolve, reject) => {
+        pending.push({ request, dataText, resolve, reject });
+        pendingBytes += dataText.length;
+        wake?.();
+      });
+    },
+    stats: () => ({ pending: pending.length, commits, triggers, runs }),
+    close: async () => {
+      closing = true;
+      wake?.();
+      await running;
+      await stream.session.close();
+    },
+  };
+}
+
+const UNIQUE_VIOLATION = '23505';
+
+/** The first request of each idempotency key, and the others. */
+function separateRepeats(batch: readonly Pending[]): { first: Pending[]; repeats: Pending[] } {
+  const seen = new Set<string>();
+  const first: Pending[] = [];
+  const repeats: Pending[] = [];
+  for (const item of batch) {
+    const { environmentId, idempotency } = item.request;
+    const key = idempotency && `${environmentId} ${idempotency.key}`;
+    if (key !== undefined && seen.has(key)) repeats.push(item);
+    else first.push(item);
+    if (key !== undefined) seen.add(key);
+  }
+  return { first, repeats };
+}
+
+/** Whether trying again cannot help: the data itself is refused (SQLSTATE classes 22 and 23). */
+function isRefusal(error: unknown): boolean {
+  const state = sqlState(error);
+  return state !== undefined && (state.startsWith('22') || state.startsWith('23'));
+}
+
+function databaseAway(): BelfryError {
+  return new BelfryError('overloaded', 'The database cannot be reached; retry in a second', {
+    retryAfterMs: 1_000,
+  });
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

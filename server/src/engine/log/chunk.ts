@@ -1,0 +1,101 @@
+import type { JsonObject } from '../../lib/json.ts';
+import type { RecipientReference } from '../engine.ts';
+
+export const CHUNK_RUNS = 500;
+export const SLICE_RUNS = 100;
+
+export const RUNS = 0;
+export const DELIVERIES = 1;
+/** What a chunk holds: recipient runs or deliveries. */
+export type ChunkKind = typeof RUNS | typeof DELIVERIES;
+
+/** What all recipients of one trigger share. */
+export type ChunkTrigger = {
+  /** The workflow run's id. */
+  readonly id: string;
+  readonly key: string;
+  readonly version: number;
+  readonly actor: WireReference | null;
+  readonly tenant: string | null;
+  readonly data: JsonObject;
+  readonly cancel: string | null;
+  readonly settings: { readonly sandbox_mode?: boolean; readonly skip_delay?: boolean };
+  /** Accepted at, milliseconds since 1970. */
+  readonly at: number;
+};
+
+/** A user id, or [collection, id]. */
+export type WireReference = string | readonly [collection: string, id: string];
+
+/** Where a run stands that does not start from the beginning. */
+export type RunState = {
+  /** The recipient's own trigger data. */
+  readonly data?: JsonObject;
+  /** The recipient run's id, when this is not its first execution. */
+  readonly id?: string;
+  /** How many executions went before. */
+  readonly segment?: number;
+  /** Index of the step to go on with. */
+  readonly step?: number;
+  /** How often this step failed already. */
+  readonly attempt?: number;
+};
+
+export type ChunkRun = readonly [trigger: number, recipient: WireReference, state?: RunState];
+
+export type RunsBody = {
+  readonly triggers: readonly ChunkTrigger[];
+  readonly runs: readonly ChunkRun[];
+};
+
+export type DeliveriesBody = {
+  readonly deliveries: readonly (readonly [messageId: string, attempt: number])[];
+};
+
+/** A chunk before it has a place in a stream. */
+export type NewChunk = {
+  readonly laneId: number;
+  readonly kind: ChunkKind;
+  readonly runCount: number;
+  /** Undefined: at once. */
+  readonly dueMs: number | undefined;
+  readonly body: string;
+};
+
+/** What the scheduler knows of a chunk. */
+export type ChunkRef = {
+  readonly slot: number;
+  readonly stream: number;
+  readonly sequence: number;
+  readonly laneId: number;
+  readonly kind: ChunkKind;
+  readonly runCount: number;
+  readonly sliceCount: number;
+  readonly dueMs: number | undefined;
+};
+
+export const USERS = '$users';
+
+export function wireReference(reference: RecipientReference): WireReference {
+  return typeof reference === 'string' ? reference : [reference.collection, reference.id];
+}
+
+export function sliceCountOf(kind: ChunkKind, runCount: number): number {
+  return kind === DELIVERIES ? runCount : Math.ceil(runCount / SLICE_RUNS);
+}
+
+export const INTERACTIVE = 0;
+export const NORMAL = 1;
+export const BULK = 2;
+export type LaneClass = typeof INTERACTIVE | typeof NORMAL | typeof BULK;
+
+const CLASSES = 4;
+
+/** Lane = environment x class. */
+export function laneOf(environmentId: number, laneClass: LaneClass): number {
+  return environmentId * CLASSES + laneClass;
+}
+
+export function environmentOfLane(laneId: number): number {
+  return Math.floor(laneId / CLASSES);
+}

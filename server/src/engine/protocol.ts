@@ -1,0 +1,72 @@
+import type { FeedChange } from './engine.ts';
+import type { ChunkKind, ChunkRef } from './log/chunk.ts';
+
+/** A slice as an executor gets it. */
+export type SliceOrder = {
+  readonly stream: number;
+  readonly sequence: number;
+  readonly slice: number;
+  readonly laneId: number;
+  readonly skip: readonly number[];
+};
+
+/** Server process to executor, over the child's IPC channel. */
+export type ToExecutor =
+  | {
+      readonly type: 'work';
+      readonly id: number;
+      readonly kind: ChunkKind;
+      readonly slot: number;
+      readonly careful: boolean;
+      readonly slices: readonly SliceOrder[];
+    }
+  /** Feeds that somebody listens to; others are not reported. */
+  | {
+      readonly type: 'watch';
+      readonly id: number;
+      readonly add: readonly string[];
+      readonly remove: readonly string[];
+    }
+  | { readonly type: 'ping'; readonly id: number }
+  /** Finish what is under way, then exit. */
+  | { readonly type: 'drain' };
+
+/** Executor to server process. */
+export type FromExecutor =
+  | { readonly type: 'ready' }
+  | {
+      readonly type: 'done';
+      readonly kind: ChunkKind;
+      readonly id: number;
+      readonly serviceMs: number;
+      readonly runs: number;
+      readonly messages: number;
+      /** Chunks that the work appended. */
+      readonly appended: readonly ChunkRef[];
+      readonly feeds: readonly FeedChange[];
+    }
+  /** Undone and to be tried again. */
+  | { readonly type: 'returned'; readonly kind: ChunkKind; readonly id: number }
+  | { readonly type: 'watched'; readonly id: number }
+  | { readonly type: 'pong'; readonly id: number; readonly cpuMs: number; readonly rssBytes: number }
+  /** In careful work: the run that is evaluated next. */
+  | {
+      readonly type: 'evaluating';
+      readonly kind: ChunkKind;
+      readonly id: number;
+      readonly stream: number;
+      readonly sequence: number;
+      readonly index: number;
+    };
+
+/** What an executor needs to know at its start, handed over as JSON in its first argument. */
+export type ExecutorOptions = {
+  readonly databaseUrl: string;
+  readonly name: string;
+  /** Assignments of runs at once, each with a session of its own. */
+  readonly concurrency: number;
+  readonly smtpUrl: string | undefined;
+  readonly mailFrom: string;
+  readonly allowPrivateWebhooks: boolean;
+  readonly logLevel: string;
+};
