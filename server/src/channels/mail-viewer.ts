@@ -1,0 +1,33 @@
+import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import type { Provider } from './provider.ts';
+
+/**
+ * The e-mail provider of an installation without an SMTP server: nothing leaves the machine. The
+ * message row is what the viewer at /dev/mail shows, so there is nothing to do.
+ */
+export function createMailViewerProvider(): Provider {
+  return {
+    name: 'mail-viewer',
+    deliver: async () => ({ kind: 'delivered', detail: { viewer: '/dev/mail' } }),
+    close: async () => {},
+  };
+}
+
+/**
+ * Whether the mail viewer may be shown. It asks nobody who they are, so only without an SMTP
+ * server and only where nobody but this machine can reach it.
+ */
+export function mailViewerIsOn(options: {
+  readonly smtpUrl: string | undefined;
+  readonly host: string;
+}): boolean {
+  return options.smtpUrl === undefined && isLoopbackHost(options.host);
+}
+
+/** Whether a host name or address, without port, is this machine's loopback. */
+export function isLoopbackHost(host: string): boolean {
+  const bare = host.replace(/^\[|\]$/g, '').toLowerCase();
+  if (isIP(bare) !== 0) return ipaddr.process(bare).range() === 'loopback';
+  return bare === 'localhost' || bare.endsWith('.localhost');
+}

@@ -1,0 +1,58 @@
+import { lookup } from 'node:dns';
+import { isIP, type LookupFunction } from 'node:net';
+import { buildConnector } from 'undici';
+import { privateAddressReason } from './private-address.ts';
+
+/** A host that resolves to an address which webhooks must not reach. */
+export class PrivateAddressError extends Error {
+  readonly code = 'private_address_refused';
+
+  constructor(host: string, address: string, reason: string) {
+    super(
+      `${host === address ? address : `${host} is ${address}, which`} is not a public address (${reason}); ` +
+        'set BELFRY_ALLOW_PRIVATE_WEBHOOKS=true if webhooks may reach the private network',
+    );
+  }
+}
+
+/**
+ * Resolves a name for the connection that is about to be made, and refuses it when any of its
+ * addresses is private. The connection goes to what was checked, so a name that changes its
+ * address between check and use (DNS rebinding) gains nothing.
+ */
+const publicLookup: LookupFunction = (hostname, options, callback) => {
+  lookup(hostname, { ...options, all: true }, (error, addresses) => {
+    if (error) return callback(error, []);
+    for (const { address } of addresses) {
+      const reason = privateAddressReason(address);
+      if (reason !== undefined) {
+        return callback(new PrivateAddressError(hostname, address, reason), []);
+      }
+    }
+    if (options.all) return callback(null, addresses);
+    const [first] = addresses;
+    if (first === undefined) return callback(new Error(`${hostname} has no address`), []);
+    callback(null, first.address, first.family);
+  });
+};
+
+/** An undici connector; without `allowPrivate` it connects to public addresses only. */
+export function createConnector(options: {
+  readonly allowPrivate: boolean;
+  readonly timeoutMs: number;
+}): buildConnector.connector {
+  const shared = { timeout: options.timeoutMs, allowH2: false };
+  if (options.allowPrivate) return buildConnector(shared as buildConnector.BuildOptions);
+  const connect = buildConnector({
+    ...shared,
+    lookup: publicLookup,
+  } as buildConnector.BuildOptions);
+  return (target, callback) => {
+    // An address is not looked up, so it is checked here. The URL parser has already turned the
+    // odd notations (decimal, octal, hexadecimal) into the plain one.
+    const host = target.hostname.replace(/^\[|\]$/g, '');
+    const reason = isIP(host) === 0 ? undefined : privateAddressReason(host);
+    if (reason !== undefined) return callback(new PrivateAddressError(host, host, reason), null);
+    connect(target, callback);
+  };
+}
