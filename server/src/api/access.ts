@@ -1,0 +1,145 @@
+import type { FastifyRequest } from 'fastify';
+import type { Access, OperatorAccess, ServiceAccess } from '../accounts/access.ts';
+import type { EnvironmentContext } from '../context.ts';
+import { BelfryError } from '../lib/errors.ts';
+import type { App } from './app.ts';
+import { wrongKind } from './authentication.ts';
+import type { Services } from './services.ts';
+
+/**
+ * Which keys open a route. The default is `secret`, so a route that says nothing is closed.
+ * `public`: a secret key, or a public key with the user token that the environment asks for.
+ */
+export type AccessRule = 'none' | 'secret' | 'public' | 'service' | 'operator';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    access?: AccessRule;
+  }
+  interface FastifyRequest {
+    /** Set by the access hook; absent on routes without access control. */
+    access: Access | undefined;
+  }
+}
+
+/** Checks every request's key before its body is read. */
+export function registerAccess(app: App, services: Services): void {
+  app.decorateRequest('access', undefined);
+  app.addHook('onRequest', async (request) => {
+    if (request.is404) return;
+    refuseNul(request.url);
+    const rule = request.routeOptions.config.access ?? 'secret';
+    if (rule === 'none') return;
+    request.access = await authorise(services, request, rule);
+  });
+}
+
+async function authorise(
+  services: Services,
+  request: FastifyRequest,
+  rule: Exclude<AccessRule, 'none'>,
+): Promise<Access> {
+  const { authentication } = services;
+  const key = bearerKey(request.headers.authorization);
+  if (rule === 'operator') return authentication.authenticateOperator(key);
+  if (rule === 'service') return authentication.authenticateServiceToken(key);
+  const access = await authentication.authenticateKey(key);
+  if (access.kind !== 'secret' && access.kind !== 'public') {
+    throw wrongKind(access, 'an API key of an environment (sk_...)');
+  }
+  refuseUnknownBranch(request.headers['x-knock-branch']);
+  if (access.kind === 'secret') return access;
+  if (rule === 'secret') throw wrongKind(access, 'a secret key (sk_...)');
+  const userId = await authentication.authenticateUser(
+    access.environment,
+    pathUser(request.params),
+    single(request.headers['x-knock-user-token']),
+  );
+  return userId === undefined ? access : { ...access, userId };
+}
+
+/** The key in an `Authorization: Bearer ...` header. */
+export function bearerKey(header: string | undefined): string {
+  if (!header) {
+    throw new BelfryError(
+      'api_key_missing',
+      'No valid API key provided: send Authorization: Bearer <key>',
+    );
+  }
+  const match = /^bearer +(.+)$/i.exec(header);
+  const key = match?.[1]?.trim();
+  if (!key) {
+    throw new BelfryError(
+      'authentication_required',
+      'The Authorization header must have the form: Bearer <key>',
+    );
+  }
+  return key;
+}
+
+/** What the verbs of a route need: the environment that the key belongs to. */
+export function environmentContext(
+  services: Services,
+  request: FastifyRequest,
+): EnvironmentContext {
+  const access = request.access;
+  if (access?.kind !== 'secret' && access?.kind !== 'public') {
+    throw new Error(
+      `${request.routeOptions.url ?? ''} has no environment: its rule is not for keys`,
+    );
+  }
+  return {
+    db: services.db,
+    clock: services.clock,
+    log: services.log,
+    environment: access.environment,
+  };
+}
+
+/**
+ * Throws unless the request may act for this user: for routes whose path does not name the user
+ * (message status and the like). With a secret key, and without user tokens, everybody may.
+ */
+export function requireUser(request: FastifyRequest, userId: string): void {
+  const access = request.access;
+  if (access?.kind === 'public' && access.userId !== undefined && access.userId !== userId) {
+    throw new BelfryError('invalid_user_token', 'The user token is for another user');
+  }
+}
+
+export function operatorOf(request: FastifyRequest): OperatorAccess {
+  if (request.access?.kind === 'operator') return request.access;
+  throw new Error(`${request.routeOptions.url ?? ''} is not restricted to operators`);
+}
+
+export function serviceOf(request: FastifyRequest): ServiceAccess {
+  if (request.access?.kind === 'service') return request.access;
+  throw new Error(`${request.routeOptions.url ?? ''} is not restricted to service tokens`);
+}
+
+function pathUser(params: unknown): string | undefined {
+  if (typeof params !== 'object' || params === null || !('user_id' in params)) return undefined;
+  return typeof params.user_id === 'string' ? params.user_id : undefined;
+}
+
+function single(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header[0] : header;
+}
+
+function refuseUnknownBranch(header: string | string[] | undefined): void {
+  const branch = single(header);
+  if (branch === undefined || branch === '' || branch === 'main') return;
+  throw new BelfryError(
+    'branch_missing',
+    `There is no branch ${JSON.stringify(branch.slice(0, 100))} here; leave X-Knock-Branch out or set it to main`,
+  );
+}
+
+/** PostgreSQL text cannot hold NUL, so no id, filter or cursor in the URL may. */
+function refuseNul(url: string): void {
+  if (url.includes('%00')) {
+    throw new BelfryError('invalid_params', 'The URL contains a NUL character (%00)', {
+      fields: [{ field: 'url', message: 'contains a NUL character (%00)' }],
+    });
+  }
+}

@@ -1,0 +1,77 @@
+import { randomUUID } from 'node:crypto';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type RawReplyDefaultExpression,
+  type RawRequestDefaultExpression,
+  type RawServerDefault,
+} from 'fastify';
+import { registerAccess } from './access.ts';
+import { BODY_LIMIT_BYTES, parseBody } from './body.ts';
+import { registerCors } from './cors.ts';
+import { answerError, answerUnknownPath } from './error-answer.ts';
+import { parseQuery } from './query.ts';
+import { routes } from './routes/index.ts';
+import type { Services } from './services.ts';
+import { compileValidator } from './validation.ts';
+
+/** The HTTP server as routes see it. */
+export type App = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+/** One noun's endpoints: adds them to the app. */
+export type Routes = (app: App, services: Services) => void;
+
+/** The whole HTTP side of the server, without a port: call `listen` or, in tests, `inject`. */
+export function buildApp(services: Services): App {
+  const app: App = fastify({
+    logger: false,
+    bodyLimit: BODY_LIMIT_BYTES,
+    forceCloseConnections: 'idle',
+    genReqId: () => randomUUID(),
+    routerOptions: {
+      // 256 characters of an id, percent-encoded, in one path segment.
+      maxParamLength: 4_096,
+      querystringParser: parseQuery,
+    },
+    frameworkErrors: (error, request, reply) => {
+      answerError(services, error, request, reply);
+    },
+    exposeHeadRoutes: false,
+  }).withTypeProvider<TypeBoxTypeProvider>();
+
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser<string>(
+    /^application\/(?:[\w.-]+\+)?json\b/i,
+    { parseAs: 'string' },
+    (_request, text, done) => {
+      try {
+        done(null, parseBody(text));
+      } catch (error) {
+        done(error instanceof Error ? error : new Error('unreadable body'));
+      }
+    },
+  );
+
+  app.setValidatorCompiler(compileValidator);
+  // Answers are serialised as they are: a response schema documents, it never drops a field.
+  app.setSerializerCompiler(() => (value) => JSON.stringify(value));
+  app.setErrorHandler((error, request, reply) => answerError(services, error, request, reply));
+  app.setNotFoundHandler(answerUnknownPath);
+
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-request-id', request.id);
+    done();
+  });
+  registerCors(app);
+  registerAccess(app, services);
+
+  for (const register of routes) register(app, services);
+  return app;
+}

@@ -1,0 +1,103 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { sqlState } from '../db/database.ts';
+import { BelfryError, errorEnvelope } from '../lib/errors.ts';
+import type { Services } from './services.ts';
+import { isValidationFailure, validationError } from './validation.ts';
+
+const DATABASE_RETRY_MS = 1_000;
+
+/** Answers with the error's envelope; what a caller must not see goes into the log instead. */
+export function answerError(
+  services: Services,
+  thrown: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  const error = callerError(thrown);
+  if (error.status >= 500) {
+    services.log.error(
+      { err: thrown, request_id: request.id, method: request.method, url: request.url },
+      'request failed',
+    );
+  }
+  // An error before the first hook (a URL that cannot be read) has no request id yet.
+  reply.header('x-request-id', request.id);
+  if (error.retryAfterMs !== undefined) {
+    reply.header('retry-after', String(Math.ceil(error.retryAfterMs / 1_000)));
+    reply.header('retry-after-ms', String(error.retryAfterMs));
+  }
+  reply.status(error.status).header('content-type', 'application/json; charset=utf-8');
+  reply.send(JSON.stringify(errorEnvelope(error)));
+}
+
+/** 404 for a path that no route has, whatever the key. */
+export function answerUnknownPath(request: FastifyRequest, reply: FastifyReply): void {
+  const path = request.url.split('?', 1)[0] ?? '';
+  const error = new BelfryError(
+    'not_found',
+    `There is no ${request.method} ${path.slice(0, 200)}; see /docs`,
+  );
+  reply.status(404).header('content-type', 'application/json; charset=utf-8');
+  reply.send(JSON.stringify(errorEnvelope(error)));
+}
+
+function callerError(thrown: unknown): BelfryError {
+  if (thrown instanceof BelfryError) return thrown;
+  if (isValidationFailure(thrown)) return validationError(thrown);
+  if (isDatabaseLoss(thrown)) {
+    return new BelfryError(
+      'database_unavailable',
+      'The database cannot be reached; nothing was accepted, send the request again',
+      { retryAfterMs: DATABASE_RETRY_MS },
+    );
+  }
+  switch (errorCode(thrown)) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new BelfryError('request_too_large', 'The body is larger than 10 MB');
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new BelfryError(
+        'unsupported_media_type',
+        'The body must be JSON, sent with Content-Type: application/json',
+      );
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return new BelfryError('malformed_request', 'The body is not as long as Content-Length says');
+    case 'FST_ERR_BAD_URL':
+      return new BelfryError('malformed_request', 'The URL has a broken percent encoding');
+    default:
+      return new BelfryError(
+        'internal_error',
+        'Something went wrong on our side; the request id finds it in the log',
+      );
+  }
+}
+
+function errorCode(thrown: unknown): string | undefined {
+  if (typeof thrown !== 'object' || thrown === null || !('code' in thrown)) return undefined;
+  return typeof thrown.code === 'string' ? thrown.code : undefined;
+}
+
+const LOST_CONNECTION_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOENT',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+]);
+
+/** Whether the database is gone, starting, stopping or out of connections (classes 08, 53, 57P). */
+function isDatabaseLoss(thrown: unknown): boolean {
+  const state = sqlState(thrown);
+  if (state !== undefined) {
+    return state.startsWith('08') || state.startsWith('53') || state.startsWith('57P');
+  }
+  if (LOST_CONNECTION_CODES.has(errorCode(thrown) ?? '')) return true;
+  // node-postgres has no codes for these.
+  return (
+    thrown instanceof Error &&
+    /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after calling end)/.test(
+      thrown.message,
+    )
+  );
+}

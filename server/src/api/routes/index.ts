@@ -1,0 +1,5 @@
+import type { Routes } from '../app.ts';
+import { healthRoutes } from './health.ts';
+
+/** Every endpoint of the server; a new noun is one file beside this one and one line here. */
+export const routes: readonly Routes[] = [healthRoutes];

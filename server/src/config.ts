@@ -1,0 +1,165 @@
+import { resolve } from 'node:path';
+
+/** Everything that can be set from outside. Read once, at the start; parts receive values. */
+export type Config = {
+  readonly port: number;
+  readonly host: string;
+  /** Absolute. */
+  readonly dataDir: string;
+  /** Absent: an embedded PostgreSQL in the data dir. */
+  readonly databaseUrl: string | undefined;
+  /** Absent: e-mail goes to the built-in mail viewer. */
+  readonly smtpUrl: string | undefined;
+  readonly mailFrom: string;
+  readonly allowPrivateWebhooks: boolean;
+  readonly bootstrap: BootstrapKeys;
+  readonly logLevel: LogLevel;
+  /** Executor processes. */
+  readonly executors: number;
+};
+
+/** Keys that the first start uses for `development` instead of new ones. */
+export type BootstrapKeys = {
+  readonly secretKey: string | undefined;
+  readonly publicKey: string | undefined;
+  readonly serviceToken: string | undefined;
+};
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** A variable with a value that cannot be used. Its message is one sentence for the operator. */
+export class ConfigError extends Error {
+  readonly variable: string;
+
+  constructor(variable: string, value: string, wayOut: string) {
+    super(`${variable} is ${JSON.stringify(value)}: ${wayOut}`);
+    this.name = 'ConfigError';
+    this.variable = variable;
+  }
+}
+
+/** The variables, for the documentation (`docs/configuration.md`). */
+export const configVariables = [
+  ['BELFRY_PORT', '4400', 'TCP port of the one origin. 0 picks a free one.'],
+  ['BELFRY_HOST', '127.0.0.1', 'Address to listen on. `0.0.0.0` for every IPv4 interface.'],
+  [
+    'BELFRY_DATA_DIR',
+    './.belfry',
+    'Folder of the embedded database, `credentials.json` and caught mail. Made if it is not there.',
+  ],
+  [
+    'DATABASE_URL',
+    '(embedded PostgreSQL 18)',
+    'URL of a PostgreSQL 15 or newer, `postgres://user:password@host:5432/name`.',
+  ],
+  [
+    'BELFRY_SMTP_URL',
+    '(built-in mail viewer)',
+    'Mail server, `smtp://user:password@host:587` or `smtps://…`.',
+  ],
+  ['BELFRY_MAIL_FROM', 'Belfry <belfry@localhost>', 'Sender of e-mails whose step names none.'],
+  [
+    'BELFRY_ALLOW_PRIVATE_WEBHOOKS',
+    'false',
+    '`true` lets webhooks reach private and loopback addresses.',
+  ],
+  [
+    'BELFRY_BOOTSTRAP_SECRET_KEY',
+    '(generated)',
+    'Secret key of `development` that the first start makes. For tests.',
+  ],
+  ['BELFRY_BOOTSTRAP_PUBLIC_KEY', '(generated)', 'Public key of `development`, likewise.'],
+  ['BELFRY_BOOTSTRAP_SERVICE_TOKEN', '(generated)', 'Service token of `demo`, likewise.'],
+  ['BELFRY_LOG_LEVEL', 'info', `One of ${LOG_LEVELS.join(', ')}.`],
+  ['BELFRY_EXECUTORS', '1', 'Executor processes, 1 to 64.'],
+] as const satisfies readonly (readonly [name: string, fallback: string, meaning: string])[];
+
+/** The configuration in these environment variables. An empty variable counts as not set. */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const read = (name: string): string | undefined => env[name]?.trim() || undefined;
+  return {
+    port: integer('BELFRY_PORT', read('BELFRY_PORT'), 4400, 0, 65_535),
+    host: read('BELFRY_HOST') ?? '127.0.0.1',
+    dataDir: resolve(read('BELFRY_DATA_DIR') ?? './.belfry'),
+    databaseUrl: url('DATABASE_URL', read('DATABASE_URL'), ['postgres:', 'postgresql:']),
+    smtpUrl: url('BELFRY_SMTP_URL', read('BELFRY_SMTP_URL'), ['smtp:', 'smtps:']),
+    mailFrom: read('BELFRY_MAIL_FROM') ?? 'Belfry <belfry@localhost>',
+    allowPrivateWebhooks: flag(
+      'BELFRY_ALLOW_PRIVATE_WEBHOOKS',
+      read('BELFRY_ALLOW_PRIVATE_WEBHOOKS'),
+    ),
+    bootstrap: {
+      secretKey: read('BELFRY_BOOTSTRAP_SECRET_KEY'),
+      publicKey: read('BELFRY_BOOTSTRAP_PUBLIC_KEY'),
+      serviceToken: read('BELFRY_BOOTSTRAP_SERVICE_TOKEN'),
+    },
+    logLevel: oneOf('BELFRY_LOG_LEVEL', read('BELFRY_LOG_LEVEL'), LOG_LEVELS, 'info'),
+    executors: integer('BELFRY_EXECUTORS', read('BELFRY_EXECUTORS'), 1, 1, 64),
+  };
+}
+
+function integer(
+  name: string,
+  text: string | undefined,
+  fallback: number,
+  least: number,
+  most: number,
+): number {
+  if (text === undefined) return fallback;
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < least || value > most) {
+    throw new ConfigError(name, text, `set a whole number from ${least} to ${most}`);
+  }
+  return value;
+}
+
+function flag(name: string, text: string | undefined): boolean {
+  const values = ['true', 'false', '1', '0'] as const;
+  const value = oneOf(name, text?.toLowerCase(), values, 'false');
+  return value === 'true' || value === '1';
+}
+
+function oneOf<const Value extends string>(
+  name: string,
+  text: string | undefined,
+  values: readonly Value[],
+  fallback: Value,
+): Value {
+  if (text === undefined) return fallback;
+  const found = values.find((value) => value === text);
+  if (found === undefined) throw new ConfigError(name, text, `set one of ${values.join(', ')}`);
+  return found;
+}
+
+function url(
+  name: string,
+  text: string | undefined,
+  protocols: readonly string[],
+): string | undefined {
+  if (text === undefined) return undefined;
+  const parsed = URL.canParse(text) ? new URL(text) : undefined;
+  if (!parsed || !protocols.includes(parsed.protocol)) {
+    // The value may hold a password, so the message shows its beginning only.
+    const start = text.split(':')[0]?.slice(0, 20) ?? '';
+    throw new ConfigError(name, `${start}:…`, `set a URL that begins with ${protocols[0]}//`);
+  }
+  return text;
+}
+
+/** `docs/configuration.md`, from the list of variables. */
+export function configDocument(): string {
+  return [
+    '# Configuration',
+    '',
+    'Everything is set by environment variables; all are optional.',
+    '',
+    '| variable | default | meaning |',
+    '|---|---|---|',
+    ...configVariables.map(
+      ([name, fallback, meaning]) =>
+        `| \`${name}\` | ${fallback.startsWith('(') ? fallback : `\`${fallback}\``} | ${meaning} |`,
+    ),
+    '',
+  ].join('\n');
+}
