@@ -1,0 +1,66 @@
+import { NotificationFeedPopover, NotificationIconButton, useKnockFeed } from '@knocklabs/react';
+import { useRef, useState } from 'react';
+import { BellTower } from './bell-tower.tsx';
+import type { DemoConfig } from './demo-config.ts';
+import { formatElapsed } from './runs.ts';
+
+type StageProps = {
+  readonly user: DemoConfig['user'];
+  readonly rings: number;
+  /** From send to bell, of the newest ring of this page's own. */
+  readonly lastRingMs: number | undefined;
+};
+
+/** A small app of somebody's: its bell is Knock's React feed, untouched. */
+export function Stage({ user, rings, lastRingMs }: StageProps) {
+  const button = useRef<HTMLButtonElement>(null);
+  const [open, setOpen] = useState(false);
+
+  return (
+    <section className="stage" aria-label="Your app, with a notification bell">
+      <div className="stage-bar">
+        <span className="avatar" aria-hidden="true">
+          {user.name.slice(0, 1)}
+        </span>
+        <p>
+          <strong>{user.name}</strong>
+          <span>signed in to your app</span>
+        </p>
+        <div className="stage-bell">
+          <NotificationIconButton ref={button} onClick={() => setOpen((before) => !before)} />
+          <NotificationFeedPopover
+            buttonRef={button}
+            isVisible={open}
+            onClose={(event) => {
+              setOpen(false);
+              if (event instanceof KeyboardEvent) button.current?.focus();
+            }}
+          />
+        </div>
+      </div>
+      <BellTower rings={rings} />
+      <StageCaption lastRingMs={lastRingMs} />
+    </section>
+  );
+}
+
+function StageCaption({ lastRingMs }: { readonly lastRingMs: number | undefined }) {
+  const { useFeedStore } = useKnockFeed();
+  const unread = useFeedStore((state) => state.metadata.unread_count);
+  return (
+    <div className="stage-caption">
+      {lastRingMs === undefined ? (
+        <p>
+          <strong>Quiet.</strong> Send a notification and watch the bell.
+        </p>
+      ) : (
+        <p>
+          <strong className="figure">{formatElapsed(lastRingMs)}</strong> from send to bell.
+        </p>
+      )}
+      <p className="unread">
+        <span data-testid="unread-count">{unread}</span> unread
+      </p>
+    </div>
+  );
+}

@@ -1,0 +1,1 @@
+declare module '@knocklabs/react/dist/index.css';
