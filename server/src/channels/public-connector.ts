@@ -1,4 +1,4 @@
-import { lookup } from 'node:dns';
+import { type LookupAddress, type LookupOptions, lookup } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import { buildConnector } from 'undici';
 import { privateAddressReason } from './private-address.ts';
@@ -15,26 +15,34 @@ export class PrivateAddressError extends Error {
   }
 }
 
+type Resolve = (
+  hostname: string,
+  options: LookupOptions & { all: true },
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
+
 /**
  * Resolves a name for the connection that is about to be made, and refuses it when any of its
  * addresses is private. The connection goes to what was checked, so a name that changes its
  * address between check and use (DNS rebinding) gains nothing.
  */
-const publicLookup: LookupFunction = (hostname, options, callback) => {
-  lookup(hostname, { ...options, all: true }, (error, addresses) => {
-    if (error) return callback(error, []);
-    for (const { address } of addresses) {
-      const reason = privateAddressReason(address);
-      if (reason !== undefined) {
-        return callback(new PrivateAddressError(hostname, address, reason), []);
+export function publicLookup(resolve: Resolve = lookup): LookupFunction {
+  return (hostname, options, callback) => {
+    resolve(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error) return callback(error, []);
+      for (const { address } of addresses) {
+        const reason = privateAddressReason(address);
+        if (reason !== undefined) {
+          return callback(new PrivateAddressError(hostname, address, reason), []);
+        }
       }
-    }
-    if (options.all) return callback(null, addresses);
-    const [first] = addresses;
-    if (first === undefined) return callback(new Error(`${hostname} has no address`), []);
-    callback(null, first.address, first.family);
-  });
-};
+      const [first] = addresses;
+      if (first === undefined) return callback(new Error(`${hostname} has no address`), []);
+      if (options.all) callback(null, addresses);
+      else callback(null, first.address, first.family);
+    });
+  };
+}
 
 /** An undici connector; without `allowPrivate` it connects to public addresses only. */
 export function createConnector(options: {
@@ -45,7 +53,7 @@ export function createConnector(options: {
   if (options.allowPrivate) return buildConnector(shared as buildConnector.BuildOptions);
   const connect = buildConnector({
     ...shared,
-    lookup: publicLookup,
+    lookup: publicLookup(),
   } as buildConnector.BuildOptions);
   return (target, callback) => {
     // An address is not looked up, so it is checked here. The URL parser has already turned the
