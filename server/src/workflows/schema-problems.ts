@@ -1,0 +1,53 @@
+import { type TSchema, Type } from 'typebox';
+import { Errors } from 'typebox/value';
+import type { Problem } from './step.ts';
+
+/** Absent, null, or of this type. */
+export function nullable<Schema extends TSchema>(schema: Schema) {
+  return Type.Optional(Type.Union([schema, Type.Null()]));
+}
+
+/** Where a value breaks its schema; `path` is the value's own JSON path. */
+export function schemaProblems(schema: TSchema, value: unknown, path: string): Problem[] {
+  const reasons = new Map<string, string[]>();
+  for (const error of Errors(schema, value)) {
+    if (error.keyword === 'boolean' || error.keyword === 'anyOf') continue;
+    const place = path + jsonPath(error.instancePath);
+    const reason = wording(error);
+    const known = reasons.get(place);
+    if (!known) reasons.set(place, [reason]);
+    else if (!known.includes(reason)) known.push(reason);
+  }
+  return [...reasons].map(([place, texts]) => ({ path: place, reason: texts.join(', or ') }));
+}
+
+type SchemaError = ReturnType<typeof Errors>[number];
+
+function wording(error: SchemaError): string {
+  if (error.keyword === 'const') {
+    return `must be ${JSON.stringify(error.params.allowedValue)}`;
+  }
+  if (error.keyword === 'enum') {
+    return `must be one of ${error.params.allowedValues.map((value) => JSON.stringify(value)).join(', ')}`;
+  }
+  if (error.keyword === 'required') {
+    return `lacks ${error.params.requiredProperties.map((name) => `"${name}"`).join(', ')}`;
+  }
+  if (error.keyword === 'additionalProperties') {
+    return `has the unknown ${error.params.additionalProperties.map((name) => `"${name}"`).join(', ')}`;
+  }
+  return error.message;
+}
+
+/** `/steps/2/template` as `.steps[2].template`. */
+export function jsonPath(pointer: string): string {
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+    .map((part) => {
+      if (/^\d+$/.test(part)) return `[${part}]`;
+      return /^[\w$-]+$/.test(part) ? `.${part}` : `[${JSON.stringify(part)}]`;
+    })
+    .join('');
+}

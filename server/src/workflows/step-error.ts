@@ -1,0 +1,12 @@
+export type StepErrorCode = 'recipient_address_missing' | 'invalid_request_template';
+
+/** Why a step cannot be done for this recipient. Trying again would give the same. */
+export class StepError extends Error {
+  readonly code: StepErrorCode;
+
+  constructor(code: StepErrorCode, message: string) {
+    super(message);
+    this.name = 'StepError';
+    this.code = code;
+  }
+}

@@ -1,0 +1,31 @@
+/** The one e-mail layout there is until layouts can be pushed. */
+export const DEFAULT_LAYOUT_KEY = 'default';
+
+/** A complete HTML document around the body of a mail. */
+export function inDefaultLayout(body: string): string {
+  return `${BEFORE}${body}${AFTER}`;
+}
+
+const FONT = "-apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,Helvetica,Arial,sans-serif";
+
+const BEFORE = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light">
+</head>
+<body style="margin:0;padding:0;background:#f4f4f7;">
+<table role="presentation" width="100%" cellpadding="0" cellspacing="0" style="background:#f4f4f7;">
+<tr><td align="center" style="padding:32px 16px;">
+<table role="presentation" width="100%" cellpadding="0" cellspacing="0" style="max-width:560px;background:#ffffff;border:1px solid #e6e6ec;border-radius:12px;">
+<tr><td style="padding:32px;font-family:${FONT};font-size:16px;line-height:1.6;color:#1c1c28;">
+`;
+
+const AFTER = `
+</td></tr>
+</table>
+</td></tr>
+</table>
+</body>
+</html>`;

@@ -1,0 +1,139 @@
+import { Type } from 'typebox';
+import type { JsonObject } from '../../lib/json.ts';
+import { type CompiledTemplate, compileTemplate } from '../../templates/compile-template.ts';
+import { nullable } from '../schema-problems.ts';
+import type { Problem, RunScope, StepDefinition } from '../step.ts';
+import { StepError } from '../step-error.ts';
+import {
+  channelStepProblems,
+  channelStepSchema,
+  compileChannelStep,
+  isSet,
+  notYet,
+} from './channel-step.ts';
+import { DEFAULT_LAYOUT_KEY, inDefaultLayout } from './email-layout.ts';
+import { htmlToText } from './html-to-text.ts';
+import { fieldTemplate, objectField, oneLine, templateProblems } from './step-template.ts';
+
+const Template = Type.Object({
+  subject: Type.String(),
+  html_body: nullable(Type.String()),
+  text_body: nullable(Type.String()),
+  visual_blocks: Type.Optional(Type.Unknown()),
+  is_mjml: nullable(Type.Boolean()),
+  settings: nullable(
+    Type.Object({
+      layout_key: nullable(Type.String()),
+      pre_content: nullable(Type.String()),
+      attachment_key: nullable(Type.String()),
+    }),
+  ),
+});
+
+/** The override's name in a step, and the field of the content that it becomes. */
+const ADDRESSES = {
+  from_address: 'from',
+  from_name: 'from_name',
+  cc_address: 'cc',
+  bcc_address: 'bcc',
+  reply_to_address: 'reply_to',
+} as const;
+
+const Overrides = Type.Object({
+  to_address: nullable(Type.String()),
+  from_address: nullable(Type.String()),
+  from_name: nullable(Type.String()),
+  cc_address: nullable(Type.String()),
+  bcc_address: nullable(Type.String()),
+  reply_to_address: nullable(Type.String()),
+  json_overrides: nullable(Type.String()),
+  link_tracking: nullable(Type.Boolean()),
+  open_tracking: nullable(Type.Boolean()),
+});
+
+/** An e-mail: `to`, `subject`, `html_body`, `text_body`, and the addresses that are overridden. */
+export const emailStep: StepDefinition = {
+  type: 'channel/email',
+  schema: channelStepSchema('email', Template, Overrides),
+
+  problems: (step, path, environment) => {
+    const template = objectField(step, 'template');
+    const overrides = objectField(step, 'channel_overrides');
+    const at = `${path}.template`;
+    return [
+      ...channelStepProblems(step, path, environment, 'email'),
+      ...bodyProblems(template, at),
+      ...templateProblems(template, 'subject', at),
+      ...templateProblems(template, 'html_body', at, 'html'),
+      ...templateProblems(template, 'text_body', at),
+      ...Object.keys(overrides).flatMap((field) =>
+        templateProblems(overrides, field, `${path}.channel_overrides`),
+      ),
+      ...(isSet(overrides.json_overrides)
+        ? [notYet(`${path}.channel_overrides.json_overrides`, 'overrides of the provider request')]
+        : []),
+    ];
+  },
+
+  compile: (step, environment) => {
+    const base = compileChannelStep(step, environment, 'email');
+    const template = objectField(step, 'template');
+    const overrides = objectField(step, 'channel_overrides');
+    const layout = objectField(template, 'settings').layout_key === DEFAULT_LAYOUT_KEY;
+    const to = fieldTemplate(overrides, 'to_address');
+    const subject = compileTemplate(String(template.subject), { escape: 'none' });
+    const html = fieldTemplate(template, 'html_body', 'html');
+    const text = fieldTemplate(template, 'text_body');
+    const addresses = Object.entries(ADDRESSES).flatMap(([field, name]) => {
+      const address = fieldTemplate(overrides, field);
+      return address ? [[name, address] as const] : [];
+    });
+    return {
+      ...base,
+      execute: ({ scope }) => {
+        const content: { [key: string]: string } = {
+          to: receiver(to, scope),
+          subject: oneLine(subject.render(scope)),
+        };
+        for (const [name, address] of addresses) {
+          const value = oneLine(address.render(scope));
+          if (value !== '') content[name] = value;
+        }
+        const body = html?.render(scope);
+        if (body !== undefined) content.html_body = layout ? inDefaultLayout(body) : body;
+        content.text_body = text ? text.render(scope) : htmlToText(body ?? '');
+        return { kind: 'message', channelId: base.channel.id, channelType: 'email', content };
+      },
+    };
+  },
+};
+
+function receiver(to: CompiledTemplate | undefined, scope: RunScope): string {
+  const address = to ? to.render(scope) : scope.recipient.email;
+  if (typeof address === 'string' && address.trim() !== '') return oneLine(address);
+  const source = to ? 'the template to_address renders as nothing' : 'it has no property "email"';
+  throw new StepError(
+    'recipient_address_missing',
+    `the recipient "${String(scope.recipient.id)}" has no e-mail address: ${source}`,
+  );
+}
+
+function bodyProblems(template: JsonObject, path: string): Problem[] {
+  const problems: Problem[] = [];
+  const settings = objectField(template, 'settings');
+  const blocks = template.visual_blocks;
+  if (Array.isArray(blocks) && blocks.length > 0) {
+    problems.push(notYet(`${path}.visual_blocks`, 'visual blocks; use html_body'));
+  } else if (!isSet(template.html_body) && !isSet(template.text_body)) {
+    problems.push({ path, reason: 'lacks "html_body"' });
+  }
+  if (template.is_mjml === true) problems.push(notYet(`${path}.is_mjml`, 'MJML'));
+  if (isSet(settings.layout_key) && settings.layout_key !== DEFAULT_LAYOUT_KEY) {
+    const feature = `other layouts than "${DEFAULT_LAYOUT_KEY}"`;
+    problems.push(notYet(`${path}.settings.layout_key`, feature));
+  }
+  if (isSet(settings.pre_content)) {
+    problems.push(notYet(`${path}.settings.pre_content`, 'content before the layout'));
+  }
+  return problems;
+}

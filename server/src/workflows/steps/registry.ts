@@ -1,0 +1,34 @@
+import type { JsonObject } from '../../lib/json.ts';
+import type { CompileEnvironment, StepDefinition } from '../step.ts';
+import { delayStep } from './delay.ts';
+import { emailStep } from './email.ts';
+import { httpStep } from './http.ts';
+import { inAppFeedStep } from './in-app-feed.ts';
+
+/** Every kind of step there is. */
+const definitions: ReadonlyMap<string, StepDefinition> = new Map(
+  [inAppFeedStep, emailStep, httpStep, delayStep].map((step) => [step.type, step]),
+);
+
+/** The definition of a step's kind, or the name of the kind that does not exist. */
+export function stepDefinition(
+  step: JsonObject,
+  environment: CompileEnvironment,
+): StepDefinition | { readonly unknownType: string } {
+  const type = stepType(step, environment);
+  return definitions.get(type) ?? { unknownType: type };
+}
+
+/** The kinds of steps that exist, for messages. */
+export function stepTypes(): string[] {
+  return [...definitions.keys()];
+}
+
+/** A channel step need not name its channel's type; the channel has it. */
+function stepType(step: JsonObject, environment: CompileEnvironment): string {
+  if (step.type !== 'channel') return String(step.type);
+  if (typeof step.channel_type === 'string') return `channel/${step.channel_type}`;
+  const { channel_key: key } = step;
+  const channel = typeof key === 'string' ? environment.channel(key) : undefined;
+  return channel ? `channel/${channel.type}` : 'channel';
+}

@@ -1,0 +1,77 @@
+import { isJsonObject, type JsonObject } from '../lib/json.ts';
+import { conditionProblems } from './conditions.ts';
+import { schemaProblems } from './schema-problems.ts';
+import type { CompileEnvironment, Problem } from './step.ts';
+import { stepDefinition, stepTypes } from './steps/registry.ts';
+import { triggerDataSchemaProblems } from './trigger-data.ts';
+import { Workflow } from './workflow-schema.ts';
+
+const MAX_CHANNEL_STEPS = 50;
+const MAX_STEPS = 100;
+
+/** Everything that is wrong with a workflow's JSON, each with its JSON path. */
+export function workflowProblems(content: unknown, environment: CompileEnvironment): Problem[] {
+  if (!isJsonObject(content)) return [{ path: '$', reason: 'must be a JSON object' }];
+  const problems = schemaProblems(Workflow, content, '$');
+  problems.push(...conditionProblems(content.conditions, '$.conditions'));
+  problems.push(
+    ...triggerDataSchemaProblems(content.trigger_data_json_schema, '$.trigger_data_json_schema'),
+  );
+  const frequency = content.trigger_frequency;
+  if (frequency === 'once_per_recipient' || frequency === 'once_per_recipient_per_tenant') {
+    const reason = `not supported yet: "${frequency}"`;
+    problems.push({ path: '$.trigger_frequency', reason });
+  }
+  const steps = Array.isArray(content.steps) ? content.steps.filter(isJsonObject) : [];
+  return [...problems, ...countProblems(steps), ...stepsProblems(steps, environment)];
+}
+
+/** The key of a workflow, as part of the wire contract. */
+export function workflowKeyProblem(key: unknown): string | undefined {
+  if (typeof key === 'string' && /^[a-z0-9_-]{3,255}$/.test(key)) return undefined;
+  return `the key ${JSON.stringify(key) ?? ''} must have 3 to 255 of a-z, 0-9, "_" and "-"`;
+}
+
+function countProblems(steps: readonly JsonObject[]): Problem[] {
+  const problems: Problem[] = [];
+  const channelSteps = steps.filter((step) => step.type === 'channel').length;
+  if (channelSteps > MAX_CHANNEL_STEPS) {
+    const reason = `has ${channelSteps} channel steps, at most ${MAX_CHANNEL_STEPS} are allowed`;
+    problems.push({ path: '$.steps', reason });
+  }
+  if (steps.length > MAX_STEPS) {
+    const reason = `has ${steps.length} steps, at most ${MAX_STEPS} are allowed`;
+    problems.push({ path: '$.steps', reason });
+  }
+  return problems;
+}
+
+function stepsProblems(steps: readonly JsonObject[], environment: CompileEnvironment): Problem[] {
+  const places = new Map<string, string>();
+  return steps.slice(0, MAX_STEPS).flatMap((step, index) => {
+    const path = `$.steps[${index}]`;
+    const problems = stepProblems(step, path, environment);
+    if (typeof step.ref !== 'string') return problems;
+    const earlier = places.get(step.ref);
+    if (!earlier) places.set(step.ref, path);
+    else problems.push({ path: `${path}.ref`, reason: `"${step.ref}" is the ref of ${earlier} too` });
+    return problems;
+  });
+}
+
+function stepProblems(step: JsonObject, path: string, environment: CompileEnvironment): Problem[] {
+  const definition = stepDefinition(step, environment);
+  if (!('unknownType' in definition)) {
+    // Beyond the schema only when it holds, so that no defect is told twice.
+    const problems = schemaProblems(definition.schema, step, path);
+    return problems.length > 0 ? problems : definition.problems(step, path, environment);
+  }
+  const types = stepTypes().join(', ');
+  if (definition.unknownType === 'channel') {
+    const key = JSON.stringify(step.channel_key ?? null);
+    const reason = `the account has no channel ${key}, and the step names no channel_type`;
+    return [{ path: `${path}.channel_key`, reason }];
+  }
+  const reason = `there is no step of the type "${definition.unknownType}"; there are ${types}`;
+  return [{ path: `${path}.type`, reason }];
+}
