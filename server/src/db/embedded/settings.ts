@@ -1,0 +1,33 @@
+export type PostgresSettings = Readonly<Record<string, string>>;
+
+/** For a small machine that the database shares with everything else. */
+const DEFAULT_SETTINGS: PostgresSettings = {
+  listen_addresses: '',
+  port: '5432',
+  unix_socket_permissions: '0700',
+  max_connections: '60',
+  shared_buffers: '64MB',
+  max_wal_size: '2GB',
+  checkpoint_timeout: '15min',
+  wal_compression: 'off',
+  random_page_cost: '1.1',
+  jit: 'off',
+  autovacuum: 'on',
+  // No worker processes for I/O, and no launcher for replication that nobody set up.
+  io_method: 'sync',
+  max_logical_replication_workers: '0',
+  timezone: 'UTC',
+  log_timezone: 'UTC',
+  log_checkpoints: 'off',
+  log_autovacuum_min_duration: '-1',
+  // A failed statement is reported to its caller; its text may hold a customer's data.
+  log_min_error_statement: 'panic',
+};
+
+/** Arguments of the server program. */
+export function serverArguments(settings: PostgresSettings): string[] {
+  return Object.entries({ ...DEFAULT_SETTINGS, ...settings }).flatMap(([name, value]) => [
+    '-c',
+    `${name}=${value}`,
+  ]);
+}
