@@ -1,0 +1,123 @@
+import type { EnvironmentContext } from '../context.ts';
+import { lowestUuidAt } from '../lib/address.ts';
+import { allOf, createValues, feedConditions, JOINED_TABLES, type Values } from './conditions.ts';
+import { countFeed, type FeedMetadata, feedMetadata } from './count-feed.ts';
+import { embeddedColumns } from './embedded-recipient.ts';
+import { readExcludedPaths } from './exclude-fields.ts';
+import { type FeedFilter, readFeedFilter } from './feed-filter.ts';
+import { type FeedItem, type FeedMode, type FeedRow, feedItem } from './feed-item.ts';
+import { requireChannel } from './find-channel.ts';
+import { cutPage, type PageInfo, type PageRequest, readPage, readsBackward } from './page.ts';
+import { choiceParameter, type RawParameters, textParameter } from './query-reader.ts';
+
+const LATEST_ARRIVAL_MS = 86_400_000;
+
+export type FeedQuery = {
+  readonly filter: FeedFilter;
+  readonly page: PageRequest;
+  readonly mode: FeedMode;
+  readonly exclude: readonly (readonly string[])[];
+};
+
+export type FeedPage = {
+  readonly entries: readonly FeedItem[];
+  readonly meta: FeedMetadata;
+  readonly page_info: PageInfo;
+  readonly vars: { readonly [name: string]: unknown };
+};
+
+/** The query in these parameters. Throws `invalid_params` naming the parameter that is wrong. */
+export function readFeedQuery(parameters: RawParameters): FeedQuery {
+  // One set of templates a version so far: there is nothing else to render a locale from.
+  textParameter(parameters, 'locale');
+  return {
+    filter: readFeedFilter(parameters),
+    page: readPage(parameters),
+    mode: choiceParameter(parameters, 'mode', ['compact', 'rich']) ?? 'rich',
+    exclude: readExcludedPaths(textParameter(parameters, 'exclude')),
+  };
+}
+
+/** A page of a user's in-app feed, newest first, and the counts of the whole view. */
+export async function listFeed(
+  ctx: EnvironmentContext,
+  input: { readonly userId: string; readonly channelId: string; readonly query: FeedQuery },
+): Promise<FeedPage> {
+  const { userId, channelId, query } = input;
+  await requireChannel(ctx, channelId, 'in_app_feed');
+  const topic = { environmentId: ctx.environment.id, channelId, userId };
+  const [read, [counts]] = await Promise.all([
+    readRows(ctx, userId, channelId, query),
+    countFeed(ctx.db, topic, [query.filter]),
+  ]);
+  const { rows, info } = cutPage(query.page, read);
+  return {
+    entries: rows.map((row) => feedItem(row, userId, query.mode)),
+    meta: feedMetadata(counts),
+    page_info: info,
+    vars: {},
+  };
+}
+
+async function readRows(
+  ctx: EnvironmentContext,
+  userId: string,
+  channelId: string,
+  { filter, page }: FeedQuery,
+): Promise<FeedRow[]> {
+  const values = createValues(ctx.environment.id, userId, channelId, page.size + 1);
+  const conditions = feedConditions(filter, values);
+  const backward = readsBackward(page);
+  if (page.after !== undefined) conditions.push(`m.id < ${values.add(page.after)}`);
+  if (page.before !== undefined) {
+    conditions.push(
+      backward ? insertedSince(page.before, values) : `m.id > ${values.add(page.before)}`,
+    );
+  }
+  return ctx.db.query<FeedRow>(
+    `select m.id, m.workflow_key, m.version_id, m.workflow_run_id, m.tenant, m.content,
+  m.trigger_data, m.inserted_at, m.updated_at, m.seen_at, m.read_at, m.interacted_at,
+  m.archived_at, m.link_clicked_at,
+  r.data as run_data,
+  r.actor,
+  ${embeddedColumns('a')} as actor_row,
+  ${embeddedColumns('u')} as user_row,
+  v.content -> 'categories' as categories,
+  jsonb_path_query_first(
+    v.content, '$.** ? (@.ref == $ref).template', jsonb_build_object('ref', m.step_ref)
+  ) as template
+from ${JOINED_TABLES}
+left join recipient a on a.environment_id = m.environment_id
+  and a.collection = coalesce(r.actor ->> 'collection', '$users')
+  and a.id = coalesce(r.actor ->> 'id', r.actor #>> '{}')
+left join recipient u on u.environment_id = m.environment_id
+  and u.collection = m.collection
+  and u.id = m.recipient_id
+where m.environment_id = $1
+  and m.collection = '$users'
+  and m.recipient_id = $2
+  and m.channel_id = $3
+  and ${allOf(conditions)}
+order by ${backward ? 'm.inserted_at asc, m.id asc' : 'm.id desc'}
+limit $4`,
+    values.list,
+  );
+}
+
+/**
+ * What came into the feed after the item of a cursor. Ids have the time at which the trigger was
+ * accepted, and of two triggers the later may be done first: a client that has seen its item asks
+ * for what is newer than that, and must be given the earlier one too when it arrives. A day bounds
+ * the search in the index.
+ */
+function insertedSince(id: string, values: Values): string {
+  const idMs = Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
+  const cursor = values.add(id);
+  const acceptedAt = values.add(new Date(idMs));
+  const floor = values.add(lowestUuidAt(Math.max(0, idMs - LATEST_ARRIVAL_MS)));
+  return `m.id > ${floor}
+  and (m.inserted_at, m.id) > (
+    coalesce((select seen.inserted_at from message seen where seen.id = ${cursor}), ${acceptedAt}),
+    ${cursor}
+  )`;
+}

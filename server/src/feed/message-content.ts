@@ -1,0 +1,88 @@
+import type { EnvironmentContext } from '../context.ts';
+import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
+import { ksuidFromUuid } from '../lib/ksuid.ts';
+import { feedBlocks } from './feed-blocks.ts';
+import {
+  type MessageScope,
+  messageMissing,
+  messageUuids,
+  requireMessageUuid,
+} from './load-messages.ts';
+
+type ContentRow = {
+  readonly id: string;
+  readonly content: JsonObject;
+  readonly inserted_at: Date;
+  readonly channel_type: string;
+  readonly template: Json;
+};
+
+export type MessageContents = {
+  readonly __typename: 'MessageContent';
+  readonly message_id: string;
+  readonly inserted_at: string;
+  readonly data: { readonly __typename: string; readonly [field: string]: unknown };
+};
+
+/** What several messages say, in the order of the ids; unknown ids are left out. */
+export async function loadMessageContents(
+  ctx: EnvironmentContext,
+  input: { readonly messageIds: readonly string[] } & MessageScope,
+): Promise<MessageContents[]> {
+  const ids = messageUuids(input.messageIds);
+  const rows = await ctx.db.query<ContentRow>(
+    `select m.id, m.content, m.inserted_at, c.type as channel_type,
+  jsonb_path_query_first(
+    v.content, '$.** ? (@.ref == $ref).template', jsonb_build_object('ref', m.step_ref)
+  ) as template
+from message m
+join channel c on c.id = m.channel_id
+join workflow_version v on v.id = m.version_id
+where m.environment_id = $1
+  and ($2::text is null or (m.collection = '$users' and m.recipient_id = $2))
+  and m.id = any($3::uuid[])`,
+    [ctx.environment.id, input.userId ?? null, ids],
+  );
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  return ids.flatMap((id) => {
+    const row = byId.get(id);
+    return row ? [contents(row)] : [];
+  });
+}
+
+/** What one message says. Throws `resource_missing`. */
+export async function getMessageContent(
+  ctx: EnvironmentContext,
+  input: { readonly messageId: string } & MessageScope,
+): Promise<MessageContents> {
+  requireMessageUuid(input.messageId);
+  const [content] = await loadMessageContents(ctx, { ...input, messageIds: [input.messageId] });
+  if (!content) throw messageMissing(input.messageId);
+  return content;
+}
+
+function contents(row: ContentRow): MessageContents {
+  return {
+    __typename: 'MessageContent',
+    message_id: ksuidFromUuid(row.id),
+    inserted_at: row.inserted_at.toISOString(),
+    data: contentData(row),
+  };
+}
+
+function contentData(row: ContentRow): MessageContents['data'] {
+  const { content } = row;
+  if (row.channel_type === 'in_app_feed') {
+    const template = isJsonObject(row.template) ? row.template : null;
+    return { __typename: 'MessageInAppFeedContent', blocks: feedBlocks(content, template) };
+  }
+  return { ...content, __typename: typenames[row.channel_type] ?? 'MessageContent' };
+}
+
+const typenames: Readonly<Record<string, string>> = {
+  email: 'MessageEmailContent',
+  sms: 'MessageSmsContent',
+  push: 'MessagePushContent',
+  chat: 'MessageChatContent',
+  http: 'MessageHttpContent',
+};

@@ -1,0 +1,140 @@
+import type { EnvironmentContext } from '../context.ts';
+import type { Queryable } from '../db/database.ts';
+import { invalidField } from '../lib/errors.ts';
+import { isJsonObject, type JsonObject } from '../lib/json.ts';
+import { timeOrderedUuid } from '../lib/uuid.ts';
+import { loadMessages, type MessageScope, messageMissing, messageUuids } from './load-messages.ts';
+import { messageEventTypes } from './message-event-type.ts';
+import type { Message } from './message-json.ts';
+
+export const messageStatuses = [
+  'seen',
+  'unseen',
+  'read',
+  'unread',
+  'interacted',
+  'archived',
+  'unarchived',
+] as const;
+
+/** What a person did with a message, or took back. */
+export type MessageStatus = (typeof messageStatuses)[number];
+
+export const MAX_BATCH = 1_000;
+const MAX_METADATA_KEYS = 5;
+
+/**
+ * How each status changes a message (`$1` is the time of the action, which replaces an earlier
+ * one), and whether there is anything to take back: what was not read cannot become unread again.
+ */
+const changes: Readonly<Record<MessageStatus, { readonly set: string; readonly applies: string }>> =
+  {
+    seen: { set: 'seen_at = $1', applies: 'true' },
+    unseen: { set: 'seen_at = null', applies: 'm.seen_at is not null' },
+    read: { set: 'read_at = $1', applies: 'true' },
+    unread: { set: 'read_at = null', applies: 'm.read_at is not null' },
+    // Whoever interacts with a message has read it.
+    interacted: { set: 'interacted_at = $1, read_at = coalesce(m.read_at, $1)', applies: 'true' },
+    archived: { set: 'archived_at = $1', applies: 'true' },
+    unarchived: { set: 'archived_at = null', applies: 'm.archived_at is not null' },
+  };
+
+/** The condition under which a status changes a row. */
+export function statusApplies(status: MessageStatus): string {
+  return changes[status].applies;
+}
+
+/** Sets a status of several messages; unknown ids are left out of the answer. */
+export async function updateMessageStatuses(
+  ctx: EnvironmentContext,
+  input: {
+    readonly messageIds: readonly string[];
+    readonly status: MessageStatus;
+    readonly metadata?: JsonObject | undefined;
+  } & MessageScope,
+): Promise<Message[]> {
+  const ids = messageUuids(input.messageIds);
+  if (ids.length === 0) return [];
+  await ctx.db.transaction(async (tx) => {
+    // In one order, so that two callers with the same messages wait instead of deadlocking.
+    const locked = await tx.query<{ readonly id: string }>(
+      `select m.id
+from message m
+where m.environment_id = $1
+  and ($2::text is null or (m.collection = '$users' and m.recipient_id = $2))
+  and m.id = any($3::uuid[])
+  and ${statusApplies(input.status)}
+order by m.id
+for update`,
+      [ctx.environment.id, input.userId ?? null, ids],
+    );
+    await applyStatus(ctx, tx, { ...input, ids: locked.map((row) => row.id) });
+  });
+  return loadMessages(ctx, ids, input);
+}
+
+/** Sets a status of one message. Throws `resource_missing`. */
+export async function updateMessageStatus(
+  ctx: EnvironmentContext,
+  input: {
+    readonly messageId: string;
+    readonly status: MessageStatus;
+    readonly metadata?: JsonObject | undefined;
+  } & MessageScope,
+): Promise<Message> {
+  const { messageId, ...rest } = input;
+  const [message] = await updateMessageStatuses(ctx, { ...rest, messageIds: [messageId] });
+  if (!message) throw messageMissing(messageId);
+  return message;
+}
+
+/** Changes rows that the transaction has locked, and records an event for each. */
+export async function applyStatus(
+  ctx: EnvironmentContext,
+  tx: Queryable,
+  input: {
+    readonly ids: readonly string[];
+    readonly status: MessageStatus;
+    readonly metadata?: JsonObject | undefined;
+  },
+): Promise<void> {
+  if (input.ids.length === 0) return;
+  const nowMs = ctx.clock.now();
+  await tx.query(
+    `with changed as (
+  update message m
+  set ${changes[input.status].set},
+    updated_at = $1
+  where m.id = any($2::uuid[])
+  returning m.id
+)
+insert into message_event (id, message_id, environment_id, type, data, inserted_at)
+select event.id, changed.id, $4, $5, $6, $1
+from unnest($2::uuid[], $3::uuid[]) as event (message_id, id)
+join changed on changed.id = event.message_id`,
+    [
+      new Date(nowMs),
+      input.ids,
+      input.ids.map(() => timeOrderedUuid(nowMs)),
+      ctx.environment.id,
+      messageEventTypes[input.status],
+      input.metadata ? JSON.stringify({ metadata: input.metadata }) : null,
+    ],
+  );
+}
+
+/** The metadata of an interaction: at most five flat values. Throws `invalid_params`. */
+export function readInteractionMetadata(value: unknown): JsonObject | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (!isJsonObject(value)) throw invalidField('metadata', 'must be an object');
+  const entries = Object.entries(value);
+  if (entries.length > MAX_METADATA_KEYS) {
+    throw invalidField('metadata', `may have at most ${MAX_METADATA_KEYS} keys`);
+  }
+  for (const [key, item] of entries) {
+    if (item !== null && typeof item === 'object') {
+      throw invalidField(`metadata.${key}`, 'must not be nested');
+    }
+  }
+  return value;
+}
