@@ -61,7 +61,8 @@ function samplesFor(config: DemoConfig, origin: string): readonly Sample[] {
 >
   <KnockFeedProvider feedId="${config.feedChannelId}">
     <NotificationIconButton ref={bell} onClick={toggle} />
-    <NotificationFeedPopover buttonRef={bell} isVisible={open} onClose={close} />
+    <NotificationFeedPopover buttonRef={bell}
+      isVisible={open} onClose={close} />
   </KnockFeedProvider>
 </KnockProvider>`,
     },

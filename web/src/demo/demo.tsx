@@ -41,7 +41,7 @@ function Workbench({ config, reload }: DemoProps) {
     const sentAt = performance.now();
     dispatch({
       kind: 'sent',
-      run: { ref, workflow: example.key, workflowName: example.label, sentAt },
+      run: { ref, workflowName: example.label, sendsEmail: example.sendsEmail, sentAt },
     });
     const result = await triggerDemo(example.key, actor, { ...example.data(text), demo_ref: ref });
     if (result.kind === 'refused') dispatch({ kind: 'refused', ref, message: result.message });
@@ -51,26 +51,20 @@ function Workbench({ config, reload }: DemoProps) {
     }
   };
 
-  const newest = runs[0];
-  const sending = newest !== undefined && !newest.accepted && !newest.refused;
   const lastRung = runs.find((run) => run.rangAt !== undefined);
   const lastRingMs = lastRung?.rangAt === undefined ? undefined : lastRung.rangAt - lastRung.sentAt;
   const hasWorkflow = config.workflows.length > 0;
 
   return (
-    <>
-      <div className="columns">
-        {hasWorkflow ? (
-          <TriggerForm workflows={config.workflows} sending={sending} onSend={send} />
-        ) : (
-          <PushExamples onRetry={reload} />
-        )}
-        <Stage user={config.user} rings={rings} lastRingMs={lastRingMs} />
-      </div>
-      <div className="columns lower">
-        <Timeline runs={runs} />
-        <CodeSample config={config} />
-      </div>
-    </>
+    <div className="columns workbench">
+      {hasWorkflow ? (
+        <TriggerForm workflows={config.workflows} onSend={send} />
+      ) : (
+        <PushExamples onRetry={reload} />
+      )}
+      <Timeline runs={runs} />
+      <Stage user={config.user} rings={rings} lastRingMs={lastRingMs} />
+      <CodeSample config={config} />
+    </div>
   );
 }

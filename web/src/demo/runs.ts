@@ -2,8 +2,8 @@
 export type DemoRun = {
   /** Travels in the trigger's data, so that the feed item tells which press it answers. */
   readonly ref: string;
-  readonly workflow: string;
   readonly workflowName: string;
+  readonly sendsEmail: boolean;
   readonly sentAt: number;
   readonly accepted?: { readonly workflowRunId: string; readonly at: number };
   readonly rangAt?: number;

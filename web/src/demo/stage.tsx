@@ -22,7 +22,7 @@ export function Stage({ user, rings, lastRingMs }: StageProps) {
         <span className="avatar" aria-hidden="true">
           {user.name.slice(0, 1)}
         </span>
-        <p>
+        <p className="stage-user">
           <strong>{user.name}</strong>
           <span>signed in to your app</span>
         </p>

@@ -10,15 +10,14 @@ export function Timeline({ runs }: { readonly runs: readonly DemoRun[] }) {
           Each notification you send is listed here: the id of its workflow run, when the server had
           it safely on disk, and when the bell rang.
         </p>
-      ) : (
-        <ol aria-live="polite">
-          {runs.map((run) => (
-            <li key={run.ref}>
-              <RunEntry run={run} />
-            </li>
-          ))}
-        </ol>
-      )}
+      ) : null}
+      <ol aria-live="polite">
+        {runs.map((run) => (
+          <li key={run.ref}>
+            <RunEntry run={run} />
+          </li>
+        ))}
+      </ol>
     </section>
   );
 }
@@ -27,7 +26,7 @@ function RunEntry({ run }: { readonly run: DemoRun }) {
   return (
     <>
       <h3>
-        {run.workflowName}
+        <span>{run.workflowName}</span>
         {run.accepted ? (
           <code title={run.accepted.workflowRunId}>{run.accepted.workflowRunId}</code>
         ) : null}
@@ -48,6 +47,14 @@ function RunSteps({ run }: { readonly run: DemoRun }) {
         <dt>Bell rang</dt>
         <dd>{run.rangAt === undefined ? 'waiting' : formatElapsed(run.rangAt - run.sentAt)}</dd>
       </div>
+      {run.sendsEmail && run.rangAt !== undefined ? (
+        <div className="link">
+          <dt className="unseen">E-mail</dt>
+          <dd>
+            <a href="/dev/mail">Read the e-mail</a>
+          </dd>
+        </div>
+      ) : null}
     </dl>
   );
 }

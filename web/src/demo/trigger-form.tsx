@@ -10,12 +10,11 @@ export type Sending = {
 
 type TriggerFormProps = {
   readonly workflows: readonly DemoWorkflow[];
-  readonly sending: boolean;
   readonly onSend: (sending: Sending) => void;
 };
 
 /** Picks one of the example workflows, fills it in, sends it. */
-export function TriggerForm({ workflows, sending, onSend }: TriggerFormProps) {
+export function TriggerForm({ workflows, onSend }: TriggerFormProps) {
   const id = useId();
   const published = new Set(workflows.map((workflow) => workflow.key));
   const offered = examples.filter((example) => published.has(example.key));
@@ -71,7 +70,7 @@ export function TriggerForm({ workflows, sending, onSend }: TriggerFormProps) {
           onChange={(event) => setTexts({ ...texts, [example.key]: event.target.value })}
         />
       </div>
-      <button type="submit" className="send" aria-disabled={sending}>
+      <button type="submit" className="send">
         Send notification
       </button>
     </form>
