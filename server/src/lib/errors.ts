@@ -72,6 +72,12 @@ export const errorCatalogue = {
     type: 'invalid_request_error',
     meaning: 'No endpoint has this method and path. `/docs` lists those that exist.',
   },
+  mail_viewer_off: {
+    status: 404,
+    type: 'invalid_request_error',
+    meaning:
+      'The built-in mail viewer is on only without `BELFRY_SMTP_URL` and with `BELFRY_HOST` at a loopback address. Unset the one or change the other.',
+  },
   resource_missing: {
     status: 404,
     type: 'invalid_request_error',
@@ -80,7 +86,8 @@ export const errorCatalogue = {
   branch_missing: {
     status: 404,
     type: 'invalid_request_error',
-    meaning: '`X-Knock-Branch` names a branch that does not exist. Leave the header out, or use `main`.',
+    meaning:
+      '`X-Knock-Branch` names a branch that does not exist. Leave the header out, or use `main`.',
   },
   workflow_missing: {
     status: 404,

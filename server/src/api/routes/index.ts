@@ -1,5 +1,6 @@
 import type { Routes } from '../app.ts';
+import { devMailRoutes } from './dev-mail.ts';
 import { healthRoutes } from './health.ts';
 
 /** Every endpoint of the server; a new noun is one file beside this one and one line here. */
-export const routes: readonly Routes[] = [healthRoutes];
+export const routes: readonly Routes[] = [devMailRoutes, healthRoutes];
