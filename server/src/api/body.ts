@@ -1,4 +1,5 @@
 import { BelfryError, invalidField } from '../lib/errors.ts';
+import { unstorable } from '../lib/text.ts';
 
 /** `data` may have 10 MB; the rest is the envelope around it. */
 export const BODY_LIMIT_BYTES = 10 * 1024 * 1024 + 64 * 1024;
@@ -79,13 +80,6 @@ function refuseUnstorable(value: unknown, path: string): void {
       refuseUnstorable(item, join(path, key));
     }
   }
-}
-
-/** Why PostgreSQL could not store this text, or undefined. */
-export function unstorable(text: string): string | undefined {
-  if (text.includes('\u0000')) return 'contains a NUL character (\\u0000)';
-  if (!text.isWellFormed()) return 'contains half of a surrogate pair (broken UTF-16)';
-  return undefined;
 }
 
 function join(path: string, key: string): string {

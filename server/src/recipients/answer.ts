@@ -1,0 +1,44 @@
+import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
+import type { RecipientRow } from './recipient.ts';
+import { TENANTS, USERS } from './reference.ts';
+
+/** A recipient as answers show it: a user, a tenant or an object by its collection. */
+export function recipientAnswer(row: RecipientRow): JsonObject {
+  if (row.collection === USERS) return userAnswer(row);
+  return row.collection === TENANTS ? tenantAnswer(row) : objectAnswer(row);
+}
+
+/** Properties of a user are at the top level; `created_at` is the caller's. */
+export function userAnswer(row: RecipientRow): JsonObject {
+  return {
+    created_at: null,
+    ...row.properties,
+    __typename: 'User',
+    id: row.id,
+    updated_at: row.updated_at.toISOString(),
+  };
+}
+
+/** Properties of an object are under `properties`. */
+export function objectAnswer(row: RecipientRow): JsonObject {
+  return {
+    __typename: 'Object',
+    id: row.id,
+    collection: row.collection,
+    properties: row.properties,
+    created_at: row.properties.created_at ?? row.created_at.toISOString(),
+    updated_at: row.updated_at.toISOString(),
+  };
+}
+
+export function tenantAnswer(row: RecipientRow): JsonObject {
+  const settings = row.properties.settings;
+  const given: { readonly [key: string]: Json } = isJsonObject(settings) ? settings : {};
+  return {
+    ...row.properties,
+    __typename: 'Tenant',
+    id: row.id,
+    name: row.properties.name ?? null,
+    settings: { branding: null, preference_set: null, ...given },
+  };
+}

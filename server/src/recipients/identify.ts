@@ -1,0 +1,161 @@
+import type { EnvironmentContext } from '../context.ts';
+import { textArray } from '../db/array-literal.ts';
+import type { Queryable } from '../db/database.ts';
+import { deepMerge, type JsonObject } from '../lib/json.ts';
+import { type ChannelDataWrite, writeChannelData } from './channel-data.ts';
+import { type InlineRecipient, propertiesText, tooManyProperties } from './inline.ts';
+import { mergePreferences, type PreferenceWrite } from './preferences.ts';
+import type { RecipientRow } from './recipient.ts';
+import { keyText, type RecipientKey } from './reference.ts';
+
+const PROPERTIES_BYTES = 256 * 1024;
+
+// Whether the merged properties stay within the limit; the merge itself is done only when the
+// sizes of both sides do not prove it already.
+const FITS = `(
+        octet_length(r.properties::text) + octet_length(excluded.properties::text) <= ${PROPERTIES_BYTES}
+        or octet_length(jsonb_deep_merge(r.properties, excluded.properties)::text) <= ${PROPERTIES_BYTES}
+      )`;
+
+const identifyStatement = {
+  name: 'identify',
+  text: `
+    insert into recipient as r (environment_id, collection, id, properties)
+    values ($1, $2, $3, $4)
+    on conflict (environment_id, collection, id) do update
+    set properties = jsonb_deep_merge(r.properties, excluded.properties),
+      updated_at = now()
+    where ${FITS}
+    returning collection, id, properties, created_at, updated_at`,
+};
+
+// Those whose properties would not change are left alone: most inline recipients repeat what is
+// known, and a row that is not written costs nothing. Sorted, so that two requests cannot deadlock.
+const identifyManyStatement = {
+  name: 'identify_many',
+  text: `
+    with changed as (
+      select given.collection, given.id, given.properties
+      from unnest($2::text[], $3::text[], $4::jsonb[]) as given (collection, id, properties)
+      left join recipient known
+        on known.environment_id = $1
+        and known.collection = given.collection
+        and known.id = given.id
+      where known.id is null
+        or jsonb_deep_merge(known.properties, given.properties) <> known.properties
+    ),
+    written as (
+      insert into recipient as r (environment_id, collection, id, properties)
+      select $1, collection, id, properties
+      from changed
+      order by collection, id
+      on conflict (environment_id, collection, id) do update
+      set properties = jsonb_deep_merge(r.properties, excluded.properties),
+        updated_at = now()
+      where ${FITS}
+      returning collection, id
+    )
+    select collection, id
+    from changed
+    except
+    select collection, id
+    from written`,
+};
+
+/**
+ * Creates the recipient, or merges the given properties and preference sets into it and replaces
+ * the given channel data. Throws 422 when its properties would be larger than 256 kB.
+ */
+export async function identify(
+  ctx: EnvironmentContext,
+  recipient: InlineRecipient,
+): Promise<RecipientRow> {
+  const text = propertiesText(recipient);
+  const { collection, id, preferences, channelData } = recipient;
+  const write = async (tx: Queryable): Promise<RecipientRow> => {
+    const [row] = await tx.query<RecipientRow>(identifyStatement, [
+      ctx.environment.id,
+      collection,
+      id,
+      text,
+    ]);
+    if (!row) throw tooManyProperties(recipient);
+    return row;
+  };
+  if (!preferences && !channelData) return write(ctx.db);
+  return ctx.db.transaction(async (tx) => {
+    const row = await write(tx);
+    await writeParts(ctx, tx, [recipient]);
+    return row;
+  });
+}
+
+/**
+ * Identifies the recipients that a request brought along, in one transaction: all or none. A
+ * recipient that is there twice is merged in order.
+ */
+export async function identifyMany(
+  ctx: EnvironmentContext,
+  recipients: readonly InlineRecipient[],
+): Promise<void> {
+  if (recipients.length === 0) return;
+  const merged = mergeDuplicates(recipients);
+  const values = [
+    ctx.environment.id,
+    textArray(merged.map(({ collection }) => collection)),
+    textArray(merged.map(({ id }) => id)),
+    textArray(merged.map(propertiesText)),
+  ];
+  const write = async (tx: Queryable): Promise<void> => {
+    const [refused] = await tx.query<RecipientKey>(identifyManyStatement, values);
+    if (refused) throw tooManyProperties(refused);
+  };
+  await ctx.db.transaction(async (tx) => {
+    await write(tx);
+    await writeParts(ctx, tx, merged);
+  });
+}
+
+async function writeParts(
+  ctx: EnvironmentContext,
+  tx: Queryable,
+  recipients: readonly InlineRecipient[],
+): Promise<void> {
+  const preferences: PreferenceWrite[] = [];
+  const channelData: ChannelDataWrite[] = [];
+  for (const { collection, id, ...parts } of recipients) {
+    for (const [setId, set] of Object.entries(parts.preferences ?? {})) {
+      preferences.push({ collection, id, setId, preferences: set as JsonObject });
+    }
+    for (const [channel, data] of Object.entries(parts.channelData ?? {})) {
+      channelData.push({ collection, id, channel, data: data as JsonObject });
+    }
+  }
+  await mergePreferences(tx, ctx.environment.id, preferences);
+  await writeChannelData(tx, ctx.environment, channelData);
+}
+
+/** One entry a recipient, sorted by key. */
+function mergeDuplicates(recipients: readonly InlineRecipient[]): InlineRecipient[] {
+  const byKey = new Map<string, InlineRecipient>();
+  for (const recipient of recipients) {
+    const key = keyText(recipient);
+    const earlier = byKey.get(key);
+    byKey.set(key, earlier ? merge(earlier, recipient) : recipient);
+  }
+  return [...byKey.entries()]
+    .sort(([left], [right]) => (left < right ? -1 : 1))
+    .map(([, recipient]) => recipient);
+}
+
+function merge(earlier: InlineRecipient, later: InlineRecipient): InlineRecipient {
+  const preferences = deepMerge(earlier.preferences ?? {}, later.preferences ?? {});
+  const channelData = { ...earlier.channelData, ...later.channelData };
+  return {
+    collection: later.collection,
+    id: later.id,
+    properties: deepMerge(earlier.properties, later.properties),
+    preferences,
+    channelData,
+  };
+}

@@ -1,0 +1,177 @@
+import type { EnvironmentContext } from '../context.ts';
+import { textArray } from '../db/array-literal.ts';
+import type { Queryable } from '../db/database.ts';
+import { invalidField } from '../lib/errors.ts';
+import { isJsonObject, type JsonObject } from '../lib/json.ts';
+import { type PreferenceSet, preferenceSetAnswer, resolvePreferences } from './preference-set.ts';
+import { type RecipientKey, TENANTS } from './reference.ts';
+
+export const DEFAULT_SET = 'default';
+
+const PREFERENCES_BYTES = 256 * 1024;
+
+export type PreferenceWrite = RecipientKey & {
+  readonly setId: string;
+  readonly preferences: JsonObject;
+};
+
+/** Merges each into the set that exists; within the caller's transaction. */
+export async function mergePreferences(
+  tx: Queryable,
+  environmentId: number,
+  writes: readonly PreferenceWrite[],
+): Promise<void> {
+  if (writes.length === 0) return;
+  await tx.query(
+    {
+      name: 'merge_preferences',
+      text: `
+        insert into preference_set as p (environment_id, collection, recipient_id, id, preferences)
+        select $1, given.collection, given.recipient_id, given.id, given.preferences
+        from unnest($2::text[], $3::text[], $4::text[], $5::jsonb[])
+          as given (collection, recipient_id, id, preferences)
+        order by given.collection, given.recipient_id, given.id
+        on conflict (environment_id, collection, recipient_id, id) do update
+        set preferences = jsonb_deep_merge(p.preferences, excluded.preferences),
+          updated_at = now()`,
+    },
+    [
+      environmentId,
+      textArray(writes.map(({ collection }) => collection)),
+      textArray(writes.map(({ id }) => id)),
+      textArray(writes.map(({ setId }) => setId)),
+      textArray(writes.map(({ preferences }) => preferencesText(preferences))),
+    ],
+  );
+}
+
+/** Replaces the set, or merges into it, and returns it resolved. Makes a recipient that is new. */
+export async function setPreferences(
+  ctx: EnvironmentContext,
+  input: PreferenceWrite & { readonly strategy: 'replace' | 'merge' },
+): Promise<PreferenceSet> {
+  const { collection, id, setId, preferences, strategy } = input;
+  const values = [ctx.environment.id, collection, id, setId, preferencesText(preferences)];
+  await ctx.db.query(
+    {
+      name: `set_preferences_${strategy}`,
+      text: `
+        with known as (
+          insert into recipient (environment_id, collection, id)
+          values ($1, $2, $3)
+          on conflict do nothing
+        )
+        insert into preference_set as p (environment_id, collection, recipient_id, id, preferences)
+        values ($1, $2, $3, $4, $5)
+        on conflict (environment_id, collection, recipient_id, id) do update
+        set preferences = ${
+          strategy === 'merge'
+            ? 'jsonb_deep_merge(p.preferences, excluded.preferences)'
+            : 'excluded.preferences'
+        },
+          updated_at = now()`,
+    },
+    values,
+  );
+  return getPreferences(ctx, { collection, id, setId });
+}
+
+/** The set resolved over the defaults. A recipient or set that does not exist has the defaults. */
+export async function getPreferences(
+  ctx: EnvironmentContext,
+  input: RecipientKey & { readonly setId: string; readonly tenant?: string | undefined },
+): Promise<PreferenceSet> {
+  const tenant = input.tenant ?? (input.setId === DEFAULT_SET ? undefined : input.setId);
+  const [stored, tenantDefault] = await Promise.all([
+    storedSets(ctx.db, ctx.environment.id, input, input.setId),
+    tenant === undefined ? undefined : tenantPreferences(ctx, tenant),
+  ]);
+  return preferenceSetAnswer(
+    input.setId,
+    resolvePreferences([
+      ctx.environment.settings.preferences,
+      tenantDefault,
+      stored[0]?.preferences,
+    ]),
+  );
+}
+
+/** Every set of a recipient, each resolved over the environment's default; `default` is always one. */
+export async function listPreferences(
+  ctx: EnvironmentContext,
+  input: RecipientKey,
+): Promise<PreferenceSet[]> {
+  const stored = await storedSets(ctx.db, ctx.environment.id, input, null);
+  const sets = stored.some(({ id }) => id === DEFAULT_SET)
+    ? stored
+    : [{ id: DEFAULT_SET, preferences: {} }, ...stored];
+  const base = ctx.environment.settings.preferences;
+  return sets.map(({ id, preferences }) =>
+    preferenceSetAnswer(id, resolvePreferences([base, preferences])),
+  );
+}
+
+/** Removes a set: the defaults apply again. */
+export async function unsetPreferences(
+  ctx: EnvironmentContext,
+  { collection, id, setId }: RecipientKey & { readonly setId: string },
+): Promise<void> {
+  await ctx.db.query(
+    `
+    delete from preference_set
+    where environment_id = $1
+      and collection = $2
+      and recipient_id = $3
+      and id = $4`,
+    [ctx.environment.id, collection, id, setId],
+  );
+}
+
+type StoredSet = { readonly id: string; readonly preferences: JsonObject };
+
+function storedSets(
+  db: Queryable,
+  environmentId: number,
+  { collection, id }: RecipientKey,
+  setId: string | null,
+): Promise<StoredSet[]> {
+  return db.query<StoredSet>(
+    {
+      name: 'stored_preferences',
+      text: `
+        select id, preferences
+        from preference_set
+        where environment_id = $1
+          and collection = $2
+          and recipient_id = $3
+          and ($4::text is null or id = $4)
+        order by id
+        limit 1000`,
+    },
+    [environmentId, collection, id, setId],
+  );
+}
+
+async function tenantPreferences(
+  ctx: EnvironmentContext,
+  tenant: string,
+): Promise<JsonObject | undefined> {
+  const [row] = await ctx.db.query<{ readonly preferences: unknown }>(
+    `
+    select properties #> '{settings,preference_set}' as preferences
+    from recipient
+    where environment_id = $1
+      and collection = $2
+      and id = $3`,
+    [ctx.environment.id, TENANTS, tenant],
+  );
+  return isJsonObject(row?.preferences) ? row.preferences : undefined;
+}
+
+function preferencesText(preferences: JsonObject): string {
+  const text = JSON.stringify(preferences);
+  if (Buffer.byteLength(text) > PREFERENCES_BYTES) {
+    throw invalidField('preferences', 'are larger than 256 kB');
+  }
+  return text;
+}
