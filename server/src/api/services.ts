@@ -12,6 +12,15 @@ export type Services = Context & {
   readonly authentication: Authentication;
   readonly metrics: Registry;
   readonly readiness: () => Readiness;
+  /** Absent: the server does not know the keys of the account `demo`, so there is no demo page. */
+  readonly demo?: DemoAccount | undefined;
+};
+
+/** What the demo page signs in with: from `credentials.json`, environment `development`. */
+export type DemoAccount = {
+  readonly publicKey: string;
+  /** Channel ids by key. */
+  readonly channels: { readonly [key: string]: string };
 };
 
 /** Which version of a workflow a trigger runs. Cached: the trigger asks once a request. */
