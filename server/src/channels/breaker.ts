@@ -59,7 +59,7 @@ export function failed(breaker: Breaker, nowMs: number): Breaker {
   }
 }
 
-/** The call ended without telling anything about the other side (it was aborted by us). */
+/** The call ended without telling anything about the other side. */
 export function abandoned(breaker: Breaker, nowMs: number): Breaker {
   return breaker.kind === 'probing'
     ? { kind: 'open', openings: breaker.openings, untilMs: nowMs }

@@ -4,7 +4,7 @@ import type { ChannelType } from './channel-type.ts';
 import { createMailViewerProvider } from './mail-viewer.ts';
 import type { Provider } from './provider.ts';
 import { createSmtpProvider } from './smtp.ts';
-import { isSmtpOutage } from './smtp-outcome.ts';
+import { smtpHealth } from './smtp-outcome.ts';
 import { createWebhookProvider } from './webhook.ts';
 import { withBreaker } from './with-breaker.ts';
 
@@ -38,7 +38,7 @@ export function createProviders(options: ProvidersOptions): Providers {
         : withBreaker(createSmtpProvider({ url: smtpUrl, mailFrom }), {
             clock,
             log,
-            isOutage: isSmtpOutage,
+            healthOf: smtpHealth,
           }),
     http: createWebhookProvider({
       allowPrivate: allowPrivateWebhooks,

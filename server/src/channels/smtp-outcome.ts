@@ -1,6 +1,7 @@
 import type { NodemailerError } from 'nodemailer';
 import type { JsonObject } from '../lib/json.ts';
 import type { DeliveryOutcome } from './provider.ts';
+import type { ProviderHealth } from './with-breaker.ts';
 
 /** Codes that say: the server cannot be used at all, whatever the message. */
 const OUTAGES = new Set([
@@ -12,9 +13,10 @@ const OUTAGES = new Set([
   'smtp_unreachable',
 ]);
 
-/** Whether an outcome of the SMTP provider is about the server and not about the message. */
-export function isSmtpOutage(outcome: DeliveryOutcome): boolean {
-  return outcome.kind === 'retry' && OUTAGES.has(outcome.code);
+/** What an outcome of the SMTP provider says about the server. */
+export function smtpHealth(outcome: DeliveryOutcome): ProviderHealth {
+  if (outcome.kind === 'retry' && OUTAGES.has(outcome.code)) return 'outage';
+  return outcome.kind === 'sent' || 'response_code' in outcome.detail ? 'answered' : 'unknown';
 }
 
 /** What a failed sending means for the message to `to`. */

@@ -6,16 +6,21 @@ import type { DeliveryOutcome, Provider } from './provider.ts';
 export type WithBreakerOptions = {
   readonly clock: Clock;
   readonly log: Logger;
-  /** Whether an outcome says that the provider as a whole cannot be used. */
-  readonly isOutage: (outcome: DeliveryOutcome) => boolean;
+  readonly healthOf: (outcome: DeliveryOutcome) => ProviderHealth;
 };
+
+/**
+ * What an outcome says about the provider as a whole: it answered, it cannot be used, or nothing,
+ * because it was not asked or we hung up.
+ */
+export type ProviderHealth = 'answered' | 'outage' | 'unknown';
 
 /**
  * The provider behind a breaker: while it is open, messages are told to come back instead of
  * queueing up for a server that is known to be dead.
  */
 export function withBreaker(provider: Provider, options: WithBreakerOptions): Provider {
-  const { clock, log, isOutage } = options;
+  const { clock, log, healthOf } = options;
   let breaker: Breaker = closedBreaker;
 
   function become(next: Breaker, outcome: DeliveryOutcome): void {
@@ -42,10 +47,16 @@ export function withBreaker(provider: Provider, options: WithBreakerOptions): Pr
         };
       }
       const outcome = await provider.deliver(message, signal);
-      if (isOutage(outcome)) become(failed(breaker, clock.now()), outcome);
-      else if (outcome.kind === 'retry' && outcome.code === 'delivery_aborted') {
-        breaker = abandoned(breaker, clock.now());
-      } else become(succeeded(), outcome);
+      switch (healthOf(outcome)) {
+        case 'answered':
+          become(succeeded(), outcome);
+          break;
+        case 'outage':
+          become(failed(breaker, clock.now()), outcome);
+          break;
+        case 'unknown':
+          breaker = abandoned(breaker, clock.now());
+      }
       return outcome;
     },
     close: provider.close,

@@ -1,4 +1,3 @@
-import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import {
   abandoned,
@@ -9,6 +8,7 @@ import {
 } from '../../src/channels/breaker.ts';
 import type { DeliveryOutcome, Provider } from '../../src/channels/provider.ts';
 import { withBreaker } from '../../src/channels/with-breaker.ts';
+import { silentLog } from '../support/log.ts';
 import { noAbort, outgoing } from './support.ts';
 
 function failedTimes(times: number, nowMs: number): Breaker {
@@ -59,8 +59,8 @@ test('a dead provider is asked once a pause, and all is well after one success',
   };
   const guarded = withBreaker(provider, {
     clock: { now: () => now },
-    log: pino({ enabled: false }),
-    isOutage: (it) => it.kind === 'retry',
+    log: silentLog,
+    healthOf: (it) => (it.kind === 'retry' ? 'outage' : 'answered'),
   });
   for (let i = 0; i < 100; i++) await guarded.deliver(outgoing({}), noAbort());
   expect(calls).toBe(5);
