@@ -1,6 +1,7 @@
 import type { Registry } from 'prom-client';
 import type { Config } from '../config.ts';
 import type { Context } from '../context.ts';
+import type { PublishedWorkflows } from '../control/published-workflows.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Authentication } from './authentication.ts';
 
@@ -8,6 +9,7 @@ import type { Authentication } from './authentication.ts';
 export type Services = Context & {
   readonly config: Config;
   readonly engine: Engine;
+  /** Which version of a workflow a trigger runs. Cached: the trigger asks once a request. */
   readonly workflows: PublishedWorkflows;
   readonly authentication: Authentication;
   readonly metrics: Registry;
@@ -21,20 +23,6 @@ export type DemoAccount = {
   readonly publicKey: string;
   /** Channel ids by key. */
   readonly channels: { readonly [key: string]: string };
-};
-
-/** Which version of a workflow a trigger runs. Cached: the trigger asks once a request. */
-export type PublishedWorkflows = {
-  readonly published: (
-    environmentId: number,
-    key: string,
-  ) => Promise<PublishedWorkflow | undefined>;
-};
-
-export type PublishedWorkflow = {
-  readonly versionId: number;
-  readonly active: boolean;
-  readonly categories: readonly string[];
 };
 
 export type Readiness = {

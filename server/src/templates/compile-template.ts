@@ -35,7 +35,7 @@ export function compileTemplate(source: string, options: CompileOptions): Compil
   const templates = parse(source, options.escape);
   const plain = plainTemplate(templates, options.escape);
   if (plain && plain.outputs.length === 0) {
-    const constant = withoutNul(plain.texts[0] ?? '');
+    const constant = storable(plain.texts[0] ?? '');
     return { constant, render: () => constant };
   }
   if (plain) {
@@ -84,12 +84,13 @@ function guarded(render: () => string): string {
   } catch (error) {
     throw templateError('template_render_error', error);
   }
-  return withoutNul(text);
+  return storable(text);
 }
 
-/** PostgreSQL stores no NUL, and no mail or page needs one. */
-function withoutNul(text: string): string {
-  return text.includes('\0') ? text.replaceAll('\0', '') : text;
+/** PostgreSQL stores neither NUL nor half a surrogate pair, and no mail or page needs them. */
+function storable(text: string): string {
+  const whole = text.isWellFormed() ? text : text.toWellFormed();
+  return whole.includes('\0') ? whole.replaceAll('\0', '') : whole;
 }
 
 function templateError(code: TemplateError['code'], error: unknown): TemplateError {

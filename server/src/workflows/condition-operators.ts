@@ -22,7 +22,10 @@ export const operators: Readonly<Record<string, Operator>> = {
   exists: (value) => value !== undefined && value !== null,
   not_exists: (value) => value === undefined || value === null,
   is_between: (value, argument) =>
-    between(toNumber(value), pair(argument)?.map((bound) => toNumber(bound))),
+    between(
+      toNumber(value),
+      pair(argument)?.map((bound) => toNumber(bound)),
+    ),
   is_timestamp: (value) => parseTimestamp(value) !== undefined,
   is_not_timestamp: (value) => parseTimestamp(value) === undefined,
   is_timestamp_before: (value, argument, nowMs) =>

@@ -42,7 +42,8 @@ export function resolvePath(path: readonly string[], scope: RunScope): unknown {
 }
 
 function own(holder: unknown, key: string): unknown {
-  if (typeof holder !== 'object' || holder === null || !Object.hasOwn(holder, key)) return undefined;
+  if (typeof holder !== 'object' || holder === null || !Object.hasOwn(holder, key))
+    return undefined;
   return (holder as Readonly<Record<string, unknown>>)[key];
 }
 

@@ -18,7 +18,18 @@ export function schemaProblems(schema: TSchema, value: unknown, path: string): P
     if (!known) reasons.set(place, [reason]);
     else if (!known.includes(reason)) known.push(reason);
   }
-  return [...reasons].map(([place, texts]) => ({ path: place, reason: texts.join(', or ') }));
+  // Inside a value that may also be null, what matters is the defect inside.
+  const places = [...reasons.keys()];
+  return [...reasons]
+    .filter(
+      ([place, texts]) =>
+        texts.join() !== 'must be null' ||
+        !places.some((other) => other.length > place.length && other.startsWith(place)),
+    )
+    .map(([place, texts]) => ({
+      path: place,
+      reason: texts.join(' or ').replaceAll(' or must be', ' or'),
+    }));
 }
 
 type SchemaError = ReturnType<typeof Errors>[number];

@@ -54,7 +54,9 @@ export type CompiledStep = {
 /** What a step may refer to while it is validated and compiled. */
 export type CompileEnvironment = {
   /** The account's channel of this key, or undefined. */
-  readonly channel: (key: string) => { id: string; type: ChannelType; provider: string } | undefined;
+  readonly channel: (
+    key: string,
+  ) => { id: string; type: ChannelType; provider: string } | undefined;
 };
 
 /** A defect of a workflow: where (JSON path such as `$.steps[2].template.subject`) and why. */

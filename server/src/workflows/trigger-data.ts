@@ -6,7 +6,7 @@ import type { Problem } from './step.ts';
 
 const MAX_SCHEMA_LENGTH = 64 * 1024;
 /** A customer's regular expression may take exponential time; a check is stopped after this. */
-const MAX_CHECK_MS = 100;
+const MAX_CHECK_MS = 50;
 const MAX_PROBLEMS = 50;
 
 /** A workflow's `trigger_data_json_schema`, ready to check data with. */
@@ -53,7 +53,8 @@ function patternProblems(value: unknown, path: string): Problem[] {
   }
   if (!isJsonObject(value)) return [];
   return Object.entries(value).flatMap(([key, item]) => {
-    if (key !== 'pattern' || typeof item !== 'string') return patternProblems(item, `${path}.${key}`);
+    if (key !== 'pattern' || typeof item !== 'string')
+      return patternProblems(item, `${path}.${key}`);
     try {
       new RegExp(item, 'u');
       return [];

@@ -54,7 +54,8 @@ function stepsProblems(steps: readonly JsonObject[], environment: CompileEnviron
     if (typeof step.ref !== 'string') return problems;
     const earlier = places.get(step.ref);
     if (!earlier) places.set(step.ref, path);
-    else problems.push({ path: `${path}.ref`, reason: `"${step.ref}" is the ref of ${earlier} too` });
+    else
+      problems.push({ path: `${path}.ref`, reason: `"${step.ref}" is the ref of ${earlier} too` });
     return problems;
   });
 }

@@ -67,7 +67,9 @@ export function compileChannelStep(
   step: JsonObject,
   environment: CompileEnvironment,
   channelType: ChannelType,
-): Omit<CompiledStep, 'execute' | 'channel'> & { readonly channel: { id: string; type: ChannelType } } {
+): Omit<CompiledStep, 'execute' | 'channel'> & {
+  readonly channel: { id: string; type: ChannelType };
+} {
   const channel = environment.channel(String(step.channel_key));
   if (channel?.type !== channelType) {
     throw new Error(`the account has no ${channelType} channel "${String(step.channel_key)}"`);

@@ -79,10 +79,7 @@ function timeAt(
   return time === undefined || !offset ? time : addDuration(time, offset);
 }
 
-function settingsProblems(
-  settings: ReturnType<typeof objectField>,
-  path: string,
-): Problem[] {
+function settingsProblems(settings: ReturnType<typeof objectField>, path: string): Problem[] {
   const { delay_for: delayFor, delay_until_field_path: until } = settings;
   const duration = parseDuration(delayFor);
   if (!duration && !isSet(until)) {

@@ -80,6 +80,8 @@ function words(html: string): string {
 }
 
 function attribute(tag: string, name: string): string {
-  const match = new RegExp(`\\s${name}\\s*=\\s*(?:"([^"]*)"|'([^']*)'|([^\\s"'>]+))`, 'i').exec(tag);
+  const match = new RegExp(`\\s${name}\\s*=\\s*(?:"([^"]*)"|'([^']*)'|([^\\s"'>]+))`, 'i').exec(
+    tag,
+  );
   return words(match?.[1] ?? match?.[2] ?? match?.[3] ?? '').trim();
 }

@@ -67,10 +67,12 @@ export const httpStep: StepDefinition = {
 function pairProblems(template: JsonObject, field: string, path: string): Problem[] {
   const pairs = template[field];
   if (!Array.isArray(pairs)) return templateProblems(template, field, path);
-  return pairs.filter(isJsonObject).flatMap((pair: JsonObject, index) => [
-    ...templateProblems(pair, 'key', `${path}.${field}[${index}]`),
-    ...templateProblems(pair, 'value', `${path}.${field}[${index}]`),
-  ]);
+  return pairs
+    .filter(isJsonObject)
+    .flatMap((pair: JsonObject, index) => [
+      ...templateProblems(pair, 'key', `${path}.${field}[${index}]`),
+      ...templateProblems(pair, 'value', `${path}.${field}[${index}]`),
+    ]);
 }
 
 function compilePairs(template: JsonObject, field: string): (scope: RunScope) => Pair[] {

@@ -1,4 +1,4 @@
-import { type Json, type JsonObject, isJsonObject } from '../../lib/json.ts';
+import { isJsonObject, type Json, type JsonObject } from '../../lib/json.ts';
 import { type CompiledTemplate, compileTemplate } from '../../templates/compile-template.ts';
 import type { Problem } from '../step.ts';
 
