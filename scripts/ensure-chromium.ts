@@ -17,12 +17,12 @@ const elsewhere = [
 export function findChromium(
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): string | undefined {
-  const wanted = env['BELFRY_CHROMIUM'];
+  const wanted = env.BELFRY_CHROMIUM;
   if (wanted) {
     if (isExecutable(wanted)) return wanted;
     throw new Error(`BELFRY_CHROMIUM is ${wanted}, and there is no program of that name`);
   }
-  const folders = [...(env['PATH'] ?? '').split(delimiter).filter(Boolean), ...elsewhere];
+  const folders = [...(env.PATH ?? '').split(delimiter).filter(Boolean), ...elsewhere];
   const candidates = folders.flatMap((folder) =>
     [...names, 'Chromium', 'Google Chrome'].map((name) => join(folder, name)),
   );
