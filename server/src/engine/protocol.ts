@@ -68,5 +68,7 @@ export type ExecutorOptions = {
   readonly smtpUrl: string | undefined;
   readonly mailFrom: string;
   readonly allowPrivateWebhooks: boolean;
+  /** What webhook signing secrets are derived from. */
+  readonly installationSecret: string;
   readonly logLevel: string;
 };

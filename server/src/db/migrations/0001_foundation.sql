@@ -163,9 +163,7 @@ create table engine_owner (
   only_row boolean primary key default true check (only_row),
   fence bigint not null default 0,
   host text,
-  process_id int,
-  backend_pid int,
-  heartbeat_at timestamptz
+  process_id int
 );
 insert into engine_owner default values;
 

@@ -3,7 +3,7 @@ import { MAX_STREAM } from '../../lib/address.ts';
 import type { Logger } from '../../lib/log.ts';
 
 /** Advisory lock class of streams; the lock's object is the stream's number. */
-const STREAM_LOCK_CLASS = 0x62656c66;
+export const STREAM_LOCK_CLASS = 0x62656c66;
 
 /**
  * A session that appends chunks. While it lives nobody else has its number, so the sequence it counts

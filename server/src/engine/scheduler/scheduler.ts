@@ -19,7 +19,12 @@ export type Assignment = {
 };
 
 export type SchedulerEvent =
-  | { readonly type: 'appended'; readonly refs: readonly ChunkRef[] }
+  | {
+      readonly type: 'appended';
+      readonly refs: readonly ChunkRef[];
+      /** Slices that have receipts already, where the log was read again. */
+      readonly receipted?: readonly number[];
+    }
   /** The receipts of an assignment are committed; `serviceMs` is the time it took. */
   | { readonly type: 'finished'; readonly assignmentId: number; readonly serviceMs: number }
   /** An assignment came back undone; its slices are queued again, ahead of what waits. */
@@ -35,14 +40,14 @@ export type SchedulerEvent =
   | { readonly type: 'tick' };
 
 export type SchedulerOptions = {
-  /** Assignments under way at the most. */
-  readonly slots: number;
   /** Runs in an assignment, more or less: a slice is never split. */
   readonly assignmentRuns: number;
 };
 
 export type SchedulerState = {
   readonly options: SchedulerOptions;
+  /** Assignments under way at the most; follows the executors that live. */
+  slots: number;
   readonly lanes: Map<number, Lane>;
   readonly ready: LaneHeap;
   readonly assigned: Map<number, AssignedWork>;
@@ -68,6 +73,7 @@ const MAX_SLICES = 64;
 export function createSchedulerState(options: SchedulerOptions): SchedulerState {
   return {
     options,
+    slots: 0,
     lanes: new Map(),
     ready: new LaneHeap(),
     assigned: new Map(),
@@ -89,7 +95,7 @@ export function createSchedulerState(options: SchedulerOptions): SchedulerState 
 export function schedule(state: SchedulerState, event: SchedulerEvent): Assignment[] {
   switch (event.type) {
     case 'appended':
-      for (const ref of event.refs) enqueue(state, ref);
+      for (const ref of event.refs) enqueue(state, ref, event.receipted ?? []);
       break;
     case 'finished':
       finish(state, event.assignmentId, event.serviceMs);
@@ -104,7 +110,7 @@ export function schedule(state: SchedulerState, event: SchedulerEvent): Assignme
       break;
   }
   const assignments: Assignment[] = [];
-  while (state.assigned.size < state.options.slots) {
+  while (state.assigned.size < state.slots) {
     const assignment = dispatch(state);
     if (!assignment) break;
     assignments.push(assignment);
@@ -121,11 +127,20 @@ function laneOf(state: SchedulerState, laneId: number): Lane {
   return lane;
 }
 
-function enqueue(state: SchedulerState, ref: ChunkRef): void {
-  state.openSlices.set(ref.slot, (state.openSlices.get(ref.slot) ?? 0) + ref.sliceCount);
-  state.queuedRuns += ref.runCount;
+function enqueue(state: SchedulerState, ref: ChunkRef, receipted: readonly number[]): void {
+  const open = ref.sliceCount - receipted.length;
+  if (open <= 0) return;
+  state.openSlices.set(ref.slot, (state.openSlices.get(ref.slot) ?? 0) + open);
   const lane = laneOf(state, ref.laneId);
-  lane.queue.push({ ref, next: 0, end: ref.sliceCount, careful: false, skip: [] });
+  const done = new Set(receipted);
+  for (let next = 0; next < ref.sliceCount; next++) {
+    if (done.has(next)) continue;
+    let end = next + 1;
+    while (end < ref.sliceCount && !done.has(end)) end += 1;
+    for (let slice = next; slice < end; slice++) state.queuedRuns += runsInSlice(ref, slice);
+    lane.queue.push({ ref, next, end, careful: false, skip: [] });
+    next = end;
+  }
   makeReady(state, lane);
 }
 

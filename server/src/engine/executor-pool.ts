@@ -1,0 +1,266 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Logger } from '../lib/log.ts';
+import type { FeedChange } from './engine.ts';
+import { type ChunkKind, type ChunkRef, RUNS } from './log/chunk.ts';
+import type { ExecutorOptions, FromExecutor, ToExecutor } from './protocol.ts';
+import type { Assignment } from './scheduler/scheduler.ts';
+
+/** An executor that does not answer for this long is stuck and is killed. */
+const SILENT_MS = 30_000;
+const PING_MS = 5_000;
+const FIRST_RESTART_MS = 50;
+const MAX_RESTART_MS = 5_000;
+/** A run that was being evaluated when its executor died, this often, in careful work, is poisoned. */
+const POISON_DEATHS = 2;
+const ENTRY = fileURLToPath(new URL('./executor/main.ts', import.meta.url));
+
+export type PoisonedRun = { readonly stream: number; readonly sequence: number; readonly index: number };
+
+export type ExecutorPoolEvents = {
+  readonly finished: (kind: ChunkKind, assignmentId: number, serviceMs: number) => void;
+  readonly returned: (
+    kind: ChunkKind,
+    assignmentId: number,
+    careful: boolean,
+    poisoned: PoisonedRun | undefined,
+  ) => void;
+  readonly appended: (refs: readonly ChunkRef[]) => void;
+  readonly feedsChanged: (feeds: readonly FeedChange[]) => void;
+  /** An executor died: what it committed last may not have been reported. */
+  readonly lost: () => void;
+};
+
+export type ExecutorPoolStats = {
+  readonly executors: number;
+  readonly runs: number;
+  readonly messages: number;
+  readonly restarts: number;
+  readonly cpuMs: number;
+  readonly rssBytes: number;
+};
+
+export type ExecutorPool = {
+  /** Executors that can take work. */
+  readonly readyCount: () => number;
+  readonly assign: (kind: ChunkKind, assignment: Assignment) => void;
+  /** Resolves when every executor reports changes of these feeds. */
+  readonly watch: (add: readonly string[], remove: readonly string[]) => Promise<void>;
+  readonly stats: () => ExecutorPoolStats;
+  readonly processIds: () => number[];
+  /** Lets work under way finish, then ends the processes. */
+  readonly drain: () => Promise<void>;
+};
+
+export type ExecutorPoolOptions = {
+  readonly count: number;
+  readonly executor: Omit<ExecutorOptions, 'name'>;
+  readonly log: Logger;
+  readonly events: ExecutorPoolEvents;
+};
+
+type Executor = {
+  readonly name: string;
+  readonly child: ChildProcess;
+  ready: boolean;
+  heardAtMs: number;
+  readonly work: Map<string, { kind: ChunkKind; assignment: Assignment }>;
+  readonly watches: Map<number, () => void>;
+  evaluating: PoisonedRun | undefined;
+  cpuMs: number;
+  rssBytes: number;
+};
+
+/** Keeps executor processes alive and hands them work. */
+export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
+  const { log, events } = options;
+  const executors = new Map<number, Executor>();
+  const watched = new Set<string>();
+  const deaths = new Map<string, number>();
+  let draining = false;
+  let nextWatchId = 1;
+  let runs = 0;
+  let messages = 0;
+  let restarts = 0;
+
+  for (let position = 0; position < options.count; position++) start(position, FIRST_RESTART_MS);
+  const pings = setInterval(ping, PING_MS);
+
+  function start(position: number, restartMs: number): void {
+    const name = `executor-${position + 1}`;
+    const child = fork(ENTRY, [JSON.stringify({ ...options.executor, name })], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    const startedMs = Date.now();
+    const executor: Executor = {
+      name,
+      child,
+      ready: false,
+      heardAtMs: startedMs,
+      work: new Map(),
+      watches: new Map(),
+      evaluating: undefined,
+      cpuMs: 0,
+      rssBytes: 0,
+    };
+    executors.set(position, executor);
+    child.on('message', (message: FromExecutor) => {
+      executor.heardAtMs = Date.now();
+      hear(executor, message);
+    });
+    child.on('error', (error) => log.error({ err: error, executor: name }, 'executor error'));
+    child.once('exit', (code, signal) => {
+      executors.delete(position);
+      if (draining) return;
+      const livedMs = Date.now() - startedMs;
+      const delayMs = livedMs > MAX_RESTART_MS ? FIRST_RESTART_MS : restartMs;
+      log.error({ executor: name, code, signal, delayMs }, 'executor died; starting another');
+      restarts += 1;
+      bury(executor);
+      setTimeout(() => {
+        if (!draining) start(position, Math.min(delayMs * 2, MAX_RESTART_MS));
+      }, delayMs);
+    });
+  }
+
+  function hear(executor: Executor, message: FromExecutor): void {
+    switch (message.type) {
+      case 'ready':
+        executor.ready = true;
+        if (watched.size > 0) post(executor, { type: 'watch', id: 0, add: [...watched], remove: [] });
+        events.lost();
+        break;
+      case 'done':
+        executor.work.delete(`${message.kind} ${message.id}`);
+        runs += message.runs;
+        messages += message.messages;
+        if (message.appended.length > 0) events.appended(message.appended);
+        if (message.feeds.length > 0) events.feedsChanged(message.feeds);
+        events.finished(message.kind, message.id, message.serviceMs);
+        break;
+      case 'returned':
+        executor.work.delete(`${message.kind} ${message.id}`);
+        events.returned(message.kind, message.id, false, undefined);
+        break;
+      case 'watched':
+        executor.watches.get(message.id)?.();
+        executor.watches.delete(message.id);
+        break;
+      case 'pong':
+        executor.cpuMs = message.cpuMs;
+        executor.rssBytes = message.rssBytes;
+        break;
+      case 'evaluating':
+        executor.evaluating =
+          message.index < 0
+            ? undefined
+            : { stream: message.stream, sequence: message.sequence, index: message.index };
+        break;
+    }
+  }
+
+  /** Everything that the dead executor had goes back; its last words say what to be careful with. */
+  function bury(executor: Executor): void {
+    let poisoned: PoisonedRun | undefined;
+    if (executor.evaluating) {
+      const { stream, sequence, index } = executor.evaluating;
+      const key = `${stream} ${sequence} ${index}`;
+      const count = (deaths.get(key) ?? 0) + 1;
+      deaths.set(key, count);
+      if (count >= POISON_DEATHS) {
+        poisoned = executor.evaluating;
+        deaths.delete(key);
+        log.error({ poisoned }, 'a run killed its executor repeatedly and is recorded as failed');
+      }
+    }
+    for (const resolve of executor.watches.values()) resolve();
+    for (const { kind, assignment } of executor.work.values()) {
+      events.returned(kind, assignment.id, kind === RUNS, poisoned);
+    }
+    events.lost();
+  }
+
+  function ping(): void {
+    for (const executor of executors.values()) {
+      if (Date.now() - executor.heardAtMs > SILENT_MS) {
+        log.error({ executor: executor.name }, `executor silent for ${SILENT_MS / 1000} s; killing it`);
+        executor.child.kill('SIGKILL');
+      } else {
+        post(executor, { type: 'ping', id: 0 });
+      }
+    }
+  }
+
+  function post(executor: Executor, message: ToExecutor): void {
+    if (executor.child.connected) executor.child.send(message, () => undefined);
+  }
+
+  const ready = (): Executor[] => [...executors.values()].filter((executor) => executor.ready);
+
+  return {
+    readyCount: () => ready().length,
+    assign: (kind, assignment) => {
+      const [first, ...others] = ready();
+      if (!first) {
+        setTimeout(() => events.returned(kind, assignment.id, false, undefined), FIRST_RESTART_MS);
+        return;
+      }
+      const executor = others.reduce((a, b) => (b.work.size < a.work.size ? b : a), first);
+      executor.work.set(`${kind} ${assignment.id}`, { kind, assignment });
+      post(executor, {
+        type: 'work',
+        id: assignment.id,
+        kind,
+        slot: assignment.slot,
+        careful: assignment.careful,
+        slices: assignment.slices.map(({ ref, slice, skip }) => ({
+          stream: ref.stream,
+          sequence: ref.sequence,
+          laneId: ref.laneId,
+          slice,
+          skip,
+        })),
+      });
+    },
+    watch: async (add, remove) => {
+      for (const topic of add) watched.add(topic);
+      for (const topic of remove) watched.delete(topic);
+      await Promise.all(
+        ready().map(
+          (executor) =>
+            new Promise<void>((resolve) => {
+              const id = nextWatchId++;
+              executor.watches.set(id, resolve);
+              post(executor, { type: 'watch', id, add, remove });
+            }),
+        ),
+      );
+    },
+    stats: () => {
+      const living = [...executors.values()];
+      return {
+        executors: ready().length,
+        runs,
+        messages,
+        restarts,
+        cpuMs: living.reduce((sum, executor) => sum + executor.cpuMs, 0),
+        rssBytes: living.reduce((sum, executor) => sum + executor.rssBytes, 0),
+      };
+    },
+    processIds: () => [...executors.values()].flatMap((executor) => executor.child.pid ?? []),
+    drain: async () => {
+      draining = true;
+      clearInterval(pings);
+      await Promise.all(
+        [...executors.values()].map(
+          (executor) =>
+            new Promise<void>((resolve) => {
+              if (executor.child.exitCode !== null || executor.child.signalCode !== null) resolve();
+              executor.child.once('exit', () => resolve());
+              post(executor, { type: 'drain' });
+            }),
+        ),
+      );
+    },
+  };
+}

@@ -1,0 +1,289 @@
+import type { DeliveryOutcome } from '../../channels/provider.ts';
+import { MAX_ATTEMPTS, nextAttemptDelayMs } from '../../channels/retry-schedule.ts';
+import { plainArray, textArray } from '../../db/array-literal.ts';
+import { sqlState, type Statement } from '../../db/database.ts';
+import { messageEventTypes } from '../../feed/message-event-type.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import { timeOrderedUuid } from '../../lib/uuid.ts';
+import { type ChunkRef, DELIVERIES, type NewChunk } from '../log/chunk.ts';
+import {
+  CHUNK_PARAMETERS,
+  chunkRefs,
+  chunkValues,
+  insertChunksSql,
+  placeChunks,
+} from '../log/insert-chunks.ts';
+import { openStream, type Stream, type StreamOptions } from '../log/stream.ts';
+import { MESSAGE_STATUS } from '../status.ts';
+
+/** What became of one attempt, and the slice whose receipt it is. */
+export type DeliveryRecord = {
+  readonly slot: number;
+  readonly stream: number;
+  readonly sequence: number;
+  readonly slice: number;
+  readonly laneId: number;
+  readonly messageId: string;
+  /** Undefined: the message is gone, only the receipt is written. */
+  readonly environmentId: number | undefined;
+  readonly attempt: number;
+  readonly provider: string;
+  readonly outcome: DeliveryOutcome;
+};
+
+export type DeliveryWriter = {
+  /** Resolves after the commit. */
+  readonly write: (record: DeliveryRecord) => Promise<void>;
+  readonly close: () => Promise<void>;
+};
+
+export type DeliveryWriterOptions = StreamOptions & {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random: () => number;
+  readonly onAppended: (refs: readonly ChunkRef[]) => void;
+};
+
+const MAX_BATCH = 500;
+const RECONNECT_MS = 200;
+/** Retries fall due on whole seconds, so that those of one lane share a chunk. */
+const RETRY_GRAIN_MS = 1_000;
+
+type Pending = {
+  readonly record: DeliveryRecord;
+  readonly resolve: () => void;
+};
+
+/** Group commit of delivery outcomes: receipts, attempts, events and retries in one statement a slot. */
+export async function openDeliveryWriter(options: DeliveryWriterOptions): Promise<DeliveryWriter> {
+  const { clock, log } = options;
+  let stream: Stream = await openStream(options);
+  let pending: Pending[] = [];
+  let closing = false;
+  let wake: (() => void) | undefined;
+  const running = run();
+
+  async function run(): Promise<void> {
+    while (pending.length > 0 || !closing) {
+      if (pending.length === 0) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        wake = undefined;
+        continue;
+      }
+      const slot = pending[0]?.record.slot;
+      const batch = pending.filter((item) => item.record.slot === slot).slice(0, MAX_BATCH);
+      const taken = new Set(batch);
+      pending = pending.filter((item) => !taken.has(item));
+      await commit(slot ?? 0, batch);
+    }
+  }
+
+  async function commit(slot: number, batch: readonly Pending[]): Promise<void> {
+    let open = batch;
+    while (open.length > 0) {
+      try {
+        await insert(
+          slot,
+          open.map((item) => item.record),
+        );
+        break;
+      } catch (error) {
+        const state = sqlState(error);
+        if (state === '22012' || state === '23505') {
+          open = await unrecorded(slot, open);
+          continue;
+        }
+        log.warn({ err: error }, 'recording deliveries failed; trying again');
+        await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+        await reconnect();
+        open = await unrecorded(slot, open).catch(() => open);
+      }
+    }
+    for (const item of batch) item.resolve();
+  }
+
+  async function insert(slot: number, records: readonly DeliveryRecord[]): Promise<void> {
+    const nowMs = clock.now();
+    const verdicts = records.map((record) => verdictOf(record, nowMs, options.random));
+    const chunks = placeChunks(retryChunks(records, verdicts), stream.nextSequence, nowMs);
+    const told = records.flatMap((record, i) => {
+      const verdict = verdicts[i];
+      return record.environmentId === undefined || !verdict ? [] : [{ record, verdict }];
+    });
+    const sources = new Set(records.map((record) => `${record.stream} ${record.sequence}`));
+    await stream.session.query(recordDeliveries(slot), [
+      ...chunkValues(stream.number, new Date(nowMs).toISOString(), chunks),
+      sources.size,
+      plainArray(records.map((record) => record.stream)),
+      plainArray(records.map((record) => record.sequence)),
+      plainArray(records.map((record) => record.slice)),
+      plainArray(verdicts.map((verdict) => (verdict.final === 'failed' ? 0 : 1))),
+      plainArray(told.map(({ record }) => record.messageId)),
+      plainArray(told.map(({ record }) => record.environmentId)),
+      plainArray(told.map(({ record }) => record.attempt)),
+      plainArray(told.map(({ verdict }) => MESSAGE_STATUS[verdict.status])),
+      textArray(told.map(({ record }) => record.provider)),
+      textArray(told.map(({ record }) => detailText(record.outcome))),
+      plainArray(told.map(() => timeOrderedUuid(nowMs))),
+      plainArray(told.map(({ verdict }) => messageEventTypes[verdict.status])),
+      textArray(told.map(({ record, verdict }) => eventText(record, verdict))),
+    ]);
+    stream.nextSequence += chunks.length;
+    options.onAppended(chunkRefs(chunks, stream.number));
+  }
+
+  /** Those whose receipt is not there yet and whose chunk still is. */
+  async function unrecorded(slot: number, batch: readonly Pending[]): Promise<readonly Pending[]> {
+    const rows = await stream.session.query<{ n: number }>(
+      `select wanted.n::int
+       from unnest($1::smallint[], $2::bigint[], $3::smallint[]) with ordinality
+         as wanted(stream, sequence, slice, n)
+       join chunk_${slot} c using (stream, sequence)
+       where not exists (
+         select
+         from receipt_${slot} r
+         where r.stream = wanted.stream and r.sequence = wanted.sequence and r.slice = wanted.slice
+       )`,
+      [
+        batch.map((item) => item.record.stream),
+        batch.map((item) => item.record.sequence),
+        batch.map((item) => item.record.slice),
+      ],
+    );
+    return rows.flatMap(({ n }) => batch[n - 1] ?? []);
+  }
+
+  async function reconnect(): Promise<void> {
+    await stream.session.close().catch(() => undefined);
+    try {
+      stream = await openStream(options);
+    } catch (error) {
+      log.warn({ err: error }, 'the database is away; delivery outcomes wait for it');
+    }
+  }
+
+  return {
+    write: (record) =>
+      new Promise((resolve) => {
+        pending.push({ record, resolve });
+        wake?.();
+      }),
+    close: async () => {
+      closing = true;
+      wake?.();
+      await running;
+      await stream.session.close();
+    },
+  };
+}
+
+type Verdict = {
+  readonly status: 'sent' | 'delivered' | 'delivery_attempted' | 'undelivered' | 'bounced';
+  readonly final: 'done' | 'failed' | 'again';
+  readonly retryAtMs?: number;
+};
+
+function verdictOf(record: DeliveryRecord, nowMs: number, random: () => number): Verdict {
+  const { outcome } = record;
+  switch (outcome.kind) {
+    case 'sent':
+    case 'delivered':
+      return { status: outcome.kind, final: 'done' };
+    case 'bounced':
+      return { status: 'bounced', final: 'failed' };
+    case 'rejected':
+      return { status: 'undelivered', final: 'failed' };
+    case 'retry': {
+      const delayMs = nextAttemptDelayMs(record.attempt, random());
+      if (delayMs === undefined) return { status: 'undelivered', final: 'failed' };
+      const dueMs = nowMs + Math.max(delayMs, outcome.afterMs ?? 0);
+      const retryAtMs = Math.ceil(dueMs / RETRY_GRAIN_MS) * RETRY_GRAIN_MS;
+      return { status: 'delivery_attempted', final: 'again', retryAtMs };
+    }
+  }
+}
+
+function retryChunks(records: readonly DeliveryRecord[], verdicts: readonly Verdict[]): NewChunk[] {
+  const groups = new Map<string, { laneId: number; dueMs: number; deliveries: [string, number][] }>();
+  records.forEach((record, i) => {
+    const dueMs = verdicts[i]?.retryAtMs;
+    if (dueMs === undefined) return;
+    const key = `${record.laneId} ${dueMs}`;
+    const group = groups.get(key) ?? { laneId: record.laneId, dueMs, deliveries: [] };
+    group.deliveries.push([record.messageId, record.attempt + 1]);
+    groups.set(key, group);
+  });
+  return [...groups.values()].map(({ laneId, dueMs, deliveries }) => ({
+    laneId,
+    kind: DELIVERIES,
+    runCount: deliveries.length,
+    dueMs,
+    body: JSON.stringify({ deliveries }),
+  }));
+}
+
+function detailText(outcome: DeliveryOutcome): string {
+  const code = 'code' in outcome ? { code: outcome.code } : {};
+  return JSON.stringify({ ...outcome.detail, ...code });
+}
+
+/** Event data as the wire contract has it for each kind of outcome. */
+function eventText(record: DeliveryRecord, verdict: Verdict): string | null {
+  const { outcome, attempt } = record;
+  switch (verdict.status) {
+    case 'delivery_attempted':
+      return JSON.stringify({ attempt, max_attempts: MAX_ATTEMPTS, retryable: true });
+    case 'undelivered': {
+      const reason = outcome.kind === 'retry' ? 'retries_exhausted' : 'fatal_error';
+      return JSON.stringify({ failure_reason: reason, failure_details: outcome.detail });
+    }
+    case 'bounced':
+      return JSON.stringify({
+        failure_reason: outcome.kind === 'bounced' ? outcome.code : 'bounced',
+        failure_details: outcome.detail,
+      });
+    default:
+      return null;
+  }
+}
+
+const FIRST = CHUNK_PARAMETERS + 1;
+const p = (offset: number): string => `$${FIRST + offset}`;
+const NOW = '$2::timestamptz';
+
+const TEXT = `with guard as (
+  select 1 / (count(*) = ${p(0)}::int)::int as present
+  from chunk_SLOT c
+  join (select distinct * from unnest(${p(1)}::smallint[], ${p(2)}::bigint[]) as d(stream, sequence)) wanted
+    using (stream, sequence)
+), receipts as (
+  insert into receipt_SLOT (slot, stream, sequence, slice, done, failed)
+  select SLOT, r.stream, r.sequence, r.slice, r.done, 1 - r.done
+  from guard,
+       unnest(${p(1)}::smallint[], ${p(2)}::bigint[], ${p(3)}::smallint[], ${p(4)}::smallint[])
+         as r(stream, sequence, slice, done)
+  where guard.present = 1
+), attempt as (
+  select *
+  from unnest(${p(5)}::uuid[], ${p(6)}::int[], ${p(7)}::smallint[], ${p(8)}::smallint[], ${p(9)}::text[], ${p(10)}::json[],
+              ${p(11)}::uuid[], ${p(12)}::smallint[], ${p(13)}::json[])
+    as a(message_id, environment_id, attempt, status, provider, detail, event_id, event_type, event_data)
+), deliveries as (
+  insert into delivery (message_id, attempt, status, provider, detail, attempted_at)
+  select message_id, attempt, status, provider, detail, ${NOW}
+  from attempt
+), events as (
+  insert into message_event (id, message_id, environment_id, type, data, inserted_at)
+  select event_id, message_id, environment_id, event_type, event_data, ${NOW}
+  from attempt
+), chunks as (
+  ${insertChunksSql(1)}
+)
+select 1`;
+
+function recordDeliveries(slot: number): Statement {
+  return { name: `record_deliveries_${slot}`, text: TEXT.replaceAll('SLOT', String(slot)) };
+}

@@ -1,0 +1,197 @@
+import { pino } from 'pino';
+import { createProviders } from '../../channels/registry.ts';
+import { deriveWebhookSigningSecret } from '../../channels/webhook-secret.ts';
+import { createWorkflowVersions } from '../../control/workflow-versions.ts';
+import { openDatabase } from '../../db/database.ts';
+import { feedTopicKey } from '../../feed/feed-topic.ts';
+import { systemClock } from '../../lib/clock.ts';
+import type { FeedChange } from '../engine.ts';
+import { type ChunkRef, type DeliveriesBody, RUNS, type RunsBody } from '../log/chunk.ts';
+import { openStream, type Stream } from '../log/stream.ts';
+import type { ExecutorOptions, FromExecutor, ToExecutor } from '../protocol.ts';
+import { createChunkCache } from './chunk-cache.ts';
+import { executeDeliveries } from './deliver.ts';
+import { openDeliveryWriter } from './delivery-writer.ts';
+import { createEnvironmentPreferences } from './environment-preferences.ts';
+import { executeRuns, type WorkerServices } from './run-worker.ts';
+
+/** The executor process: takes orders from the server process over IPC until told to drain. */
+
+type WorkMessage = Extract<ToExecutor, { type: 'work' }>;
+
+const RECONNECT_MS = 200;
+
+const options = JSON.parse(process.argv[2] ?? '{}') as ExecutorOptions;
+const log = pino({ level: options.logLevel }, pino.destination({ dest: 2, sync: true })).child({
+  part: options.name,
+});
+const streamOptions = { url: options.databaseUrl, applicationName: `belfry ${options.name}`, log };
+
+// A terminal's ctrl-C reaches the whole group; the server process decides when work ends.
+process.on('SIGINT', () => undefined);
+process.on('SIGTERM', () => undefined);
+// Without a server process nobody would hear of the results.
+process.on('disconnect', () => process.exit(0));
+
+const db = openDatabase({ ...streamOptions, max: 4 });
+const watched = new Set<string>();
+const orders: WorkMessage[] = [];
+let appendedByDeliveries: ChunkRef[] = [];
+let underWay = 0;
+let draining = false;
+let wakeWorker: (() => void)[] = [];
+
+const services: WorkerServices = {
+  clock: systemClock,
+  log,
+  chunks: createChunkCache<RunsBody>(),
+  workflows: createWorkflowVersions(db),
+  environmentPreferences: createEnvironmentPreferences(db, systemClock),
+  announce: (id, stream, sequence, index) =>
+    send({ type: 'evaluating', kind: RUNS, id, stream, sequence, index }),
+};
+
+const deliverServices = {
+  db,
+  chunks: createChunkCache<DeliveriesBody>(),
+  providers: createProviders({
+    smtpUrl: options.smtpUrl,
+    mailFrom: options.mailFrom,
+    allowPrivateWebhooks: options.allowPrivateWebhooks,
+    webhookSigningSecret: deriveWebhookSigningSecret(options.installationSecret),
+    log,
+  }),
+  writer: await openDeliveryWriter({
+    ...streamOptions,
+    clock: systemClock,
+    random: Math.random,
+    onAppended: (refs) => {
+      appendedByDeliveries.push(...refs);
+    },
+  }),
+};
+
+const workers = Array.from({ length: options.concurrency }, () => work());
+
+process.on('message', (message: ToExecutor) => {
+  switch (message.type) {
+    case 'work':
+      if (message.kind === RUNS) {
+        orders.push(message);
+        wakeWorker.pop()?.();
+      } else {
+        void deliver(message);
+      }
+      break;
+    case 'watch':
+      for (const topic of message.add) watched.add(topic);
+      for (const topic of message.remove) watched.delete(topic);
+      send({ type: 'watched', id: message.id });
+      break;
+    case 'ping': {
+      const { user, system } = process.cpuUsage();
+      const cpuMs = (user + system) / 1_000;
+      send({ type: 'pong', id: message.id, cpuMs, rssBytes: process.memoryUsage.rss() });
+      break;
+    }
+    case 'drain':
+      void drain();
+      break;
+  }
+});
+
+send({ type: 'ready' });
+
+/** One session executes one order after the other. */
+async function work(): Promise<void> {
+  let stream: Stream | undefined;
+  while (!draining || orders.length > 0) {
+    const order = orders.shift();
+    if (!order) {
+      await new Promise<void>((resolve) => {
+        wakeWorker.push(resolve);
+      });
+      continue;
+    }
+    underWay += 1;
+    const startedMs = performance.now();
+    try {
+      stream ??= await openStream(streamOptions);
+      const report = await executeRuns(services, stream, order);
+      send({
+        type: 'done',
+        kind: RUNS,
+        id: order.id,
+        serviceMs: performance.now() - startedMs,
+        runs: report.runs,
+        messages: report.messages,
+        appended: report.appended,
+        feeds: heard(report.feeds),
+      });
+    } catch (error) {
+      log.warn({ err: error }, 'work came back undone');
+      await stream?.session.close().catch(() => undefined);
+      stream = undefined;
+      await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+      send({ type: 'returned', kind: RUNS, id: order.id });
+    }
+    underWay -= 1;
+  }
+  await stream?.session.close();
+}
+
+async function deliver(order: WorkMessage): Promise<void> {
+  underWay += 1;
+  const startedMs = performance.now();
+  try {
+    await executeDeliveries(deliverServices, order.slot, order.slices);
+    send({
+      type: 'done',
+      kind: order.kind,
+      id: order.id,
+      serviceMs: performance.now() - startedMs,
+      runs: 0,
+      messages: order.slices.length,
+      appended: takeAppended(),
+      feeds: [],
+    });
+  } catch (error) {
+    log.warn({ err: error }, 'deliveries came back undone');
+    await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+    send({ type: 'returned', kind: order.kind, id: order.id });
+  }
+  underWay -= 1;
+}
+
+function takeAppended(): ChunkRef[] {
+  const refs = appendedByDeliveries;
+  appendedByDeliveries = [];
+  return refs;
+}
+
+/** The changes that somebody listens to, each feed once. */
+function heard(feeds: readonly FeedChange[]): FeedChange[] {
+  if (watched.size === 0) return [];
+  const byTopic = new Map<string, FeedChange>();
+  for (const feed of feeds) {
+    const topic = feedTopicKey(feed);
+    if (watched.has(topic)) byTopic.set(topic, feed);
+  }
+  return [...byTopic.values()];
+}
+
+async function drain(): Promise<void> {
+  draining = true;
+  for (const wake of wakeWorker) wake();
+  wakeWorker = [];
+  await Promise.all(workers);
+  while (underWay > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  await deliverServices.writer.close();
+  await deliverServices.providers.close();
+  await db.close();
+  process.disconnect();
+}
+
+function send(message: FromExecutor): void {
+  process.send?.(message);
+}

@@ -1,0 +1,259 @@
+import { sqlState } from '../../db/database.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { JsonObject } from '../../lib/json.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
+import type { FeedChange } from '../engine.ts';
+import {
+  type ChunkRef,
+  type ChunkTrigger,
+  environmentOfLane,
+  type RunsBody,
+
+  SLICE_RUNS,
+} from '../log/chunk.ts';
+import { chunkRefs, placeChunks } from '../log/insert-chunks.ts';
+import type { Stream } from '../log/stream.ts';
+import type { SliceOrder } from '../protocol.ts';
+import type { ChunkCache } from './chunk-cache.ts';
+import { type Evaluation, evaluate, type PreparedSlice, type Surroundings } from './evaluate.ts';
+import { collectionOf, createRecipientLoader, idOf } from './load-recipients.ts';
+import { loadStops, type Stops } from './load-stops.ts';
+import { writeResults } from './results.ts';
+
+/** What workers of one executor share. */
+export type WorkerServices = {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly chunks: ChunkCache<RunsBody>;
+  readonly workflows: {
+    readonly get: (versionId: number) => Promise<CompiledWorkflow>;
+    readonly active: (environmentId: number, key: string) => Promise<boolean>;
+  };
+  readonly environmentPreferences: (environmentId: number) => Promise<JsonObject | undefined>;
+  readonly announce: (orderId: number, stream: number, sequence: number, index: number) => void;
+};
+
+export type WorkOrder = {
+  readonly id: number;
+  readonly slot: number;
+  readonly careful: boolean;
+  readonly slices: readonly SliceOrder[];
+};
+
+export type WorkReport = {
+  readonly runs: number;
+  readonly messages: number;
+  readonly appended: readonly ChunkRef[];
+  readonly feeds: readonly FeedChange[];
+};
+
+const DIVISION_BY_ZERO = '22012';
+const UNIQUE_VIOLATION = '23505';
+const NOTHING: WorkReport = { runs: 0, messages: 0, appended: [], feeds: [] };
+
+/**
+ * Executes an order on the stream's session and commits it. Slices that have receipts already are left
+ * out. Throws when the database is away; the order is then to be done again.
+ */
+export async function executeRuns(
+  services: WorkerServices,
+  stream: Stream,
+  order: WorkOrder,
+): Promise<WorkReport> {
+  const prepared = await prepare(services, stream, order.slot, order.slices);
+  if (prepared.length === 0) return NOTHING;
+  const around = await surroundings(services, stream, order, prepared);
+  const evaluation = evaluate(prepared, around);
+  around.announce?.(0, 0, -1);
+  try {
+    return await commit(stream, order.slot, evaluation, around.nowMs);
+  } catch (error) {
+    const state = sqlState(error);
+    if (state === DIVISION_BY_ZERO || (state === UNIQUE_VIOLATION && isReceipt(error))) {
+      const rest = await withoutReceipts(stream, order);
+      return rest.length === 0 ? NOTHING : executeRuns(services, stream, { ...order, slices: rest });
+    }
+    if (state === undefined || !/^(22|23)/.test(state)) throw error;
+    services.log.error({ err: error }, 'the database refuses a row; looking for its run');
+    const slices = await findRefused(stream, order.slot, prepared, around);
+    return commit(stream, order.slot, evaluate(slices, around), around.nowMs);
+  }
+}
+
+async function prepare(
+  services: WorkerServices,
+  stream: Stream,
+  slot: number,
+  slices: readonly SliceOrder[],
+): Promise<PreparedSlice[]> {
+  const prepared: PreparedSlice[] = [];
+  for (const { stream: number, sequence, slice, skip } of slices) {
+    const chunk = await services.chunks.get(stream.session, slot, number, sequence);
+    // A chunk is gone only after all of its slices got their receipts.
+    if (chunk) prepared.push({ stream: number, sequence, slice, chunk, skip });
+  }
+  return prepared;
+}
+
+/** Loads what the runs need, set-wise: recipients once, workflow versions from memory. */
+async function surroundings(
+  services: WorkerServices,
+  stream: Stream,
+  order: WorkOrder,
+  slices: readonly PreparedSlice[],
+): Promise<Surroundings> {
+  const loader = createRecipientLoader();
+  const workflows = new Map<number, CompiledWorkflow | Error>();
+  const preferences = new Map<number, JsonObject | undefined>();
+  const resumed: { environmentId: number; trigger: ChunkTrigger }[] = [];
+  for (const { chunk, slice } of slices) {
+    const environmentId = environmentOfLane(chunk.laneId);
+    preferences.set(environmentId, undefined);
+    const seen = new Set<number>();
+    const to = Math.min((slice + 1) * SLICE_RUNS, chunk.body.runs.length);
+    for (let index = slice * SLICE_RUNS; index < to; index++) {
+      const run = chunk.body.runs[index];
+      if (!run) continue;
+      loader.want(environmentId, collectionOf(run[1]), idOf(run[1]));
+      if (seen.has(run[0])) continue;
+      seen.add(run[0]);
+      const trigger = chunk.body.triggers[run[0]];
+      if (!trigger) continue;
+      if (trigger.actor !== null) {
+        loader.want(environmentId, collectionOf(trigger.actor), idOf(trigger.actor));
+      }
+      if (trigger.tenant !== null) loader.want(environmentId, '$tenants', trigger.tenant);
+      if (!workflows.has(trigger.version)) {
+        workflows.set(trigger.version, await workflowOrError(services, trigger));
+      }
+      if (run[2]?.id !== undefined) resumed.push({ environmentId, trigger });
+    }
+  }
+  for (const environmentId of preferences.keys()) {
+    preferences.set(environmentId, await services.environmentPreferences(environmentId));
+  }
+  const stops: Stops | undefined =
+    resumed.length > 0 ? await loadStops(stream.session, services.workflows.active, resumed) : undefined;
+  const recipients = await loader.load(stream.session);
+  return {
+    nowMs: services.clock.now(),
+    workflow: (versionId) => workflows.get(versionId) ?? new Error('the workflow version is unknown'),
+    recipient: (environmentId, collection, id) =>
+      recipients[loader.want(environmentId, collection, id)] ?? { scope: { id }, preferences: undefined },
+    environmentPreferences: (environmentId) => preferences.get(environmentId),
+    stopped: (environmentId, trigger, run) => stops?.reason(environmentId, trigger, run[1]),
+    ...(order.careful
+      ? {
+          announce: (number: number, sequence: number, index: number) =>
+            services.announce(order.id, number, sequence, index),
+        }
+      : {}),
+  };
+}
+
+/** A version that cannot be made ready fails its runs, not its neighbours; a database error is thrown. */
+async function workflowOrError(
+  services: WorkerServices,
+  trigger: ChunkTrigger,
+): Promise<CompiledWorkflow | Error> {
+  try {
+    return await services.workflows.get(trigger.version);
+  } catch (error) {
+    if (sqlState(error) !== undefined || isConnectionError(error)) throw error;
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+async function commit(
+  stream: Stream,
+  slot: number,
+  evaluation: Evaluation,
+  nowMs: number,
+): Promise<WorkReport> {
+  const chunks = placeChunks(evaluation.chunks, stream.nextSequence, nowMs);
+  await stream.session.query(
+    writeResults(slot),
+    evaluation.results.values(nowMs, { stream: stream.number, chunks }),
+  );
+  stream.nextSequence += chunks.length;
+  return {
+    runs: evaluation.results.runCount,
+    messages: evaluation.results.messageCount,
+    appended: chunkRefs(chunks, stream.number),
+    feeds: evaluation.feeds,
+  };
+}
+
+/** The order's slices that still lack a receipt and whose chunk still exists. */
+async function withoutReceipts(stream: Stream, order: WorkOrder): Promise<SliceOrder[]> {
+  const rows = await stream.session.query<{ n: number }>(
+    `select wanted.n::int
+     from unnest($1::smallint[], $2::bigint[], $3::smallint[]) with ordinality
+       as wanted(stream, sequence, slice, n)
+     join chunk_${order.slot} c using (stream, sequence)
+     where not exists (
+       select
+       from receipt_${order.slot} r
+       where r.stream = wanted.stream and r.sequence = wanted.sequence and r.slice = wanted.slice
+     )`,
+    [
+      order.slices.map((slice) => slice.stream),
+      order.slices.map((slice) => slice.sequence),
+      order.slices.map((slice) => slice.slice),
+    ],
+  );
+  return rows.flatMap(({ n }) => order.slices[n - 1] ?? []);
+}
+
+/** Tries each run's rows alone, in transactions that are rolled back; those refused are skipped. */
+async function findRefused(
+  stream: Stream,
+  slot: number,
+  slices: readonly PreparedSlice[],
+  around: Surroundings,
+): Promise<PreparedSlice[]> {
+  const found: PreparedSlice[] = [];
+  for (const slice of slices) {
+    const from = slice.slice * SLICE_RUNS;
+    const to = Math.min(from + SLICE_RUNS, slice.chunk.body.runs.length);
+    const skip = [...slice.skip];
+    for (let index = from; index < to; index++) {
+      const others = Array.from({ length: to - from }, (_, i) => from + i).filter((i) => i !== index);
+      const alone = { ...slice, skip: others };
+      if (await isRefused(stream, slot, evaluate([alone], around), around.nowMs)) skip.push(index);
+    }
+    found.push({ ...slice, skip });
+  }
+  return found;
+}
+
+async function isRefused(
+  stream: Stream,
+  slot: number,
+  evaluation: Evaluation,
+  nowMs: number,
+): Promise<boolean> {
+  await stream.session.query('begin');
+  try {
+    const chunks = placeChunks(evaluation.chunks, stream.nextSequence, nowMs);
+    const values = evaluation.results.values(nowMs, { stream: stream.number, chunks });
+    await stream.session.query(writeResults(slot), values);
+    return false;
+  } catch (error) {
+    const state = sqlState(error);
+    if (state === undefined || !/^(22|23)/.test(state)) throw error;
+    return true;
+  } finally {
+    await stream.session.query('rollback');
+  }
+}
+
+function isReceipt(error: unknown): boolean {
+  return error instanceof Error && 'table' in error && String(error.table).startsWith('receipt');
+}
+
+function isConnectionError(error: unknown): boolean {
+  return error instanceof Error && /connection|ECONN|terminat/i.test(error.message);
+}
+

@@ -1,0 +1,90 @@
+import type { Database } from '../../db/database.ts';
+import { sqlState } from '../../db/database.ts';
+import { idempotencyDays } from './idempotency.ts';
+import { FAR_SLOT, FIRST_TIMER_SLOT, NEAR_TIMER_MS } from './slots.ts';
+
+const LOCK_NOT_AVAILABLE = '55P03';
+const DAY_MS = 86_400_000;
+const TIMER_SLOTS = FAR_SLOT - FIRST_TIMER_SLOT;
+
+/**
+ * Gives a slot back when every slice in it has a receipt; false when it does not, or when somebody uses
+ * it. The proof is made under the slot's exclusive lock, so nothing can be appended in between.
+ */
+export async function truncateSlot(db: Database, slot: number): Promise<boolean> {
+  try {
+    return await db.transaction(async (tx) => {
+      await tx.query(`set local lock_timeout = '100ms'`);
+      await tx.query(`lock table chunk_${slot}, receipt_${slot} in access exclusive mode`);
+      const [row] = await tx.query<{ slices: number; receipts: number }>(
+        `select coalesce((select sum(slice_count) from chunk_${slot}), 0)::bigint as slices,
+                (select count(*) from receipt_${slot}) as receipts`,
+      );
+      if (!row || row.slices !== row.receipts) return false;
+      // Sequences are never used twice, so what is forgotten here is remembered there.
+      await tx.query(
+        `insert into log_stream (stream, high_sequence)
+         select stream, max(sequence)
+         from chunk_${slot}
+         group by stream
+         on conflict (stream) do update
+         set high_sequence = greatest(log_stream.high_sequence, excluded.high_sequence)`,
+      );
+      await tx.query(`truncate chunk_${slot}, receipt_${slot}`);
+      return true;
+    });
+  } catch (error) {
+    if (sqlState(error) === LOCK_NOT_AVAILABLE) return false;
+    throw error;
+  }
+}
+
+/** Moves timers that have come within a day from the far slot to the ring of hours; returns how many. */
+export async function bringTimersNear(db: Database, nowMs: number): Promise<number> {
+  // An hour short of the limit, so that a moved timer cannot land in an hour that is not open yet.
+  const before = new Date(nowMs + NEAR_TIMER_MS - 3_600_000);
+  const rows = await db.query<{ moved: number }>(
+    `with moved as (
+       delete from chunk_${FAR_SLOT}
+       where due_at <= $1
+       returning *
+     ), placed as (
+       insert into chunk
+         (slot, stream, sequence, lane_id, epoch, kind, run_count, slice_count, accepted_at, due_at, body)
+       select ${FIRST_TIMER_SLOT} + floor(extract(epoch from greatest(due_at, $2)) / 3600)::bigint % ${TIMER_SLOTS},
+              stream, sequence, lane_id, epoch, kind, run_count, slice_count, accepted_at, due_at, body
+       from moved
+       returning 1
+     )
+     select count(*)::int as moved from placed`,
+    [before, new Date(nowMs)],
+  );
+  return rows[0]?.moved ?? 0;
+}
+
+/** Forgets idempotency keys that are older than a day. */
+export async function forgetIdempotencyKeys(db: Database, nowMs: number): Promise<void> {
+  const { expired } = idempotencyDays(nowMs);
+  const [row] = await db.query<{ stale: boolean }>(
+    `select exists (
+       select from idempotency where day = $1 and created_at < $2
+     ) as stale`,
+    [expired, new Date(nowMs - DAY_MS)],
+  );
+  if (!row?.stale) return;
+  try {
+    await db.transaction(async (tx) => {
+      await tx.query(`set local lock_timeout = '100ms'`);
+      await tx.query(`truncate idempotency_${expired}`);
+    });
+  } catch (error) {
+    if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error;
+  }
+}
+
+/** Forgets cancellations that no paused run can be waiting for any more. */
+export async function forgetCancellations(db: Database, nowMs: number): Promise<void> {
+  await db.query('delete from cancellation where cancelled_at < $1', [
+    new Date(nowMs - 366 * DAY_MS),
+  ]);
+}

@@ -1,0 +1,296 @@
+import type { Database } from '../db/database.ts';
+import { ensurePartitions } from '../db/partitions.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Logger } from '../lib/log.ts';
+import { recordCancellation } from './cancel.ts';
+import type { Engine, FeedChange } from './engine.ts';
+import { type ExecutorPoolStats, startExecutorPool } from './executor-pool.ts';
+import { openAppender, type AppenderStats } from './log/appender.ts';
+import { type ChunkKind, type ChunkRef, DELIVERIES, RUNS, SLICE_RUNS } from './log/chunk.ts';
+import {
+  bringTimersNear,
+  forgetCancellations,
+  forgetIdempotencyKeys,
+  truncateSlot,
+} from './log/maintain.ts';
+import { highestSequences, openChunksOfSlot } from './log/read-refs.ts';
+import { isOpenSlot, SLOT_COUNT } from './log/slots.ts';
+import { createLogFollower } from './log-follower.ts';
+import { acquireOwnership } from './owner.ts';
+import type { ExecutorOptions } from './protocol.ts';
+import {
+  createSchedulerState,
+  type SchedulerEvent,
+  type SchedulerState,
+  schedule,
+} from './scheduler/scheduler.ts';
+import { createTimers } from './timers.ts';
+
+/** Run assignments an executor holds: one more than it executes at once, so that it never waits. */
+const CONCURRENCY = 3;
+const RUN_SLOTS = CONCURRENCY + 1;
+/** Deliveries are waits for others: many small assignments at once. */
+const DELIVERY_SLOTS = 50;
+const DELIVERY_RUNS = 10;
+
+const RECOVERY_HORIZON_MS = 60_000;
+const CATCH_UP_MS = 5_000;
+const LOAD_TIMERS_MS = 10_000;
+const TRUNCATE_MS = 1_000;
+const HOUSEKEEPING_MS = 600_000;
+const MAX_TIMER_SLEEP_MS = 1_000;
+
+export type EngineOptions = {
+  readonly databaseUrl: string;
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly executors: number;
+  readonly executor: Omit<ExecutorOptions, 'name' | 'databaseUrl' | 'concurrency'>;
+  readonly onFeeds: (feeds: readonly FeedChange[]) => void;
+  readonly onStandby: (sentence: string) => void;
+  /** Gives up waiting for ownership. */
+  readonly signal: AbortSignal;
+};
+
+export type EngineStats = {
+  readonly appender: AppenderStats;
+  readonly executors: ExecutorPoolStats;
+  readonly queuedRuns: number;
+  readonly queuedDeliveries: number;
+  readonly assignments: number;
+  readonly timers: number;
+  readonly lanes: number;
+  /** Milliseconds by which the oldest due timer is late; 0 when none is. */
+  readonly timerLatenessMs: number;
+  readonly owner: boolean;
+};
+
+export type RunningEngine = Engine & {
+  readonly watchFeeds: (add: readonly string[], remove: readonly string[]) => Promise<void>;
+  readonly stats: () => EngineStats;
+  readonly processIds: () => number[];
+  /** Answers what was accepted, lets work under way finish, gives the database up. */
+  readonly stop: () => Promise<void>;
+};
+
+/** Becomes the owner of the database, recovers what was left, and starts to work. */
+export async function startEngine(options: EngineOptions): Promise<RunningEngine> {
+  const { db, clock, log } = options;
+  const own = () =>
+    acquireOwnership({
+      url: options.databaseUrl,
+      log,
+      signal: options.signal,
+      onStandby: options.onStandby,
+    });
+  let ownership = await own();
+  let owner = true;
+  let stopping = false;
+
+  const states: Record<ChunkKind, SchedulerState> = {
+    [RUNS]: createSchedulerState({ assignmentRuns: SLICE_RUNS }),
+    [DELIVERIES]: createSchedulerState({ assignmentRuns: DELIVERY_RUNS }),
+  };
+  const timers = createTimers(clock.now() + RECOVERY_HORIZON_MS);
+  const usedSlots = new Set<number>();
+  const refusedTruncations = new Map<number, number>();
+  let timerLatenessMs = 0;
+  let timerSleep: NodeJS.Timeout | undefined;
+
+  const follower = createLogFollower({ take, onGap: () => void catchUp() });
+  await recover();
+
+  const pool = startExecutorPool({
+    count: options.executors,
+    executor: {
+      ...options.executor,
+      databaseUrl: options.databaseUrl,
+      concurrency: CONCURRENCY,
+    },
+    log,
+    events: {
+      finished: (kind, assignmentId, serviceMs) =>
+        pump(kind, { type: 'finished', assignmentId, serviceMs }),
+      returned: (kind, assignmentId, careful, poisoned) =>
+        pump(kind, { type: 'returned', assignmentId, careful, ...(poisoned ? { poisoned } : {}) }),
+      appended: (refs) => follower.report(refs),
+      feedsChanged: options.onFeeds,
+      lost: () => {
+        void catchUp();
+        pump(RUNS, { type: 'tick' });
+        pump(DELIVERIES, { type: 'tick' });
+      },
+    },
+  });
+  const appender = await openAppender({
+    url: options.databaseUrl,
+    clock,
+    log,
+    onAppended: (refs) => follower.report(refs),
+  });
+
+  const loops = [
+    every(CATCH_UP_MS, catchUp),
+    every(LOAD_TIMERS_MS, () => timers.load(db, clock.now())),
+    every(TRUNCATE_MS, truncateFinished),
+    every(HOUSEKEEPING_MS, housekeeping),
+  ];
+  void watchOwnership();
+  wakeTimers();
+
+  function pump(kind: ChunkKind, event: SchedulerEvent): void {
+    const state = states[kind];
+    const perExecutor = kind === RUNS ? RUN_SLOTS : DELIVERY_SLOTS;
+    state.slots = owner && !stopping ? pool.readyCount() * perExecutor : 0;
+    for (const assignment of schedule(state, event)) pool.assign(kind, assignment);
+  }
+
+  function take(refs: readonly ChunkRef[]): void {
+    const now: Record<ChunkKind, ChunkRef[]> = { [RUNS]: [], [DELIVERIES]: [] };
+    for (const ref of refs) {
+      usedSlots.add(ref.slot);
+      if (ref.dueMs !== undefined && ref.dueMs > clock.now()) timers.add(ref);
+      else now[ref.kind].push(ref);
+    }
+    for (const kind of [RUNS, DELIVERIES] as const) {
+      if (now[kind].length > 0) pump(kind, { type: 'appended', refs: now[kind] });
+    }
+    wakeTimers();
+  }
+
+  /** Work that is due goes to the scheduler; then sleep until the next timer. */
+  function wakeTimers(): void {
+    clearTimeout(timerSleep);
+    if (stopping) return;
+    const nowMs = clock.now();
+    timerLatenessMs = Math.max(0, nowMs - (timers.nextDueMs() ?? nowMs));
+    const due = timers.due(nowMs);
+    for (const kind of [RUNS, DELIVERIES] as const) {
+      const refs = due.filter((ref) => ref.kind === kind);
+      if (refs.length > 0) pump(kind, { type: 'appended', refs });
+    }
+    const sleepMs = (timers.nextDueMs() ?? Number.POSITIVE_INFINITY) - nowMs;
+    timerSleep = setTimeout(wakeTimers, Math.max(1, Math.min(sleepMs, MAX_TIMER_SLEEP_MS)));
+  }
+
+  /** Before anything else runs: everything without a receipt is queued again. */
+  async function recover(): Promise<void> {
+    const nowMs = clock.now();
+    await ensurePartitions(db, nowMs);
+    await bringTimersNear(db, nowMs);
+    follower.startFrom(await highestSequences(db));
+    for (let slot = 0; slot < SLOT_COUNT; slot++) await requeue(slot, nowMs + RECOVERY_HORIZON_MS);
+    const queued = states[RUNS].queuedRuns;
+    if (queued > 0) log.info({ queuedRuns: queued }, 'queued work recovered');
+  }
+
+  async function requeue(slot: number, dueBeforeMs: number): Promise<void> {
+    const [row] = await db.query<{ used: boolean }>(
+      `select exists (select from chunk_${slot}) as used`,
+    );
+    if (!row?.used) return;
+    usedSlots.add(slot);
+    for (const { ref, receipted } of await openChunksOfSlot(db, slot, new Date(dueBeforeMs))) {
+      if (ref.dueMs !== undefined && ref.dueMs > clock.now()) {
+        timers.add(ref);
+      } else {
+        schedule(states[ref.kind], { type: 'appended', refs: [ref], receipted });
+      }
+    }
+  }
+
+  async function catchUp(): Promise<void> {
+    if (!owner || stopping) return;
+    await follower.catchUp(db).catch((error) => log.warn({ err: error }, 'catching up failed'));
+  }
+
+  async function truncateFinished(): Promise<void> {
+    const nowMs = clock.now();
+    for (const slot of usedSlots) {
+      const open =
+        (states[RUNS].openSlices.get(slot) ?? 0) + (states[DELIVERIES].openSlices.get(slot) ?? 0);
+      if (open > 0 || isOpenSlot(slot, nowMs) || !owner) continue;
+      if (await truncateSlot(db, slot)) {
+        usedSlots.delete(slot);
+        refusedTruncations.delete(slot);
+        continue;
+      }
+      // Nothing is known to be open, yet something is: after a while, look for it.
+      const refused = (refusedTruncations.get(slot) ?? 0) + 1;
+      refusedTruncations.set(slot, refused % 10);
+      if (refused === 10) await requeue(slot, nowMs);
+    }
+  }
+
+  async function housekeeping(): Promise<void> {
+    const nowMs = clock.now();
+    await ensurePartitions(db, nowMs);
+    await bringTimersNear(db, nowMs);
+    await forgetIdempotencyKeys(db, nowMs);
+    await forgetCancellations(db, nowMs);
+  }
+
+  async function watchOwnership(): Promise<void> {
+    while (!stopping) {
+      await ownership.lost;
+      if (stopping) return;
+      owner = false;
+      log.warn('the owner’s session ended; asking for ownership again');
+      while (!stopping && !owner) {
+        try {
+          ownership = await own();
+          owner = true;
+        } catch (error) {
+          if (options.signal.aborted) return;
+          log.warn({ err: error }, 'ownership cannot be had; trying again');
+          await new Promise((resolve) => setTimeout(resolve, 500));
+        }
+      }
+      await catchUp();
+      pump(RUNS, { type: 'tick' });
+      pump(DELIVERIES, { type: 'tick' });
+    }
+  }
+
+  /** Runs `task` again and again, `intervalMs` after it ended; its failures are logged. */
+  function every(intervalMs: number, task: () => Promise<void>): { stop: () => void } {
+    let timer: NodeJS.Timeout;
+    const run = async (): Promise<void> => {
+      try {
+        if (owner) await task();
+      } catch (error) {
+        log.warn({ err: error }, `${task.name} failed; it will be tried again`);
+      }
+      if (!stopping) timer = setTimeout(run, intervalMs);
+    };
+    timer = setTimeout(run, intervalMs);
+    return { stop: () => clearTimeout(timer) };
+  }
+
+  return {
+    trigger: (request) => appender.append(request),
+    cancel: (request) => recordCancellation(db, clock.now(), request),
+    watchFeeds: (add, remove) => pool.watch(add, remove),
+    processIds: () => pool.processIds(),
+    stats: () => ({
+      appender: appender.stats(),
+      executors: pool.stats(),
+      queuedRuns: states[RUNS].queuedRuns,
+      queuedDeliveries: states[DELIVERIES].queuedRuns,
+      assignments: states[RUNS].assigned.size + states[DELIVERIES].assigned.size,
+      timers: timers.size(),
+      lanes: states[RUNS].lanes.size,
+      timerLatenessMs,
+      owner,
+    }),
+    stop: async () => {
+      await appender.close();
+      stopping = true;
+      for (const loop of loops) loop.stop();
+      clearTimeout(timerSleep);
+      await pool.drain();
+      await ownership.release();
+    },
+  };
+}
