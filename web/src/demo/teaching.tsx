@@ -1,20 +1,26 @@
-import type { ReactNode } from 'react';
+import { type ReactNode, useEffect } from 'react';
 import { Command } from '../shared/copy-button.tsx';
 import { BellTower } from './bell-tower.tsx';
 
-/** In the place of the form while there is nothing to trigger. */
+const lookAgainMs = 2000;
+
+/** In the place of the form while there is nothing to trigger; notices when there is. */
 export function PushExamples({ onRetry }: { readonly onRetry: () => void }) {
+  useEffect(() => {
+    const timer = setInterval(() => {
+      if (!document.hidden) onRetry();
+    }, lookAgainMs);
+    return () => clearInterval(timer);
+  }, [onRetry]);
+
   return (
     <div className="trigger">
       <h2>First, publish the example workflows</h2>
       <p>
         A workflow is a directory of files. Three of them come with Belfry, in{' '}
-        <code>examples/</code>. Run this beside the server:
+        <code>examples/</code>. Run this in another terminal; this page notices by itself.
       </p>
       <Command>npx belfry push examples</Command>
-      <button type="button" className="send" onClick={onRetry}>
-        Look again
-      </button>
     </div>
   );
 }

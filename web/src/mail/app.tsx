@@ -17,9 +17,11 @@ export function App() {
     <div className="page mail-page">
       <PageHeader place="mail" />
       {mails?.kind === 'failed' ? (
-        <p className="reason" role="status">
-          {mails.message} Trying again every two seconds.
-        </p>
+        <main className="no-mail" role="status">
+          <h1>No e-mails to show</h1>
+          <p>{mails.message}</p>
+          <p>This page looks again every two seconds.</p>
+        </main>
       ) : null}
       {mails?.kind === 'loaded' && list.length === 0 ? <NoMail /> : null}
       {list.length > 0 || hashId ? (

@@ -26,8 +26,11 @@ export type StartedServer = {
   readonly stop: () => Promise<void>;
 };
 
-/** A server as a user starts one, with a port and a data dir of its own. */
-export async function startServer(databaseUrl: string): Promise<StartedServer> {
+/**
+ * A server as a user starts one, with a port and a data dir of its own. Without a URL it starts its
+ * embedded database.
+ */
+export async function startServer(databaseUrl = ''): Promise<StartedServer> {
   const dataDir = await mkdtemp(join(tmpdir(), 'belfry-e2e-'));
   const env = {
     PATH: process.env.PATH ?? '',

@@ -1,0 +1,75 @@
+// Makes the pictures in docs/images from a server and a browser of its own: node scripts/screenshots.ts
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Browser, Page } from 'playwright-core';
+import { launchBrowser } from '../server/test/e2e/support/launch-browser.ts';
+import { startServer } from '../server/test/e2e/support/started-server.ts';
+
+const images = join(dirname(dirname(fileURLToPath(import.meta.url))), 'docs', 'images');
+
+const comments = [
+  { from: 'Priya Raman', text: 'Could you look at the numbers for spring?' },
+  { from: 'Tomas Lind', text: 'The map is missing two stations.' },
+  { from: 'Ines Okafor', text: 'The second chart is lovely. Shall we open with it?' },
+] as const;
+
+async function openAt(browser: Browser, url: string, colorScheme: 'light' | 'dark') {
+  const page = await browser.newPage({
+    viewport: { width: 1440, height: 900 },
+    colorScheme,
+    locale: 'en-GB',
+    timezoneId: 'UTC',
+  });
+  await page.goto(url);
+  await page.evaluate('document.fonts.ready');
+  return page;
+}
+
+async function send(page: Page, { from, text }: (typeof comments)[number]): Promise<void> {
+  const answers = page.locator('.timeline .rang');
+  const before = await answers.count();
+  await page.getByRole('radio', { name: /New comment/ }).check();
+  await page.getByLabel('From').selectOption(from);
+  await page.getByLabel('Comment', { exact: true }).fill(text);
+  await page.getByRole('button', { name: 'Send notification' }).click();
+  await answers.nth(before).waitFor();
+}
+
+/** The feed open over the bell, as a reader of the README should see it first. */
+async function takeDemo(browser: Browser, origin: string, scheme: 'light' | 'dark', file: string) {
+  const page = await openAt(browser, origin, scheme);
+  await page.getByRole('heading', { name: 'What happened' }).waitFor();
+  for (const comment of comments) await send(page, comment);
+  // In the middle of the swing.
+  await page.waitForTimeout(380);
+  await page.screenshot({ path: join(images, file), animations: 'allow' });
+  await page.close();
+}
+
+async function takeMail(browser: Browser, origin: string): Promise<void> {
+  const page = await openAt(browser, `${origin}/dev/mail`, 'light');
+  await page
+    .locator('.mail-list a')
+    .nth(comments.length - 1)
+    .waitFor();
+  await page.frameLocator('iframe').locator('body').waitFor();
+  await page.screenshot({ path: join(images, 'mail-viewer.png') });
+  await page.close();
+}
+
+await mkdir(images, { recursive: true });
+const server = await startServer();
+try {
+  await server.run('push', 'examples');
+  const browser = await launchBrowser();
+  try {
+    await takeDemo(browser, server.origin, 'light', 'demo.png');
+    await takeMail(browser, server.origin);
+    await takeDemo(browser, server.origin, 'dark', 'demo-dark.png');
+  } finally {
+    await browser.close();
+  }
+} finally {
+  await server.stop();
+}
