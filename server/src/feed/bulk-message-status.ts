@@ -11,6 +11,7 @@ import {
 import { deliveryStatuses, deliveryStatusNumber } from './delivery-status.ts';
 import { archivedFilters } from './feed-filter.ts';
 import { requireChannel } from './find-channel.ts';
+import type { MessageScope } from './load-messages.ts';
 import {
   engagementConditions,
   engagementFilters,
@@ -115,7 +116,7 @@ export async function bulkUpdateMessageStatus(
     readonly channelId: string;
     readonly action: string;
     readonly filter: BulkFilter;
-  },
+  } & MessageScope,
 ): Promise<BulkOperation> {
   await requireChannel(ctx, input.channelId);
   const startedAt = new Date(ctx.clock.now()).toISOString();
@@ -159,7 +160,7 @@ function changeChunk(
     readonly filter: BulkFilter;
     readonly status: MessageStatus;
     readonly after: string;
-  },
+  } & MessageScope,
 ): Promise<string[]> {
   const { recipientIds } = input.filter;
   const values = createValues(ctx.environment.id, input.channelId, input.after, CHUNK);
@@ -167,6 +168,9 @@ function changeChunk(
   if (recipientIds) {
     conditions.push(`m.recipient_id = any(${values.add(recipientIds)}::text[])`);
     conditions.push("m.collection = '$users'");
+  }
+  if (input.userId !== undefined) {
+    conditions.push(`m.recipient_id = ${values.add(input.userId)}`, "m.collection = '$users'");
   }
   return ctx.db.transaction(async (tx) => {
     const rows = await tx.query<{ readonly id: string }>(

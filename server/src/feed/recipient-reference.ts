@@ -1,6 +1,5 @@
 import { isJsonObject } from '../lib/json.ts';
-
-export const USERS = '$users';
+import { USERS } from '../recipients/reference.ts';
 
 /** How a recipient is named on the wire: a user by its id, an object by id and collection. */
 export type RecipientReference = string | { readonly id: string; readonly collection: string };
@@ -13,7 +12,7 @@ export function recipientReference(collection: string, id: string): RecipientRef
 export function referenceFromJson(value: unknown): RecipientReference | undefined {
   if (typeof value === 'string') return value;
   if (!isJsonObject(value) || typeof value.id !== 'string') return undefined;
-  return typeof value.collection === 'string' && value.collection !== USERS
-    ? { id: value.id, collection: value.collection }
+  return typeof value.collection === 'string'
+    ? recipientReference(value.collection, value.id)
     : value.id;
 }

@@ -1,0 +1,43 @@
+import { Type } from 'typebox';
+import {
+  bulkActions,
+  bulkUpdateMessageStatus,
+  readBulkFilter,
+} from '../../feed/bulk-message-status.ts';
+import { isJsonObject } from '../../lib/json.ts';
+import { environmentContext } from '../access.ts';
+import type { App } from '../app.ts';
+import { BulkOperation } from '../message-schemas.ts';
+import { answers } from '../schemas.ts';
+import type { Services } from '../services.ts';
+import { messageScope } from './messages.ts';
+
+export function channelBulkRoutes(app: App, services: Services): void {
+  app.post(
+    '/v1/channels/:channel_id/messages/bulk/:action',
+    {
+      config: { access: 'public' },
+      schema: {
+        description:
+          'Changes the status of every message of a channel that matches the filters in the body: recipient_ids (or user_ids), engagement_status, archived, has_tenant, tenants, delivery_status, workflows, newer_than, older_than, trigger_data.',
+        tags: ['Channels'],
+        params: Type.Object({
+          channel_id: Type.String({ description: 'The id of the channel.' }),
+          action: Type.String({ enum: Object.keys(bulkActions) }),
+        }),
+        response: answers({ 200: BulkOperation }),
+      },
+    },
+    async (request, reply) => {
+      const filter = readBulkFilter(isJsonObject(request.body) ? request.body : {});
+      const { userId } = messageScope(request);
+      const operation = await bulkUpdateMessageStatus(environmentContext(services, request), {
+        channelId: request.params.channel_id,
+        action: request.params.action,
+        filter,
+        userId,
+      });
+      return reply.send(operation);
+    },
+  );
+}

@@ -1,0 +1,247 @@
+import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { deliveryStatuses } from '../../feed/delivery-status.ts';
+import { listMessages, readMessageQuery } from '../../feed/list-messages.ts';
+import { getMessage, type MessageScope } from '../../feed/load-messages.ts';
+import { getMessageContent, loadMessageContents } from '../../feed/message-content.ts';
+import { engagementFilters } from '../../feed/message-filter.ts';
+import { listDeliveryLogs, listMessageEvents } from '../../feed/message-history.ts';
+import { readPage } from '../../feed/page.ts';
+import { textsParameter } from '../../feed/query-reader.ts';
+import { parseCollection, parseId, USERS } from '../../recipients/reference.ts';
+import { environmentContext } from '../access.ts';
+import type { App } from '../app.ts';
+import { Message, RecipientReference, timeRangeQuery } from '../message-schemas.ts';
+import {
+  answers,
+  Nullable,
+  ObjectParams,
+  openObject,
+  PageInfo,
+  pageQuery,
+  UserParams,
+} from '../schemas.ts';
+import type { Services } from '../services.ts';
+
+export const MessageParams = Type.Object({
+  message_id: Type.String({ description: 'The id of the message.' }),
+});
+
+const choices = (values: readonly string[]) =>
+  Type.Optional(
+    Type.Union([
+      Type.Array(Type.String({ enum: [...values] })),
+      Type.String({ enum: [...values] }),
+    ]),
+  );
+const texts = Type.Optional(Type.Union([Type.Array(Type.String()), Type.String()]));
+
+const MessageQuery = Type.Object(
+  {
+    ...pageQuery,
+    tenant: Type.Optional(Type.String()),
+    channel_id: Type.Optional(Type.String()),
+    status: choices(deliveryStatuses),
+    engagement_status: choices(engagementFilters),
+    message_ids: texts,
+    workflow_categories: texts,
+    source: Type.Optional(Type.String({ description: 'Key of the workflow.' })),
+    workflow_run_id: Type.Optional(Type.String()),
+    workflow_recipient_run_id: Type.Optional(Type.String()),
+    trigger_data: Type.Optional(Type.String({ description: 'Flat pairs, as JSON.' })),
+    ...timeRangeQuery,
+  },
+  openObject,
+);
+
+const MessagePage = Type.Object({ items: Type.Array(Message), page_info: PageInfo });
+
+const MessageContents = Type.Object({
+  __typename: Type.Literal('MessageContent'),
+  message_id: Type.String(),
+  inserted_at: Type.String({ format: 'date-time' }),
+  data: Type.Object({ __typename: Type.String() }, openObject),
+});
+
+/** Whose messages the key may touch: with a user token, that user's alone. */
+export function messageScope(request: FastifyRequest): MessageScope {
+  return request.access?.kind === 'public' ? { userId: request.access.userId } : {};
+}
+
+export function messageRoutes(app: App, services: Services): void {
+  app.get(
+    '/v1/messages',
+    {
+      schema: {
+        description: 'Lists the messages of the environment, newest first.',
+        tags: ['Messages'],
+        querystring: MessageQuery,
+        response: answers({ 200: MessagePage }),
+      },
+    },
+    async (request, reply) => {
+      const query = readMessageQuery(request.query);
+      return reply.send(await listMessages(environmentContext(services, request), { query }));
+    },
+  );
+
+  app.get(
+    '/v1/users/:user_id/messages',
+    {
+      schema: {
+        description: 'Lists the messages of a user, newest first.',
+        tags: ['Messages'],
+        params: UserParams,
+        querystring: MessageQuery,
+        response: answers({ 200: MessagePage }),
+      },
+    },
+    async (request, reply) => {
+      const recipient = { collection: USERS, id: parseId(request.params.user_id, 'user_id') };
+      const query = readMessageQuery(request.query);
+      const ctx = environmentContext(services, request);
+      return reply.send(await listMessages(ctx, { query, recipient }));
+    },
+  );
+
+  app.get(
+    '/v1/objects/:collection/:object_id/messages',
+    {
+      schema: {
+        description: 'Lists the messages of an object, newest first.',
+        tags: ['Messages'],
+        params: ObjectParams,
+        querystring: MessageQuery,
+        response: answers({ 200: MessagePage }),
+      },
+    },
+    async (request, reply) => {
+      const recipient = {
+        collection: parseCollection(request.params.collection, 'collection'),
+        id: parseId(request.params.object_id, 'object_id'),
+      };
+      const query = readMessageQuery(request.query);
+      const ctx = environmentContext(services, request);
+      return reply.send(await listMessages(ctx, { query, recipient }));
+    },
+  );
+
+  app.get(
+    '/v1/messages/:message_id',
+    {
+      config: { access: 'public' },
+      schema: {
+        description: 'Reads a message.',
+        tags: ['Messages'],
+        params: MessageParams,
+        response: answers({ 200: Message }),
+      },
+    },
+    async (request, reply) => {
+      const messageId = request.params.message_id;
+      const ctx = environmentContext(services, request);
+      return reply.send(await getMessage(ctx, { messageId, ...messageScope(request) }));
+    },
+  );
+
+  app.get(
+    '/v1/messages/batch/content',
+    {
+      schema: {
+        description: 'Reads what several messages say; unknown ids are left out.',
+        tags: ['Messages'],
+        querystring: Type.Object({ message_ids: texts }, openObject),
+        response: answers({ 200: Type.Array(MessageContents) }),
+      },
+    },
+    async (request, reply) => {
+      const messageIds = textsParameter(request.query, 'message_ids') ?? [];
+      const ctx = environmentContext(services, request);
+      return reply.send(await loadMessageContents(ctx, { messageIds }));
+    },
+  );
+
+  app.get(
+    '/v1/messages/:message_id/content',
+    {
+      schema: {
+        description: 'Reads what a message says.',
+        tags: ['Messages'],
+        params: MessageParams,
+        response: answers({ 200: MessageContents }),
+      },
+    },
+    async (request, reply) => {
+      const messageId = request.params.message_id;
+      const ctx = environmentContext(services, request);
+      return reply.send(await getMessageContent(ctx, { messageId }));
+    },
+  );
+
+  app.get(
+    '/v1/messages/:message_id/events',
+    {
+      schema: {
+        description: 'Lists what happened to a message, newest first.',
+        tags: ['Messages'],
+        params: MessageParams,
+        querystring: Type.Object(pageQuery, openObject),
+        response: answers({
+          200: Type.Object({
+            items: Type.Array(
+              Type.Object({
+                __typename: Type.Literal('MessageEvent'),
+                id: Type.String(),
+                type: Type.String(),
+                recipient: RecipientReference,
+                data: Nullable(Type.Object({}, openObject)),
+                inserted_at: Type.String({ format: 'date-time' }),
+              }),
+            ),
+            page_info: PageInfo,
+          }),
+        }),
+      },
+    },
+    async (request, reply) => {
+      const messageId = request.params.message_id;
+      const page = readPage(request.query);
+      const ctx = environmentContext(services, request);
+      return reply.send(await listMessageEvents(ctx, { messageId, page }));
+    },
+  );
+
+  app.get(
+    '/v1/messages/:message_id/delivery_logs',
+    {
+      schema: {
+        description: 'Lists what was said to the provider and what it answered, newest first.',
+        tags: ['Messages'],
+        params: MessageParams,
+        querystring: Type.Object(pageQuery, openObject),
+        response: answers({
+          200: Type.Object({
+            items: Type.Array(
+              Type.Object({
+                __typename: Type.Literal('MessageDeliveryLog'),
+                id: Type.String(),
+                environment_id: Type.String({ format: 'uuid' }),
+                service_name: Type.String(),
+                request: Type.Object({}, openObject),
+                response: Type.Object({}, openObject),
+                inserted_at: Type.String({ format: 'date-time' }),
+              }),
+            ),
+            page_info: PageInfo,
+          }),
+        }),
+      },
+    },
+    async (request, reply) => {
+      const messageId = request.params.message_id;
+      const page = readPage(request.query);
+      const ctx = environmentContext(services, request);
+      return reply.send(await listDeliveryLogs(ctx, { messageId, page }));
+    },
+  );
+}

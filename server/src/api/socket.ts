@@ -1,0 +1,189 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import type { Context, EnvironmentContext } from '../context.ts';
+import type { FeedHub } from '../feed/feed-hub.ts';
+import { BelfryError } from '../lib/errors.ts';
+import { type Authentication, wrongKind } from './authentication.ts';
+import { type Connection, type ConnectionLimits, serveConnection } from './socket-connection.ts';
+
+export const SOCKET_PATH = '/ws/v1/websocket';
+
+export type SocketOptions = {
+  readonly authentication: Pick<Authentication, 'authenticateKey' | 'authenticateUser'>;
+  readonly hub: FeedHub;
+  readonly limits?: Partial<SocketLimits>;
+};
+
+export type SocketLimits = ConnectionLimits & {
+  readonly maxSockets: number;
+  readonly maxSocketsPerEnvironment: number;
+  /** Sockets that are still being authenticated. */
+  readonly maxPending: number;
+  readonly maxFrameBytes: number;
+  /** A socket without any frame for so long is closed; clients send a heartbeat every 30 s. */
+  readonly idleMs: number;
+  readonly sweepEveryMs: number;
+  /** How long a shutdown waits for the other side to say goodbye. */
+  readonly goodbyeMs: number;
+};
+
+const defaultLimits: SocketLimits = {
+  maxSockets: 50_000,
+  maxSocketsPerEnvironment: 20_000,
+  maxPending: 1_000,
+  maxFrameBytes: 64 * 1_024,
+  maxJoins: 32,
+  maxBufferedBytes: 1_024 * 1_024,
+  burstFrames: 200,
+  framesPerSecond: 20,
+  idleMs: 90_000,
+  sweepEveryMs: 15_000,
+  goodbyeMs: 2_000,
+};
+
+export type SocketServer = {
+  readonly connectionCount: () => number;
+  /** Sends everybody away with 1012 (service restart), so that they come back. */
+  readonly close: () => Promise<void>;
+};
+
+const GOING_AWAY = 1001;
+const SERVICE_RESTART = 1012;
+
+/** Answers WebSocket upgrades of `/ws/v1/websocket` on this HTTP server. */
+export function attachSocket(ctx: Context, server: Server, options: SocketOptions): SocketServer {
+  const limits: SocketLimits = { ...defaultLimits, ...options.limits };
+  const wss = new WebSocketServer({
+    noServer: true,
+    maxPayload: limits.maxFrameBytes,
+    perMessageDeflate: false,
+    clientTracking: false,
+  });
+  const connections = new Set<Connection>();
+  const perEnvironment = new Map<number, number>();
+  let pending = 0;
+  let closing = false;
+  let whenEmpty: (() => void) | undefined;
+
+  const admit = async (request: IncomingMessage): Promise<Admission> => {
+    const url = URL.parse(request.url ?? '/', 'http://localhost');
+    if (url?.pathname !== SOCKET_PATH) {
+      throw new BelfryError('not_found', `Sockets are at ${SOCKET_PATH}`);
+    }
+    if (closing || pending > limits.maxPending || connections.size >= limits.maxSockets) {
+      throw new BelfryError('overloaded', 'This server takes no more sockets at the moment');
+    }
+    const access = await options.authentication.authenticateKey(
+      url.searchParams.get('api_key') ?? '',
+    );
+    if (access.kind !== 'public') throw wrongKind(access, 'a public key (pk_...)');
+    const { environment } = access;
+    const token = url.searchParams.get('user_token') || undefined;
+    const userId = await options.authentication.authenticateUser(environment, undefined, token);
+    if ((perEnvironment.get(environment.id) ?? 0) >= limits.maxSocketsPerEnvironment) {
+      throw new BelfryError(
+        'rate_limited',
+        `This environment has ${limits.maxSocketsPerEnvironment} sockets open, its limit`,
+      );
+    }
+    return { environment: { ...ctx, environment }, userId };
+  };
+
+  const count = (environmentId: number, change: 1 | -1): void => {
+    const sockets = (perEnvironment.get(environmentId) ?? 0) + change;
+    if (sockets > 0) perEnvironment.set(environmentId, sockets);
+    else perEnvironment.delete(environmentId);
+  };
+
+  const onUpgrade = async (
+    request: IncomingMessage,
+    stream: Duplex,
+    head: Buffer,
+  ): Promise<void> => {
+    const onError = (error: Error): void => ctx.log.debug({ err: error }, 'upgrade failed');
+    stream.on('error', onError);
+    pending += 1;
+    try {
+      const { environment, userId } = await admit(request);
+      if (stream.destroyed) return;
+      stream.removeListener('error', onError);
+      wss.handleUpgrade(request, stream, head, (socket) => {
+        const connection = serveConnection(environment, {
+          socket,
+          userId,
+          hub: options.hub,
+          limits,
+        });
+        const { id } = environment.environment;
+        connections.add(connection);
+        count(id, 1);
+        socket.on('close', () => {
+          connections.delete(connection);
+          count(id, -1);
+          if (connections.size === 0) whenEmpty?.();
+        });
+        if (closing) connection.close(SERVICE_RESTART, 'restarting');
+      });
+    } catch (error) {
+      refuse(ctx, stream, error);
+    } finally {
+      pending -= 1;
+    }
+  };
+  server.on('upgrade', onUpgrade);
+
+  const sweep = setInterval(() => {
+    const oldest = ctx.clock.now() - limits.idleMs;
+    for (const connection of connections) {
+      if (connection.lastFrameMs() < oldest) connection.close(GOING_AWAY, 'no heartbeat');
+    }
+  }, limits.sweepEveryMs);
+  sweep.unref();
+
+  return {
+    connectionCount: () => connections.size,
+    close: async () => {
+      closing = true;
+      clearInterval(sweep);
+      const empty = new Promise<void>((resolve) => {
+        whenEmpty = resolve;
+      });
+      for (const connection of connections) connection.close(SERVICE_RESTART, 'restarting');
+      if (connections.size > 0) {
+        const timer = setTimeout(() => {
+          for (const connection of connections) connection.terminate();
+        }, limits.goodbyeMs);
+        await empty;
+        clearTimeout(timer);
+      }
+      wss.close();
+    },
+  };
+}
+
+type Admission = {
+  readonly environment: EnvironmentContext;
+  readonly userId: string | undefined;
+};
+
+const reasons: Readonly<Record<number, string>> = {
+  403: 'Forbidden',
+  404: 'Not Found',
+  429: 'Too Many Requests',
+  503: 'Service Unavailable',
+};
+
+/** Phoenix answers 403 to a socket that it does not let in, whatever the reason; so do we. */
+function refuse(ctx: Context, stream: Duplex, thrown: unknown): void {
+  const status =
+    thrown instanceof BelfryError ? (thrown.status === 401 ? 403 : thrown.status) : 503;
+  if (!(thrown instanceof BelfryError)) ctx.log.error({ err: thrown }, 'upgrade failed');
+  const message = thrown instanceof BelfryError ? thrown.message : 'try again later';
+  stream.end(
+    `HTTP/1.1 ${status} ${reasons[status] ?? 'Forbidden'}\r\n` +
+      `Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\n` +
+      `Content-Length: ${Buffer.byteLength(message)}\r\n\r\n${message}`,
+  );
+  stream.once('finish', () => stream.destroy());
+}
