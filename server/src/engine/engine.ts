@@ -32,7 +32,11 @@ export type TriggerRecipient = {
 export type TriggerAnswer =
   | { readonly kind: 'accepted'; readonly workflowRunId: string }
   /** The same request was accepted before. */
-  | { readonly kind: 'replayed'; readonly workflowRunId: string; readonly originalRequestId: string }
+  | {
+      readonly kind: 'replayed';
+      readonly workflowRunId: string;
+      readonly originalRequestId: string;
+    }
   /** The key was used with other parameters. */
   | { readonly kind: 'conflict' };
 

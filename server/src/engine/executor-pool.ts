@@ -15,7 +15,11 @@ const MAX_RESTART_MS = 5_000;
 const POISON_DEATHS = 2;
 const ENTRY = fileURLToPath(new URL('./executor/main.ts', import.meta.url));
 
-export type PoisonedRun = { readonly stream: number; readonly sequence: number; readonly index: number };
+export type PoisonedRun = {
+  readonly stream: number;
+  readonly sequence: number;
+  readonly index: number;
+};
 
 export type ExecutorPoolEvents = {
   readonly finished: (kind: ChunkKind, assignmentId: number, serviceMs: number) => void;
@@ -41,6 +45,8 @@ export type ExecutorPoolStats = {
 };
 
 export type ExecutorPool = {
+  /** Resolves when the first executor takes work. */
+  readonly started: Promise<void>;
   /** Executors that can take work. */
   readonly readyCount: () => number;
   readonly assign: (kind: ChunkKind, assignment: Assignment) => void;
@@ -82,6 +88,7 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
   let runs = 0;
   let messages = 0;
   let restarts = 0;
+  const firstReady = Promise.withResolvers<void>();
 
   for (let position = 0; position < options.count; position++) start(position, FIRST_RESTART_MS);
   const pings = setInterval(ping, PING_MS);
@@ -127,7 +134,9 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
     switch (message.type) {
       case 'ready':
         executor.ready = true;
-        if (watched.size > 0) post(executor, { type: 'watch', id: 0, add: [...watched], remove: [] });
+        firstReady.resolve();
+        if (watched.size > 0)
+          post(executor, { type: 'watch', id: 0, add: [...watched], remove: [] });
         events.lost();
         break;
       case 'done':
@@ -183,7 +192,10 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
   function ping(): void {
     for (const executor of executors.values()) {
       if (Date.now() - executor.heardAtMs > SILENT_MS) {
-        log.error({ executor: executor.name }, `executor silent for ${SILENT_MS / 1000} s; killing it`);
+        log.error(
+          { executor: executor.name },
+          `executor silent for ${SILENT_MS / 1000} s; killing it`,
+        );
         executor.child.kill('SIGKILL');
       } else {
         post(executor, { type: 'ping', id: 0 });
@@ -198,6 +210,7 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
   const ready = (): Executor[] => [...executors.values()].filter((executor) => executor.ready);
 
   return {
+    started: firstReady.promise,
     readyCount: () => ready().length,
     assign: (kind, assignment) => {
       const [first, ...others] = ready();

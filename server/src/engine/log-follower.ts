@@ -58,7 +58,8 @@ export function createLogFollower({ take, onGap }: LogFollowerOptions): LogFollo
       }
     },
     startFrom: (highest) => {
-      for (const [stream, high] of highest) taken.set(stream, Math.max(high, taken.get(stream) ?? 0));
+      for (const [stream, high] of highest)
+        taken.set(stream, Math.max(high, taken.get(stream) ?? 0));
     },
   };
 }

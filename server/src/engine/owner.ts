@@ -82,9 +82,10 @@ export async function acquireOwnership(options: OwnershipOptions): Promise<Owner
 }
 
 async function tryLock(session: Session): Promise<boolean> {
-  const [row] = await session.query<{ locked: boolean }>('select pg_try_advisory_lock($1) as locked', [
-    String(OWNER_LOCK),
-  ]);
+  const [row] = await session.query<{ locked: boolean }>(
+    'select pg_try_advisory_lock($1) as locked',
+    [String(OWNER_LOCK)],
+  );
   return row?.locked ?? false;
 }
 

@@ -48,7 +48,12 @@ export type FromExecutor =
   /** Undone and to be tried again. */
   | { readonly type: 'returned'; readonly kind: ChunkKind; readonly id: number }
   | { readonly type: 'watched'; readonly id: number }
-  | { readonly type: 'pong'; readonly id: number; readonly cpuMs: number; readonly rssBytes: number }
+  | {
+      readonly type: 'pong';
+      readonly id: number;
+      readonly cpuMs: number;
+      readonly rssBytes: number;
+    }
   /** In careful work: the run that is evaluated next. */
   | {
       readonly type: 'evaluating';

@@ -5,7 +5,7 @@ import type { Logger } from '../lib/log.ts';
 import { recordCancellation } from './cancel.ts';
 import type { Engine, FeedChange } from './engine.ts';
 import { type ExecutorPoolStats, startExecutorPool } from './executor-pool.ts';
-import { openAppender, type AppenderStats } from './log/appender.ts';
+import { type AppenderStats, openAppender } from './log/appender.ts';
 import { type ChunkKind, type ChunkRef, DELIVERIES, RUNS, SLICE_RUNS } from './log/chunk.ts';
 import {
   bringTimersNear,
@@ -67,6 +67,8 @@ export type EngineStats = {
 };
 
 export type RunningEngine = Engine & {
+  /** Resolves when work is being done. */
+  readonly started: Promise<void>;
   readonly watchFeeds: (add: readonly string[], remove: readonly string[]) => Promise<void>;
   readonly stats: () => EngineStats;
   readonly processIds: () => number[];
@@ -269,6 +271,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   }
 
   return {
+    started: pool.started,
     trigger: (request) => appender.append(request),
     cancel: (request) => recordCancellation(db, clock.now(), request),
     watchFeeds: (add, remove) => pool.watch(add, remove),

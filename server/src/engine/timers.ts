@@ -58,7 +58,8 @@ export function createTimers(startHorizonMs: number): Timers {
           const timers = await timersOfSlot(db, slot, new Date(from), new Date(to), MAX_REFS);
           for (const { ref, receipted } of timers) if (receipted.length === 0) add(ref);
           const last = timers.at(-1)?.ref.dueMs;
-          if (timers.length === MAX_REFS && last !== undefined) horizonMs = Math.min(horizonMs, last);
+          if (timers.length === MAX_REFS && last !== undefined)
+            horizonMs = Math.min(horizonMs, last);
         }
       } catch (error) {
         horizonMs = from;

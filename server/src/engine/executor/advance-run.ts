@@ -52,7 +52,12 @@ export function advanceRun(input: RunInput): RunResult {
   const steps: StepRecord[] = [];
   const messages: RenderedMessage[] = [];
   if (input.step === 0 && workflow.conditions && !workflow.conditions(scope)) {
-    steps.push({ step_ref: 'trigger', step_type: 'trigger', outcome: 'halted', reason: 'conditions' });
+    steps.push({
+      step_ref: 'trigger',
+      step_type: 'trigger',
+      outcome: 'halted',
+      reason: 'conditions',
+    });
     return { status: RUN_STATUS.completed, errorCount: 0, steps, messages };
   }
   for (let index = input.step; index < workflow.steps.length; index++) {

@@ -23,7 +23,10 @@ const MAX_CHUNKS = 64;
 const MAX_BYTES = 64 * 1024 * 1024;
 
 export function createChunkCache<Body>(): ChunkCache<Body> {
-  const chunks = new Map<string, { promise: Promise<DecodedChunk<Body> | undefined>; size: number }>();
+  const chunks = new Map<
+    string,
+    { promise: Promise<DecodedChunk<Body> | undefined>; size: number }
+  >();
   let bytes = 0;
 
   function evict(): void {

@@ -1,7 +1,7 @@
 import type { DeliveryOutcome } from '../../channels/provider.ts';
 import { MAX_ATTEMPTS, nextAttemptDelayMs } from '../../channels/retry-schedule.ts';
 import { plainArray, textArray } from '../../db/array-literal.ts';
-import { sqlState, type Statement } from '../../db/database.ts';
+import { type Statement, sqlState } from '../../db/database.ts';
 import { messageEventTypes } from '../../feed/message-event-type.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -207,7 +207,10 @@ function verdictOf(record: DeliveryRecord, nowMs: number, random: () => number):
 }
 
 function retryChunks(records: readonly DeliveryRecord[], verdicts: readonly Verdict[]): NewChunk[] {
-  const groups = new Map<string, { laneId: number; dueMs: number; deliveries: [string, number][] }>();
+  const groups = new Map<
+    string,
+    { laneId: number; dueMs: number; deliveries: [string, number][] }
+  >();
   records.forEach((record, i) => {
     const dueMs = verdicts[i]?.retryAtMs;
     if (dueMs === undefined) return;

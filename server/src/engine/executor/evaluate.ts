@@ -15,8 +15,8 @@ import {
   environmentOfLane,
   type NewChunk,
   RUNS,
-  type RunsBody,
   type RunState,
+  type RunsBody,
   SLICE_RUNS,
   USERS,
 } from '../log/chunk.ts';
@@ -42,7 +42,11 @@ export type Surroundings = {
   readonly recipient: (environmentId: number, collection: string, id: string) => LoadedRecipient;
   readonly environmentPreferences: (environmentId: number) => JsonObject | undefined;
   /** Why a run that was paused must not go on, or undefined. */
-  readonly stopped: (environmentId: number, trigger: ChunkTrigger, run: ChunkRun) => string | undefined;
+  readonly stopped: (
+    environmentId: number,
+    trigger: ChunkTrigger,
+    run: ChunkRun,
+  ) => string | undefined;
   /** Called before each run is evaluated, in careful work only. */
   readonly announce?: (stream: number, sequence: number, index: number) => void;
 };
@@ -110,7 +114,13 @@ export function evaluate(slices: readonly PreparedSlice[], around: Surroundings)
       );
       result.messages.forEach((message, part) => {
         const messageId = formatAddress(around.nowMs, stream, sequence, index, part + 1);
-        const eventId = formatAddress(around.nowMs, stream, sequence, index, part + 1 + EVENT_PARTS);
+        const eventId = formatAddress(
+          around.nowMs,
+          stream,
+          sequence,
+          index,
+          part + 1 + EVENT_PARTS,
+        );
         const inApp = message.channelType === 'in_app_feed';
         const outcome = inApp
           ? 'delivered'
@@ -196,17 +206,27 @@ function evaluateRun(
 ): RunResult {
   const { trigger, environmentId, workflow } = common;
   if (workflow instanceof Error) {
-    const record = { step_ref: 'run', step_type: 'run', outcome: 'error', reason: workflow.message } as const;
+    const record = {
+      step_ref: 'run',
+      step_type: 'run',
+      outcome: 'error',
+      reason: workflow.message,
+    } as const;
     return { status: RUN_STATUS.completed, errorCount: 1, steps: [record], messages: [] };
   }
   const stopped = state.id === undefined ? undefined : around.stopped(environmentId, trigger, run);
   if (stopped !== undefined) {
-    const record = { step_ref: 'run', step_type: 'run', outcome: 'halted', reason: stopped } as const;
+    const record = {
+      step_ref: 'run',
+      step_type: 'run',
+      outcome: 'halted',
+      reason: stopped,
+    } as const;
     return { status: RUN_STATUS.cancelled, errorCount: 0, steps: [record], messages: [] };
   }
   const recipient = around.recipient(environmentId, collectionOf(run[1]), idOf(run[1]));
   const scope = common.scopeFor(recipient.scope, state.data);
-  const sets = [common.preferences, recipient.preferences];
+  const sets = preferenceSets(recipient.preferences, common.preferences);
   return advanceRun({
     workflow,
     scope,
@@ -226,6 +246,17 @@ function evaluateRun(
       return decision.send ? undefined : decision.reason;
     },
   });
+}
+
+const NO_SETS: readonly JsonObject[] = [];
+
+/** The most particular first. */
+function preferenceSets(
+  own: JsonObject | undefined,
+  environment: JsonObject | undefined,
+): readonly JsonObject[] {
+  if (own === undefined) return environment === undefined ? NO_SETS : [environment];
+  return environment === undefined ? [own] : [own, environment];
 }
 
 const CHUNK_DELIVERIES = 500;

@@ -50,10 +50,10 @@ export function createRecipientLoader(): RecipientLoader {
       return number;
     },
     load: async (db) => {
-      const rows = await db.query<{ properties: JsonObject | null; preferences: JsonObject | null }>(
-        LOAD,
-        [plainArray(environments), textArray(collections), textArray(ids)],
-      );
+      const rows = await db.query<{
+        properties: JsonObject | null;
+        preferences: JsonObject | null;
+      }>(LOAD, [plainArray(environments), textArray(collections), textArray(ids)]);
       return ids.map((id, n) => {
         const row = rows[n];
         const collection = collections[n];

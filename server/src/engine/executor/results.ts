@@ -13,7 +13,11 @@ import {
  * counts once or not at all. What many rows share (trigger, step) is sent once and joined there.
  */
 export class Results {
-  readonly #receipts = { streams: [] as number[], sequences: [] as number[], slices: [] as number[] };
+  readonly #receipts = {
+    streams: [] as number[],
+    sequences: [] as number[],
+    slices: [] as number[],
+  };
   readonly #done: number[] = [];
   readonly #failed: number[] = [];
   readonly #triggers: { trigger: ChunkTrigger; environmentId: number }[] = [];
@@ -122,7 +126,9 @@ export class Results {
   ): unknown[] {
     const now = new Date(nowMs).toISOString();
     const receipts = this.#receipts;
-    const chunks = new Set(receipts.sequences.map((sequence, i) => `${receipts.streams[i]} ${sequence}`));
+    const chunks = new Set(
+      receipts.sequences.map((sequence, i) => `${receipts.streams[i]} ${sequence}`),
+    );
     const triggers = this.#triggers.map((entry) => entry.trigger);
     return [
       ...chunkValues(appended.stream, now, appended.chunks),

@@ -9,7 +9,6 @@ import {
   type ChunkTrigger,
   environmentOfLane,
   type RunsBody,
-
   SLICE_RUNS,
 } from '../log/chunk.ts';
 import { chunkRefs, placeChunks } from '../log/insert-chunks.ts';
@@ -72,7 +71,9 @@ export async function executeRuns(
     const state = sqlState(error);
     if (state === DIVISION_BY_ZERO || (state === UNIQUE_VIOLATION && isReceipt(error))) {
       const rest = await withoutReceipts(stream, order);
-      return rest.length === 0 ? NOTHING : executeRuns(services, stream, { ...order, slices: rest });
+      return rest.length === 0
+        ? NOTHING
+        : executeRuns(services, stream, { ...order, slices: rest });
     }
     if (state === undefined || !/^(22|23)/.test(state)) throw error;
     services.log.error({ err: error }, 'the database refuses a row; looking for its run');
@@ -134,13 +135,19 @@ async function surroundings(
     preferences.set(environmentId, await services.environmentPreferences(environmentId));
   }
   const stops: Stops | undefined =
-    resumed.length > 0 ? await loadStops(stream.session, services.workflows.active, resumed) : undefined;
+    resumed.length > 0
+      ? await loadStops(stream.session, services.workflows.active, resumed)
+      : undefined;
   const recipients = await loader.load(stream.session);
   return {
     nowMs: services.clock.now(),
-    workflow: (versionId) => workflows.get(versionId) ?? new Error('the workflow version is unknown'),
+    workflow: (versionId) =>
+      workflows.get(versionId) ?? new Error('the workflow version is unknown'),
     recipient: (environmentId, collection, id) =>
-      recipients[loader.want(environmentId, collection, id)] ?? { scope: { id }, preferences: undefined },
+      recipients[loader.want(environmentId, collection, id)] ?? {
+        scope: { id },
+        preferences: undefined,
+      },
     environmentPreferences: (environmentId) => preferences.get(environmentId),
     stopped: (environmentId, trigger, run) => stops?.reason(environmentId, trigger, run[1]),
     ...(order.careful
@@ -219,7 +226,9 @@ async function findRefused(
     const to = Math.min(from + SLICE_RUNS, slice.chunk.body.runs.length);
     const skip = [...slice.skip];
     for (let index = from; index < to; index++) {
-      const others = Array.from({ length: to - from }, (_, i) => from + i).filter((i) => i !== index);
+      const others = Array.from({ length: to - from }, (_, i) => from + i).filter(
+        (i) => i !== index,
+      );
       const alone = { ...slice, skip: others };
       if (await isRefused(stream, slot, evaluate([alone], around), around.nowMs)) skip.push(index);
     }
@@ -256,4 +265,3 @@ function isReceipt(error: unknown): boolean {
 function isConnectionError(error: unknown): boolean {
   return error instanceof Error && /connection|ECONN|terminat/i.test(error.message);
 }
-

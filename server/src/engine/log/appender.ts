@@ -107,7 +107,8 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
     let bytes = 0;
     let count = 0;
     for (const item of pending) {
-      if (count === FLUSH_TRIGGERS || (count > 0 && bytes + item.dataText.length > FLUSH_BYTES)) break;
+      if (count === FLUSH_TRIGGERS || (count > 0 && bytes + item.dataText.length > FLUSH_BYTES))
+        break;
       bytes += item.dataText.length;
       count += 1;
     }

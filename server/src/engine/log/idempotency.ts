@@ -9,7 +9,11 @@ const DAYS = 3;
 type Key = NonNullable<TriggerRequest['idempotency']>;
 
 /** The lists of today and yesterday; between them a key is remembered for 24 to 48 hours. */
-export function idempotencyDays(nowMs: number): { today: number; yesterday: number; expired: number } {
+export function idempotencyDays(nowMs: number): {
+  today: number;
+  yesterday: number;
+  expired: number;
+} {
   const day = Math.floor(nowMs / DAY_MS);
   return {
     today: day % DAYS,

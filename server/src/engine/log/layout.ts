@@ -34,7 +34,13 @@ export function layOutTriggers(
   const runIds: string[] = [];
 
   const nextDraft = (laneId: number): Draft => {
-    const draft = { laneId, sequence: firstSequence + drafts.length, triggers: [], runs: [], bytes: 0 };
+    const draft = {
+      laneId,
+      sequence: firstSequence + drafts.length,
+      triggers: [],
+      runs: [],
+      bytes: 0,
+    };
     drafts.push(draft);
     openByLane.set(laneId, draft);
     return draft;
@@ -43,7 +49,8 @@ export function layOutTriggers(
   for (const { request, dataText } of triggers) {
     const laneId = laneOf(request.environmentId, NORMAL);
     let draft = openByLane.get(laneId);
-    if (!draft || draft.runs.length >= CHUNK_RUNS || draft.bytes >= CHUNK_BYTES) draft = nextDraft(laneId);
+    if (!draft || draft.runs.length >= CHUNK_RUNS || draft.bytes >= CHUNK_BYTES)
+      draft = nextDraft(laneId);
     const id = formatAddress(nowMs, stream, draft.sequence, draft.runs.length, WORKFLOW_RUN_PART);
     runIds.push(id);
     const header = triggerText(request, dataText, id, nowMs);

@@ -34,7 +34,11 @@ left join lateral (
 where receipts.n < c.slice_count`;
 
 /** Chunks of a slot that are to be done by `dueBefore`, oldest first. */
-export async function openChunksOfSlot(db: Queryable, slot: number, dueBefore: Date): Promise<OpenChunk[]> {
+export async function openChunksOfSlot(
+  db: Queryable,
+  slot: number,
+  dueBefore: Date,
+): Promise<OpenChunk[]> {
   const rows = await db.query<Row>(
     `select ${COLUMNS}, receipts.slices as receipted
      ${OPEN.replace('from chunk c', `from chunk_${slot} c`).replace('from receipt r', `from receipt_${slot} r`)}
@@ -88,7 +92,11 @@ export async function highestSequences(db: Queryable): Promise<Map<number, numbe
 }
 
 /** Chunks of a stream with a sequence above `after`, in order. */
-export async function chunksAfter(db: Queryable, stream: number, after: number): Promise<OpenChunk[]> {
+export async function chunksAfter(
+  db: Queryable,
+  stream: number,
+  after: number,
+): Promise<OpenChunk[]> {
   const rows = await db.query<Row>(
     `select ${COLUMNS}, null as receipted
      from chunk c

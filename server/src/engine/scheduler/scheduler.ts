@@ -1,5 +1,5 @@
 import { type ChunkRef, SLICE_RUNS } from '../log/chunk.ts';
-import { LaneHeap, type Lane, type QueuedSlices } from './lane.ts';
+import { type Lane, LaneHeap, type QueuedSlices } from './lane.ts';
 
 /** One slice of an assignment. */
 export type AssignedSlice = {
@@ -33,7 +33,11 @@ export type SchedulerEvent =
       readonly assignmentId: number;
       readonly careful: boolean;
       /** Runs that must not be tried again. */
-      readonly poisoned?: { readonly stream: number; readonly sequence: number; readonly index: number };
+      readonly poisoned?: {
+        readonly stream: number;
+        readonly sequence: number;
+        readonly index: number;
+      };
     }
   | { readonly type: 'weighted'; readonly laneId: number; readonly weight: number }
   /** Nothing happened but time. */
@@ -61,7 +65,11 @@ export type SchedulerState = {
 
 type AssignedWork = {
   readonly assignment: Assignment;
-  readonly shares: readonly { readonly lane: Lane; readonly runs: number; readonly chargedMs: number }[];
+  readonly shares: readonly {
+    readonly lane: Lane;
+    readonly runs: number;
+    readonly chargedMs: number;
+  }[];
 };
 
 /** What a lane is charged per run before anything is known of it. */
@@ -121,7 +129,15 @@ export function schedule(state: SchedulerState, event: SchedulerEvent): Assignme
 function laneOf(state: SchedulerState, laneId: number): Lane {
   let lane = state.lanes.get(laneId);
   if (!lane) {
-    lane = { id: laneId, weight: 1, tagMs: 0, costMs: FIRST_COST_MS, queue: [], head: 0, ready: false };
+    lane = {
+      id: laneId,
+      weight: 1,
+      tagMs: 0,
+      costMs: FIRST_COST_MS,
+      queue: [],
+      head: 0,
+      ready: false,
+    };
     state.lanes.set(laneId, lane);
   }
   return lane;
@@ -243,7 +259,8 @@ function giveBack(
   if (!work) return;
   state.assigned.delete(assignmentId);
   for (const { ref, slice, skip } of [...work.assignment.slices].reverse()) {
-    const isPoisoned = poisoned && ref.stream === poisoned.stream && ref.sequence === poisoned.sequence;
+    const isPoisoned =
+      poisoned && ref.stream === poisoned.stream && ref.sequence === poisoned.sequence;
     const lane = laneOf(state, ref.laneId);
     state.queuedRuns += runsInSlice(ref, slice);
     const entry = {

@@ -1,0 +1,91 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { bootstrap, DEMO_ACCOUNT } from './accounts/bootstrap.ts';
+import type { Credentials } from './accounts/create-account.ts';
+import type { Config } from './config.ts';
+import type { Context, Environment } from './context.ts';
+import { publishWorkflows } from './control/publish.ts';
+import { readDirectory } from './control/read-directory.ts';
+
+const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
+
+/**
+ * The data dir's `credentials.json`: made on the first start, together with the account `demo` and the
+ * example workflows in its development environment. Undefined when the database was set up elsewhere.
+ */
+export async function prepareFirstStart(
+  ctx: Context,
+  config: Config,
+): Promise<{ readonly credentials: Credentials | undefined; readonly isNew: boolean }> {
+  const path = join(config.dataDir, 'credentials.json');
+  const made = await bootstrap(ctx, givenKeys(config));
+  if (!made) return { credentials: await readCredentials(path), isNew: false };
+  await writeSecretFile(path, `${JSON.stringify(made, null, 2)}\n`);
+  await publishExamples(ctx);
+  return { credentials: made, isNew: true };
+}
+
+function givenKeys(config: Config): Parameters<typeof bootstrap>[1] {
+  const { secretKey, publicKey, serviceToken } = config.bootstrap;
+  return {
+    ...(secretKey === undefined ? {} : { secretKey }),
+    ...(publicKey === undefined ? {} : { publicKey }),
+    ...(serviceToken === undefined ? {} : { serviceToken }),
+  };
+}
+
+async function readCredentials(path: string): Promise<Credentials | undefined> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as Credentials;
+  } catch {
+    return undefined;
+  }
+}
+
+async function publishExamples(ctx: Context): Promise<void> {
+  const [row] = await ctx.db.query<{
+    id: number;
+    public_id: string;
+    account_id: number;
+    slug: string;
+    settings: Environment['settings'];
+  }>(
+    `select e.id, e.public_id, e.account_id, e.slug, e.settings
+     from environment e
+     join account a on a.id = e.account_id
+     where a.name = $1
+       and e.slug = 'development'`,
+    [DEMO_ACCOUNT],
+  );
+  const { workflows } = await readDirectory(EXAMPLES);
+  if (!row || workflows.length === 0) return;
+  const environment: Environment = {
+    id: row.id,
+    publicId: row.public_id,
+    accountId: row.account_id,
+    slug: row.slug,
+    settings: row.settings,
+  };
+  await publishWorkflows({ ...ctx, environment }, workflows);
+}
+
+/** A secret of this installation that is made once and kept in the data dir. */
+export async function installationSecret(dataDir: string): Promise<string> {
+  const path = join(dataDir, 'secret');
+  try {
+    return (await readFile(path, 'utf8')).trim();
+  } catch {
+    const secret = randomBytes(32).toString('base64url');
+    await mkdir(dataDir, { recursive: true });
+    await writeSecretFile(path, `${secret}\n`);
+    return secret;
+  }
+}
+
+async function writeSecretFile(path: string, text: string): Promise<void> {
+  await mkdir(join(path, '..'), { recursive: true });
+  await writeFile(path, text, { mode: 0o600 });
+  await chmod(path, 0o600);
+}

@@ -1,0 +1,241 @@
+import type { AddressInfo } from 'node:net';
+import { pino } from 'pino';
+import type { Credentials } from './accounts/create-account.ts';
+import { buildApp } from './api/app.ts';
+import { createAuthentication } from './api/authentication.ts';
+import type { PartState, Services } from './api/services.ts';
+import { attachSocket, type SocketServer } from './api/socket.ts';
+import type { Config } from './config.ts';
+import type { Context } from './context.ts';
+import { createPublishedWorkflows } from './control/published-workflows.ts';
+import { openDatabase } from './db/database.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded.ts';
+import { migrate } from './db/migrate.ts';
+import { StartError } from './db/start-error.ts';
+import { type RunningEngine, startEngine } from './engine/start.ts';
+import { countFeed } from './feed/count-feed.ts';
+import { createFeedHub, type FeedHub } from './feed/feed-hub.ts';
+import { installationSecret, prepareFirstStart } from './first-start.ts';
+import { systemClock } from './lib/clock.ts';
+import type { Logger } from './lib/log.ts';
+import { createMetrics } from './metrics.ts';
+
+const API_CONNECTIONS = 10;
+const RESTART_DATABASE_MS = 200;
+
+export type RunningServer = {
+  /** The origin, `http://HOST:PORT`. */
+  readonly url: string;
+  /** What `credentials.json` holds; undefined when this data dir has none. */
+  readonly credentials: Credentials | undefined;
+  readonly isFirstStart: boolean;
+  /** Process ids of the executors and of the embedded database. */
+  readonly processIds: () => { readonly executors: readonly number[]; readonly postgres?: number };
+  /** Stops accepting, answers what was accepted, lets work under way finish. */
+  readonly stop: () => Promise<void>;
+};
+
+export type StartOptions = {
+  /** Another server runs the database; the sentence says who. This one waits. */
+  readonly onStandby?: (sentence: string) => void;
+  /** Gives up a start that waits. */
+  readonly signal?: AbortSignal;
+};
+
+/**
+ * Builds every part of the server, from the database up, and resolves when it is ready. Throws a
+ * StartError, one sentence for the operator, when it cannot.
+ */
+export async function startServer(
+  config: Config,
+  options: StartOptions = {},
+): Promise<RunningServer> {
+  const log: Logger = pino(
+    { level: config.logLevel, redact: ['*.password', '*.secret', '*.authorization'] },
+    pino.destination({ dest: 2, sync: true }),
+  );
+  const closers: (() => Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).reverse()) await closer();
+  };
+  try {
+    return await build(config, options, log, closers, close);
+  } catch (error) {
+    await close().catch((closeError) =>
+      log.debug({ err: closeError }, 'closing after a failed start'),
+    );
+    throw error;
+  }
+}
+
+async function build(
+  config: Config,
+  options: StartOptions,
+  log: Logger,
+  closers: (() => Promise<void>)[],
+  close: () => Promise<void>,
+): Promise<RunningServer> {
+  const database = await openOwnDatabase(config, log, closers);
+  const db = openDatabase({
+    url: database.url,
+    max: API_CONNECTIONS,
+    applicationName: 'belfry server',
+    log,
+  });
+  closers.push(db.close);
+  const ctx: Context = { db, clock: systemClock, log };
+  await migrate(db, { log });
+
+  const parts: Record<string, PartState> = {};
+  let engine: RunningEngine | undefined;
+  const hub: FeedHub = createFeedHub({
+    ...ctx,
+    count: (topic, filters, settledBefore) => countFeed(db, topic, filters, settledBefore),
+    watch: async (topics) => engine?.watchFeeds(topics, []),
+    unwatch: async (topics) => engine?.watchFeeds([], topics),
+  });
+  closers.push(async () => hub.close());
+
+  engine = await startEngine({
+    databaseUrl: database.url,
+    db,
+    clock: systemClock,
+    log,
+    executors: config.executors,
+    executor: {
+      smtpUrl: config.smtpUrl,
+      mailFrom: config.mailFrom,
+      allowPrivateWebhooks: config.allowPrivateWebhooks,
+      installationSecret: await installationSecret(config.dataDir),
+      logLevel: config.logLevel,
+    },
+    onFeeds: (feeds) => hub.notify(feeds),
+    onStandby: (sentence) => options.onStandby?.(sentence),
+    signal: options.signal ?? new AbortController().signal,
+  });
+  closers.push(engine.stop);
+  const { credentials, isNew } = await prepareFirstStart(ctx, config);
+
+  const workflows = createPublishedWorkflows(db);
+  closers.push(async () => workflows.close());
+  let sockets: SocketServer | undefined;
+  const development = credentials?.environments.development;
+  const services: Services = {
+    ...ctx,
+    config,
+    engine,
+    workflows,
+    authentication: createAuthentication(ctx),
+    metrics: createMetrics({
+      engine: () => engine?.stats(),
+      sockets: () => sockets?.connectionCount() ?? 0,
+    }),
+    readiness: () => {
+      const states = { ...database.state(), ...engineStates(engine), ...parts };
+      return { ready: Object.values(states).every((part) => part.state === 'up'), parts: states };
+    },
+    demo: development && { publicKey: development.public_key, channels: development.channels },
+  };
+  const app = buildApp(services);
+  sockets = attachSocket(ctx, app.server, { authentication: services.authentication, hub });
+  const { close: closeSockets } = sockets;
+  await listen(app, config);
+  parts.http = { state: 'up' };
+  closers.push(async () => {
+    parts.http = { state: 'draining' };
+    await closeSockets();
+    await app.close();
+  });
+
+  await engine.started;
+  const { port } = app.server.address() as AddressInfo;
+  const running = engine;
+  return {
+    url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
+    credentials,
+    isFirstStart: isNew,
+    processIds: () => ({
+      executors: running.processIds(),
+      ...(database.pid() === undefined ? {} : { postgres: database.pid() ?? 0 }),
+    }),
+    stop: close,
+  };
+}
+
+type OwnDatabase = {
+  readonly url: string;
+  readonly state: () => Record<string, PartState>;
+  readonly pid: () => number | undefined;
+};
+
+/** The database by URL, or the embedded one, which is started again should it end. */
+async function openOwnDatabase(
+  config: Config,
+  log: Logger,
+  closers: (() => Promise<void>)[],
+): Promise<OwnDatabase> {
+  if (config.databaseUrl !== undefined) {
+    return { url: config.databaseUrl, state: () => ({}), pid: () => undefined };
+  }
+  let stopping = false;
+  let postgres: EmbeddedPostgres | undefined;
+  const start = async (): Promise<EmbeddedPostgres> => {
+    postgres = await startEmbeddedPostgres({ dataDir: config.dataDir, log, onExit: restart });
+    return postgres;
+  };
+  const restart = async (reason: string): Promise<void> => {
+    postgres = undefined;
+    while (!stopping && !postgres) {
+      log.error({ reason }, 'the embedded database ended; starting it again');
+      await start().catch((error) => log.error({ err: error }, 'the database does not start'));
+      if (!postgres) await new Promise((resolve) => setTimeout(resolve, RESTART_DATABASE_MS));
+    }
+  };
+  const { url } = await start();
+  closers.push(async () => {
+    stopping = true;
+    await postgres?.stop();
+  });
+  return {
+    url,
+    pid: () => postgres?.pid,
+    state: () => ({
+      database: postgres
+        ? { state: 'up' }
+        : { state: 'down', reason: 'it ended and is being started' },
+    }),
+  };
+}
+
+function engineStates(engine: RunningEngine | undefined): Record<string, PartState> {
+  const stats = engine?.stats();
+  if (!stats) return { scheduler: { state: 'starting' } };
+  return {
+    scheduler: stats.owner
+      ? { state: 'up' }
+      : { state: 'down', reason: 'the session to the database was lost; it is being opened again' },
+    executors:
+      stats.executors.executors > 0
+        ? { state: 'up' }
+        : { state: 'starting', reason: 'no executor process takes work yet' },
+  };
+}
+
+async function listen(app: ReturnType<typeof buildApp>, config: Config): Promise<void> {
+  try {
+    await app.listen({ port: config.port, host: config.host });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'EADDRINUSE') {
+      throw new StartError(
+        `Port ${config.port} on ${config.host} is taken; stop what uses it, or set BELFRY_PORT to another port.`,
+      );
+    }
+    if (code === 'EACCES' || code === 'EADDRNOTAVAIL') {
+      throw new StartError(
+        `Cannot listen on ${config.host}:${config.port} (${code}); set BELFRY_HOST and BELFRY_PORT to an address of this machine.`,
+      );
+    }
+    throw error;
+  }
+}

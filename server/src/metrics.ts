@@ -1,0 +1,101 @@
+import { Gauge, Registry } from 'prom-client';
+import type { EngineStats } from './engine/start.ts';
+
+/** The server's numbers for Prometheus, read when they are asked for. */
+export function createMetrics(parts: {
+  readonly engine: () => EngineStats | undefined;
+  readonly sockets: () => number;
+}): Registry {
+  const registry = new Registry();
+
+  const gauge = (name: string, help: string, read: (stats: EngineStats) => number): void => {
+    registry.registerMetric(
+      new Gauge({
+        name,
+        help,
+        registers: [],
+        collect() {
+          const stats = parts.engine();
+          if (stats) this.set(read(stats));
+        },
+      }),
+    );
+  };
+
+  gauge(
+    'belfry_triggers_accepted',
+    'Triggers accepted since the start.',
+    (s) => s.appender.triggers,
+  );
+  gauge('belfry_runs_accepted', 'Recipient runs accepted since the start.', (s) => s.appender.runs);
+  gauge('belfry_append_commits', 'Commits that carried triggers.', (s) => s.appender.commits);
+  gauge('belfry_append_pending', 'Triggers waiting for their commit.', (s) => s.appender.pending);
+  gauge(
+    'belfry_runs_executed',
+    'Recipient runs executed since the start.',
+    (s) => s.executors.runs,
+  );
+  gauge(
+    'belfry_messages',
+    'Messages made or delivered since the start.',
+    (s) => s.executors.messages,
+  );
+  gauge('belfry_runs_queued', 'Recipient runs waiting.', (s) => s.queuedRuns);
+  gauge('belfry_deliveries_queued', 'Deliveries waiting.', (s) => s.queuedDeliveries);
+  gauge('belfry_assignments', 'Assignments under way.', (s) => s.assignments);
+  gauge('belfry_lanes', 'Lanes that had work since the start.', (s) => s.lanes);
+  gauge('belfry_timers_near', 'Timers that fall due within a minute.', (s) => s.timers);
+  gauge(
+    'belfry_timer_lateness_seconds',
+    'How late the oldest due timer was when it was last looked at.',
+    (s) => s.timerLatenessMs / 1_000,
+  );
+  gauge('belfry_executors', 'Executor processes that take work.', (s) => s.executors.executors);
+  gauge(
+    'belfry_executor_restarts',
+    'Executors that died and were replaced.',
+    (s) => s.executors.restarts,
+  );
+  gauge(
+    'belfry_executor_cpu_seconds',
+    'CPU time of the executors.',
+    (s) => s.executors.cpuMs / 1_000,
+  );
+  gauge('belfry_executor_resident_bytes', 'Memory of the executors.', (s) => s.executors.rssBytes);
+  gauge('belfry_engine_owner', '1 while this server schedules the database.', (s) =>
+    s.owner ? 1 : 0,
+  );
+
+  registry.registerMetric(
+    new Gauge({
+      name: 'belfry_sockets',
+      help: 'Open realtime sockets.',
+      registers: [],
+      collect() {
+        this.set(parts.sockets());
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      name: 'belfry_resident_bytes',
+      help: 'Memory of the server process.',
+      registers: [],
+      collect() {
+        this.set(process.memoryUsage.rss());
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      name: 'belfry_cpu_seconds',
+      help: 'CPU time of the server process.',
+      registers: [],
+      collect() {
+        const { user, system } = process.cpuUsage();
+        this.set((user + system) / 1e6);
+      },
+    }),
+  );
+  return registry;
+}
