@@ -1,14 +1,20 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openApiDocument } from '../server/src/api/openapi.ts';
+import { configDocument } from '../server/src/config.ts';
 import { openDatabase } from '../server/src/db/database.ts';
 import { migrate } from '../server/src/db/migrate.ts';
 import { dumpSchema } from '../server/src/db/schema-dump.ts';
+import { errorDocument } from '../server/src/lib/errors.ts';
 import { silentLog } from '../server/test/support/log.ts';
 import { startScratchPostgres } from '../server/test/support/scratch-postgres.ts';
 
 /** Files of the repository that are made from others. `--check` writes nothing and fails on a difference. */
 const generated: readonly { readonly path: string; readonly make: () => Promise<string> }[] = [
   { path: 'server/schema.sql', make: makeSchema },
+  { path: 'server/openapi.json', make: openApiDocument },
+  { path: 'docs/errors.md', make: async () => errorDocument() },
+  { path: 'docs/configuration.md', make: async () => configDocument() },
 ];
 
 const root = join(import.meta.dirname, '..');

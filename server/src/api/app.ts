@@ -30,6 +30,17 @@ export type Routes = (app: App, services: Services) => void;
 
 /** The whole HTTP side of the server, without a port: call `listen` or, in tests, `inject`. */
 export function buildApp(services: Services): App {
+  const app = createApp(services);
+  addRoutes(app, services);
+  return app;
+}
+
+export function addRoutes(app: App, services: Services): void {
+  for (const register of routes) register(app, services);
+}
+
+/** The app without routes: for whoever must see them being added. */
+export function createApp(services: Services): App {
   const app: App = fastify({
     logger: false,
     bodyLimit: BODY_LIMIT_BYTES,
@@ -71,7 +82,5 @@ export function buildApp(services: Services): App {
   });
   registerCors(app);
   registerAccess(app, services);
-
-  for (const register of routes) register(app, services);
   return app;
 }

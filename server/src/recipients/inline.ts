@@ -1,7 +1,7 @@
 import { BelfryError, invalidField } from '../lib/errors.ts';
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import { parsePreferences } from './preference-set.ts';
-import { parseCollection, parseId, type RecipientKey, TENANTS, USERS } from './reference.ts';
+import { parseCollection, parseId, type RecipientKey, USERS } from './reference.ts';
 
 /** A recipient that a request brings along: what it is to be merged with. */
 export type InlineRecipient = RecipientKey & {
@@ -52,18 +52,6 @@ export function parseRecipient(value: unknown, field: string): RequestedRecipien
     ...(inline && { inline }),
     ...(triggerData && { triggerData }),
   };
-}
-
-/** A tenant id or an inline tenant. Without properties it becomes a stub if it does not exist. */
-export function parseTenant(value: unknown, field: string): InlineRecipient {
-  if (typeof value === 'string') {
-    return { collection: TENANTS, id: parseId(value, field), properties: {} };
-  }
-  if (!isJsonObject(value)) {
-    throw invalidField(field, 'must be a tenant id, or an object with an id');
-  }
-  const key = { collection: TENANTS, id: parseId(value.id, `${field}.id`) };
-  return parseInline(key, value, field);
 }
 
 /** The body of a request that sets this recipient: properties, preferences, channel data. */

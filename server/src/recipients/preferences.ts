@@ -175,3 +175,27 @@ function preferencesText(preferences: JsonObject): string {
   }
   return text;
 }
+
+/** The sets of many recipients of a collection, by recipient and set id, resolved. */
+export async function preferencesOf(
+  ctx: EnvironmentContext,
+  collection: string,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, { readonly [setId: string]: PreferenceSet }>> {
+  const rows = await ctx.db.query<StoredSet & { readonly recipient_id: string }>(
+    `
+    select recipient_id, id, preferences
+    from preference_set
+    where environment_id = $1
+      and collection = $2
+      and recipient_id = any($3)`,
+    [ctx.environment.id, collection, ids],
+  );
+  const base = ctx.environment.settings.preferences;
+  const sets = new Map<string, Record<string, PreferenceSet>>();
+  for (const { recipient_id, id, preferences } of rows) {
+    const resolved = preferenceSetAnswer(id, resolvePreferences([base, preferences]));
+    sets.set(recipient_id, { ...sets.get(recipient_id), [id]: resolved });
+  }
+  return sets;
+}

@@ -1,4 +1,5 @@
 import type { Routes } from '../app.ts';
+import { channelDataRoutes } from './channel-data.ts';
 import { channelBulkRoutes } from './channels-bulk.ts';
 import { controlRoutes } from './control.ts';
 import { devMailRoutes } from './dev-mail.ts';
@@ -6,9 +7,22 @@ import { feedRoutes } from './feeds.ts';
 import { healthRoutes } from './health.ts';
 import { messageStatusRoutes } from './message-status.ts';
 import { messageRoutes } from './messages.ts';
+import { objectRoutes } from './objects.ts';
+import { opsRoutes } from './ops.ts';
+import { preferenceRoutes } from './preferences.ts';
+import { referenceRoutes } from './reference.ts';
+import { tenantRoutes } from './tenants.ts';
+import { userRoutes } from './users.ts';
+import { workflowRoutes } from './workflows.ts';
 
 /** Every endpoint of the server; a new noun is one file beside this one and one line here. */
 export const routes: readonly Routes[] = [
+  workflowRoutes,
+  userRoutes,
+  objectRoutes,
+  tenantRoutes,
+  preferenceRoutes,
+  channelDataRoutes,
   controlRoutes,
   devMailRoutes,
   healthRoutes,
@@ -16,4 +30,6 @@ export const routes: readonly Routes[] = [
   feedRoutes,
   messageStatusRoutes,
   messageRoutes,
+  opsRoutes,
+  referenceRoutes,
 ];

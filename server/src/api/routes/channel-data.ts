@@ -1,0 +1,79 @@
+import { Type } from 'typebox';
+import type { JsonObject } from '../../lib/json.ts';
+import { getChannelData, setChannelData, unsetChannelData } from '../../recipients/channel-data.ts';
+import { environmentContext } from '../access.ts';
+import type { App } from '../app.ts';
+import { answers, ChannelData, ChannelDataRequest, NoContent } from '../schemas.ts';
+import type { Services } from '../services.ts';
+import { recipientOwners } from './recipient-owner.ts';
+
+type Params = { readonly [name: string]: string };
+
+export function channelDataRoutes(app: App, services: Services): void {
+  for (const owner of recipientOwners) {
+    const path = `${owner.path}/channel_data/:channel_id`;
+    const tags = [owner.tag, 'Channel data'];
+    const config = { access: owner.access };
+    const params = Type.Object({
+      ...owner.params,
+      channel_id: Type.String({ description: 'The id or key of the channel.' }),
+    });
+    const key = (given: Params) => ({ ...owner.key(given), channel: given.channel_id ?? '' });
+
+    app.get(
+      path,
+      {
+        config,
+        schema: {
+          description: 'Reads the data with which a recipient is reached on a channel.',
+          tags,
+          params,
+          response: answers({ 200: ChannelData }),
+        },
+      },
+      async (request, reply) => {
+        const ctx = environmentContext(services, request);
+        return reply.send(await getChannelData(ctx, key(request.params as Params)));
+      },
+    );
+
+    app.put(
+      path,
+      {
+        config,
+        schema: {
+          description: 'Replaces the data with which a recipient is reached on a channel.',
+          tags,
+          params,
+          body: ChannelDataRequest,
+          response: answers({ 200: ChannelData }),
+        },
+      },
+      async (request, reply) => {
+        const ctx = environmentContext(services, request);
+        const data = request.body.data as JsonObject;
+        return reply.send(await setChannelData(ctx, { ...key(request.params as Params), data }));
+      },
+    );
+
+    app.delete(
+      path,
+      {
+        config,
+        schema: {
+          description: 'Removes the data with which a recipient is reached on a channel.',
+          tags,
+          params,
+          response: answers({ 204: NoContent }),
+        },
+      },
+      async (request, reply) => {
+        await unsetChannelData(
+          environmentContext(services, request),
+          key(request.params as Params),
+        );
+        return reply.status(204).send();
+      },
+    );
+  }
+}

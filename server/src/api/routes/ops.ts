@@ -1,0 +1,200 @@
+import { Type } from 'typebox';
+import { createAccount } from '../../accounts/create-account.ts';
+import { listAccounts, updateEnvironment } from '../../accounts/environments.ts';
+import { createKey, listKeys, revokeKey } from '../../accounts/keys.ts';
+import type { Environment } from '../../context.ts';
+import { parsePreferences } from '../../recipients/preference-set.ts';
+import type { App } from '../app.ts';
+import { answers, NoContent, Nullable, openObject } from '../schemas.ts';
+import type { Services } from '../services.ts';
+
+const tags = ['Operator'];
+const config = { access: 'operator' } as const;
+
+const KeyKind = Type.Union([
+  Type.Literal('secret'),
+  Type.Literal('public'),
+  Type.Literal('signing'),
+  Type.Literal('service'),
+  Type.Literal('operator'),
+]);
+
+const keyFields = {
+  id: Type.String(),
+  kind: KeyKind,
+  account: Nullable(Type.String()),
+  environment: Nullable(Type.String()),
+  hint: Nullable(Type.String({ description: 'The last four characters.' })),
+};
+
+const Key = Type.Object({
+  ...keyFields,
+  created_at: Type.String(),
+  revoked_at: Nullable(Type.String()),
+});
+
+const EnvironmentAnswer = Type.Object({
+  id: Type.String({ format: 'uuid' }),
+  slug: Type.String(),
+  settings: Type.Object({}, openObject),
+});
+
+/** What the operator's CLI does to accounts, environments and keys. */
+export function opsRoutes(app: App, services: Services): void {
+  accountRoutes(app, services);
+  keyRoutes(app, services);
+}
+
+function accountRoutes(app: App, services: Services): void {
+  app.get(
+    '/ops/v1/accounts',
+    {
+      config,
+      schema: {
+        description: 'Lists the accounts and their environments by name, at most 1,000.',
+        tags,
+        querystring: Type.Object({ after: Type.Optional(Type.String()) }),
+        response: answers({
+          200: Type.Object({ entries: Type.Array(Type.Object({}, openObject)) }),
+        }),
+      },
+    },
+    async (request, reply) =>
+      reply.send({ entries: await listAccounts(services, { after: request.query.after }) }),
+  );
+
+  app.post(
+    '/ops/v1/accounts',
+    {
+      config,
+      schema: {
+        description:
+          'Creates an account with environments, keys and channels. The answer has the form of `credentials.json` and is the only place where the keys are shown.',
+        tags,
+        body: Type.Object({ name: Type.String() }),
+        response: answers({ 201: Type.Object({}, openObject) }),
+      },
+    },
+    async (request, reply) =>
+      reply.status(201).send(await createAccount(services, { name: request.body.name })),
+  );
+
+  const update = {
+    config,
+    schema: {
+      description:
+        'Changes settings of an environment, named by its id or by account and slug: `enhanced_security`, and `preferences`, the default preference set.',
+      tags,
+      body: Type.Object({
+        enhanced_security: Type.Optional(Type.Boolean()),
+        preferences: Type.Optional(Nullable(Type.Object({}, openObject))),
+      }),
+      response: answers({ 200: EnvironmentAnswer }),
+    },
+  };
+  const change = async (
+    reference: string,
+    body: { enhanced_security?: boolean; preferences?: object | null },
+  ): Promise<object> => {
+    const { enhanced_security, preferences } = body;
+    const environment = await updateEnvironment(services, {
+      reference,
+      settings: {
+        ...(enhanced_security !== undefined && { enhanced_security }),
+        ...(preferences !== undefined && {
+          preferences: parsePreferences(preferences ?? {}, 'preferences'),
+        }),
+      },
+    });
+    services.authentication.forget();
+    return environmentAnswer(environment);
+  };
+
+  app.patch(
+    '/ops/v1/environments/:id',
+    {
+      ...update,
+      schema: { ...update.schema, params: Type.Object({ id: Type.String() }) },
+    },
+    async (request, reply) => reply.send(await change(request.params.id, request.body)),
+  );
+
+  app.patch(
+    '/ops/v1/environments/:account/:slug',
+    {
+      ...update,
+      schema: {
+        ...update.schema,
+        params: Type.Object({ account: Type.String(), slug: Type.String() }),
+      },
+    },
+    async (request, reply) => {
+      const { account, slug } = request.params;
+      return reply.send(await change(`${account}/${slug}`, request.body));
+    },
+  );
+}
+
+function keyRoutes(app: App, services: Services): void {
+  app.get(
+    '/ops/v1/keys',
+    {
+      config,
+      schema: {
+        description: 'Lists keys of every kind, newest first; of a key only its hint is known.',
+        tags,
+        querystring: Type.Object({
+          account: Type.Optional(Type.String()),
+          environment: Type.Optional(Type.String()),
+        }),
+        response: answers({ 200: Type.Object({ entries: Type.Array(Key) }) }),
+      },
+    },
+    async (request, reply) => reply.send({ entries: await listKeys(services, request.query) }),
+  );
+
+  app.post(
+    '/ops/v1/keys',
+    {
+      config,
+      schema: {
+        description:
+          'Creates a key. `key` in the answer is shown once; of a `signing` key it is the private half.',
+        tags,
+        body: Type.Object({
+          kind: KeyKind,
+          account: Type.Optional(Type.String()),
+          environment: Type.Optional(Type.String()),
+        }),
+        response: answers({ 201: Type.Object({ ...keyFields, key: Type.String() }) }),
+      },
+    },
+    async (request, reply) => {
+      const key = await createKey(services, request.body);
+      services.authentication.forget();
+      return reply.status(201).send(key);
+    },
+  );
+
+  app.post(
+    '/ops/v1/keys/:id/revoke',
+    {
+      config,
+      schema: {
+        description: 'Ends a key at once.',
+        tags,
+        params: Type.Object({ id: Type.String() }),
+        response: answers({ 204: NoContent }),
+      },
+    },
+    async (request, reply) => {
+      await revokeKey(services, { id: request.params.id });
+      services.authentication.forget();
+      return reply.status(204).send();
+    },
+  );
+}
+
+function environmentAnswer({ publicId, slug, settings }: Environment): object {
+  return { id: publicId, slug, settings };
+}

@@ -1,0 +1,106 @@
+import { Type } from 'typebox';
+import type { JsonObject } from '../../lib/json.ts';
+import { tenantAnswer } from '../../recipients/answer.ts';
+import { identify } from '../../recipients/identify.ts';
+import { pageRequest } from '../../recipients/page.ts';
+import { deleteRecipient, getRecipient, listRecipients } from '../../recipients/recipient.ts';
+import { parseId, type RecipientKey, TENANTS } from '../../recipients/reference.ts';
+import { parseTenantBody } from '../../recipients/tenant.ts';
+import { environmentContext } from '../access.ts';
+import type { App } from '../app.ts';
+import { answers, NoContent, openObject, PageInfo, pageQuery, Tenant } from '../schemas.ts';
+import type { Services } from '../services.ts';
+
+const tags = ['Tenants'];
+const TenantParams = Type.Object({ tenant_id: Type.String() });
+
+export function tenantRoutes(app: App, services: Services): void {
+  app.put(
+    '/v1/tenants/:tenant_id',
+    {
+      schema: {
+        description:
+          'Creates a tenant or merges into it. `settings.preference_set` merges; with `"__persistence_strategy__": "replace"` it replaces, and null clears it.',
+        tags,
+        params: TenantParams,
+        body: Type.Object({}, openObject),
+        response: answers({ 200: Tenant }),
+      },
+    },
+    async (request, reply) => {
+      const ctx = environmentContext(services, request);
+      const key = keyOf(request.params);
+      const { inline, replacesPreferences } = parseTenantBody(key, request.body as JsonObject, '');
+      if (replacesPreferences) {
+        await identify(ctx, { ...key, properties: { settings: { preference_set: null } } });
+      }
+      return reply.send(tenantAnswer(await identify(ctx, inline)));
+    },
+  );
+
+  app.get(
+    '/v1/tenants/:tenant_id',
+    {
+      schema: {
+        description: 'Reads a tenant.',
+        tags,
+        params: TenantParams,
+        querystring: Type.Object({
+          resolve_full_preference_settings: Type.Optional(Type.Boolean()),
+        }),
+        response: answers({ 200: Tenant }),
+      },
+    },
+    async (request, reply) => {
+      const row = await getRecipient(environmentContext(services, request), keyOf(request.params));
+      return reply.send(tenantAnswer(row));
+    },
+  );
+
+  app.delete(
+    '/v1/tenants/:tenant_id',
+    {
+      schema: {
+        description: 'Deletes a tenant.',
+        tags,
+        params: TenantParams,
+        response: answers({ 204: NoContent }),
+      },
+    },
+    async (request, reply) => {
+      await deleteRecipient(environmentContext(services, request), keyOf(request.params));
+      return reply.status(204).send();
+    },
+  );
+
+  app.get(
+    '/v1/tenants',
+    {
+      schema: {
+        description: 'Lists the tenants by id, a page at a time.',
+        tags,
+        querystring: Type.Object({
+          ...pageQuery,
+          tenant_id: Type.Optional(Type.String()),
+          name: Type.Optional(Type.String()),
+        }),
+        response: answers({
+          200: Type.Object({ entries: Type.Array(Tenant), page_info: PageInfo }),
+        }),
+      },
+    },
+    async (request, reply) => {
+      const { entries, pageInfo } = await listRecipients(environmentContext(services, request), {
+        collection: TENANTS,
+        page: pageRequest(request.query),
+        id: request.query.tenant_id,
+        name: request.query.name,
+      });
+      return reply.send({ entries: entries.map(tenantAnswer), page_info: pageInfo });
+    },
+  );
+}
+
+function keyOf(params: { readonly tenant_id: string }): RecipientKey {
+  return { collection: TENANTS, id: parseId(params.tenant_id, 'tenant_id') };
+}

@@ -1,0 +1,119 @@
+import { Type } from 'typebox';
+import type { JsonObject } from '../../lib/json.ts';
+import { userAnswer } from '../../recipients/answer.ts';
+import { identify } from '../../recipients/identify.ts';
+import { parseInline } from '../../recipients/inline.ts';
+import { pageRequest } from '../../recipients/page.ts';
+import { preferencesOf } from '../../recipients/preferences.ts';
+import { deleteRecipient, getRecipient, listRecipients } from '../../recipients/recipient.ts';
+import { parseId, USERS } from '../../recipients/reference.ts';
+import { environmentContext } from '../access.ts';
+import type { App } from '../app.ts';
+import {
+  answers,
+  NoContent,
+  openObject,
+  PageInfo,
+  pageQuery,
+  User,
+  UserParams,
+  UserProperties,
+} from '../schemas.ts';
+import type { Services } from '../services.ts';
+
+export function userRoutes(app: App, services: Services): void {
+  app.put(
+    '/v1/users/:user_id',
+    {
+      config: { access: 'public' },
+      schema: {
+        description:
+          'Creates a user or merges the given properties into it. `preferences` and `channel_data` are set beside the properties.',
+        tags: ['Users'],
+        params: UserParams,
+        body: Type.Object(UserProperties, openObject),
+        response: answers({ 200: User }),
+      },
+    },
+    async (request, reply) => {
+      const key = { collection: USERS, id: parseId(request.params.user_id, 'user_id') };
+      const inline = parseInline(key, request.body as JsonObject, '');
+      const row = await identify(environmentContext(services, request), inline);
+      return reply.send(userAnswer(row));
+    },
+  );
+
+  app.get(
+    '/v1/users/:user_id',
+    {
+      config: { access: 'public' },
+      schema: {
+        description: 'Reads a user.',
+        tags: ['Users'],
+        params: UserParams,
+        response: answers({ 200: User }),
+      },
+    },
+    async (request, reply) => {
+      const key = { collection: USERS, id: parseId(request.params.user_id, 'user_id') };
+      return reply.send(userAnswer(await getRecipient(environmentContext(services, request), key)));
+    },
+  );
+
+  app.delete(
+    '/v1/users/:user_id',
+    {
+      schema: {
+        description:
+          'Deletes a user with its preferences, channel data and messages. The id can be used afresh.',
+        tags: ['Users'],
+        params: UserParams,
+        response: answers({ 204: NoContent }),
+      },
+    },
+    async (request, reply) => {
+      const key = { collection: USERS, id: parseId(request.params.user_id, 'user_id') };
+      await deleteRecipient(environmentContext(services, request), key);
+      return reply.status(204).send();
+    },
+  );
+
+  app.get(
+    '/v1/users',
+    {
+      schema: {
+        description: 'Lists the users by id, a page at a time.',
+        tags: ['Users'],
+        querystring: Type.Object({
+          ...pageQuery,
+          include: Type.Optional(Type.Array(Type.Literal('preferences'))),
+        }),
+        response: answers({
+          200: Type.Object({ entries: Type.Array(User), page_info: PageInfo }),
+        }),
+      },
+    },
+    async (request, reply) => {
+      const ctx = environmentContext(services, request);
+      const page = await listRecipients(ctx, {
+        collection: USERS,
+        page: pageRequest(request.query),
+      });
+      const preferences = request.query.include?.includes('preferences')
+        ? await preferencesOf(
+            ctx,
+            USERS,
+            page.entries.map(({ id }) => id),
+          )
+        : undefined;
+      return reply.send({
+        entries: page.entries.map((row) =>
+          preferences
+            ? { ...userAnswer(row), preferences: preferences.get(row.id) ?? {} }
+            : userAnswer(row),
+        ),
+        page_info: page.pageInfo,
+      });
+    },
+  );
+}

@@ -1,0 +1,179 @@
+import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import type { PublishedWorkflow } from '../../control/published-workflows.ts';
+import { BelfryError, invalidField } from '../../lib/errors.ts';
+import type { JsonObject } from '../../lib/json.ts';
+import { identifyMany } from '../../recipients/identify.ts';
+import { environmentContext } from '../access.ts';
+import type { App } from '../app.ts';
+import { answers, NoContent, Nullable, openObject } from '../schemas.ts';
+import type { Services } from '../services.ts';
+import { parseCancelBody, parseTriggerBody, requestHash } from '../trigger-body.ts';
+
+const IDEMPOTENCY_KEY_CHARACTERS = 255;
+
+const tags = ['Workflows'];
+const WorkflowParams = Type.Object({ key: Type.String({ description: 'Key of the workflow.' }) });
+
+const Recipient = Type.Union([
+  Type.String({ description: 'The id of a user.' }),
+  Type.Object(
+    { id: Type.String(), collection: Type.Optional(Type.String()) },
+    {
+      ...openObject,
+      description:
+        'A user (or, with `collection`, an object) to identify first. `$trigger_data` is merged into the data of this recipient.',
+    },
+  ),
+]);
+
+const TriggerBody = Type.Object({
+  recipients: Type.Array(Recipient, { minItems: 1, maxItems: 1_000 }),
+  actor: Type.Optional(Nullable(Recipient)),
+  tenant: Type.Optional(
+    Type.Union([Type.String(), Type.Object({ id: Type.String() }, openObject), Type.Null()]),
+  ),
+  data: Type.Optional(Nullable(Type.Object({}, openObject))),
+  cancellation_key: Type.Optional(Nullable(Type.String())),
+  settings: Type.Optional(
+    Nullable(
+      Type.Object({
+        sandbox_mode: Type.Optional(Nullable(Type.Boolean())),
+        skip_delay: Type.Optional(Nullable(Type.Boolean())),
+      }),
+    ),
+  ),
+});
+
+const CancelBody = Type.Object({
+  cancellation_key: Type.String(),
+  recipients: Type.Optional(Nullable(Type.Array(Recipient, { maxItems: 1_000 }))),
+});
+
+// These bodies are read by hand (trigger-body.ts); their schemas document.
+const unchecked = () => () => true as const;
+
+export function workflowRoutes(app: App, services: Services): void {
+  app.post(
+    '/v1/workflows/:key/trigger',
+    {
+      validatorCompiler: unchecked,
+      schema: {
+        description:
+          'Runs the published workflow for 1 to 1,000 recipients. Answers when the trigger is durable. With an `Idempotency-Key` a repetition within 24 hours is answered with the first run.',
+        tags,
+        params: WorkflowParams,
+        headers: Type.Object({
+          'idempotency-key': Type.Optional(Type.String({ maxLength: IDEMPOTENCY_KEY_CHARACTERS })),
+        }),
+        body: TriggerBody,
+        response: answers({
+          200: Type.Object({ workflow_run_id: Type.String({ format: 'uuid' }) }),
+        }),
+      },
+    },
+    async (request, reply) => {
+      const ctx = environmentContext(services, request);
+      const workflowKey = request.params.key;
+      const idempotencyKey = idempotencyKeyOf(request);
+      const { identify, ...trigger } = parseTriggerBody(request.body);
+      const workflow = await publishedWorkflow(services, ctx.environment.id, workflowKey);
+      if (!workflow.active) {
+        throw new BelfryError(
+          'workflow_inactive',
+          `Workflow ${JSON.stringify(workflowKey)} is not active; set "active": true in its workflow.json and push it`,
+        );
+      }
+      refuseBadData(workflow, trigger.data);
+      if (identify.length > 0) await identifyMany(ctx, identify);
+      const answer = await services.engine.trigger({
+        ...trigger,
+        environmentId: ctx.environment.id,
+        workflowKey,
+        versionId: workflow.versionId,
+        ...(idempotencyKey !== undefined && {
+          idempotency: {
+            key: idempotencyKey,
+            requestHash: requestHash(workflowKey, request.body),
+            requestId: request.id,
+          },
+        }),
+      });
+      switch (answer.kind) {
+        case 'accepted':
+          return reply.send({ workflow_run_id: answer.workflowRunId });
+        case 'replayed':
+          return reply
+            .header('idempotent-replayed', 'true')
+            .header('original-x-request-id', answer.originalRequestId)
+            .send({ workflow_run_id: answer.workflowRunId });
+        case 'conflict':
+          throw new BelfryError(
+            'idempotency_conflict',
+            `Idempotency key ${JSON.stringify(idempotencyKey)} was used with other parameters; use a new key`,
+          );
+      }
+    },
+  );
+
+  app.post(
+    '/v1/workflows/:key/cancel',
+    {
+      validatorCompiler: unchecked,
+      schema: {
+        description:
+          'Cancels the runs with this cancellation key that are paused in a delay, for everybody or for some recipients.',
+        tags,
+        params: WorkflowParams,
+        body: CancelBody,
+        response: answers({ 204: NoContent }),
+      },
+    },
+    async (request, reply) => {
+      const { environment } = environmentContext(services, request);
+      const workflowKey = request.params.key;
+      const cancel = parseCancelBody(request.body);
+      await publishedWorkflow(services, environment.id, workflowKey);
+      await services.engine.cancel({ ...cancel, environmentId: environment.id, workflowKey });
+      return reply.status(204).send();
+    },
+  );
+}
+
+async function publishedWorkflow(
+  services: Services,
+  environmentId: number,
+  key: string,
+): Promise<PublishedWorkflow> {
+  const workflow = await services.workflows.published(environmentId, key);
+  if (workflow) return workflow;
+  throw new BelfryError(
+    'workflow_missing',
+    `There is no published workflow ${JSON.stringify(key.slice(0, 200))} in this environment; publish it with: belfry push DIR`,
+  );
+}
+
+function refuseBadData(workflow: PublishedWorkflow, data: JsonObject): void {
+  const problems = workflow.dataProblems?.(data) ?? [];
+  const fields = problems.map(({ path, reason }) => ({ field: path, message: reason }));
+  const [first] = fields;
+  if (!first) return;
+  throw new BelfryError(
+    'invalid_params',
+    `The data does not fit the workflow's JSON schema: ${first.field} ${first.message}`,
+    { fields },
+  );
+}
+
+function idempotencyKeyOf(request: FastifyRequest): string | undefined {
+  const header = request.headers['idempotency-key'];
+  const key = Array.isArray(header) ? header[0] : header;
+  if (key === undefined || key === '') return undefined;
+  if (key.length > IDEMPOTENCY_KEY_CHARACTERS) {
+    throw invalidField(
+      'Idempotency-Key',
+      `must have at most ${IDEMPOTENCY_KEY_CHARACTERS} characters`,
+    );
+  }
+  return key;
+}
