@@ -78,6 +78,12 @@ export const errorCatalogue = {
     meaning:
       'The built-in mail viewer is on only without `BELFRY_SMTP_URL` and with `BELFRY_HOST` at a loopback address. Unset the one or change the other.',
   },
+  demo_off: {
+    status: 404,
+    type: 'invalid_request_error',
+    meaning:
+      'The demo page is on only with `BELFRY_HOST` at a loopback address and with the keys of the account `demo` in `credentials.json`, and only for its own page.',
+  },
   resource_missing: {
     status: 404,
     type: 'invalid_request_error',

@@ -35,6 +35,10 @@ export async function loadDemoConfig(): Promise<DemoConfigAnswer> {
   };
 }
 
+export type TriggerData = {
+  readonly [key: string]: string | { readonly [key: string]: string | number };
+};
+
 export type TriggerResult =
   | { readonly kind: 'accepted'; readonly workflowRunId: string }
   | { readonly kind: 'refused'; readonly message: string };
@@ -43,7 +47,7 @@ export type TriggerResult =
 export async function triggerDemo(
   workflow: string,
   actor: string,
-  data: Readonly<Record<string, string>>,
+  data: TriggerData,
 ): Promise<TriggerResult> {
   const answer = await requestJson('/dev/demo/trigger', {
     method: 'POST',

@@ -36,14 +36,17 @@ function Workbench({ config, reload }: DemoProps) {
     setRings((before) => before + 1);
   });
 
-  const send = async ({ example, actor, text }: Sending) => {
+  const send = async ({ example, actor, text, webhookUrl }: Sending) => {
     const ref = crypto.randomUUID();
     const sentAt = performance.now();
     dispatch({
       kind: 'sent',
       run: { ref, workflowName: example.label, sendsEmail: example.sendsEmail, sentAt },
     });
-    const result = await triggerDemo(example.key, actor, { ...example.data(text), demo_ref: ref });
+    const result = await triggerDemo(example.key, actor, {
+      ...example.data(text, webhookUrl),
+      demo_ref: ref,
+    });
     if (result.kind === 'refused') dispatch({ kind: 'refused', ref, message: result.message });
     else {
       const { workflowRunId } = result;

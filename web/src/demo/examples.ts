@@ -1,3 +1,5 @@
+import type { TriggerData } from './demo-config.ts';
+
 /** What the form knows about the workflows in `examples/`. */
 export type Example = {
   readonly key: string;
@@ -6,36 +8,50 @@ export type Example = {
   readonly sendsEmail: boolean;
   readonly textLabel: string;
   readonly text: string;
-  readonly data: (text: string) => Readonly<Record<string, string>>;
+  /** Asks for the address of a webhook, too. */
+  readonly asksWebhook: boolean;
+  readonly data: (text: string, webhookUrl: string) => TriggerData;
 };
 
 export const examples: readonly Example[] = [
   {
     key: 'new-comment',
     label: 'New comment',
-    does: 'In the app at once, and an e-mail',
+    does: 'In the app, and by e-mail',
     sendsEmail: true,
     textLabel: 'Comment',
     text: 'The second chart is lovely. Shall we open with it?',
-    data: (text) => ({ comment: text }),
+    asksWebhook: false,
+    data: (text) => ({
+      comment: text,
+      page: 'Autumn report',
+      page_url: `${window.location.origin}/#autumn-report`,
+    }),
   },
   {
     key: 'reminder',
     label: 'Reminder',
-    does: 'Waits first, then rings',
+    does: 'Waits five seconds, then rings',
     sendsEmail: false,
-    textLabel: 'What to remember',
+    textLabel: 'Task',
     text: 'Send the agenda before lunch.',
-    data: (text) => ({ task: text }),
+    asksWebhook: false,
+    data: (text) => ({ task: text, remind_in: { unit: 'seconds', value: 5 } }),
   },
   {
     key: 'incident-alert',
     label: 'Incident alert',
-    does: 'In the app, and a webhook',
+    does: 'In the app, and to a webhook',
     sendsEmail: false,
     textLabel: 'Incident',
     text: 'Checkout answers slowly in eu-west.',
-    data: (text) => ({ title: text }),
+    asksWebhook: true,
+    data: (text, webhookUrl) => ({
+      title: text,
+      severity: 'major',
+      service: 'checkout',
+      ...(webhookUrl && { webhook_url: webhookUrl }),
+    }),
   },
 ];
 

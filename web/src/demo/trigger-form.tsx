@@ -6,6 +6,7 @@ export type Sending = {
   readonly example: Example;
   readonly actor: string;
   readonly text: string;
+  readonly webhookUrl: string;
 };
 
 type TriggerFormProps = {
@@ -21,13 +22,14 @@ export function TriggerForm({ workflows, onSend }: TriggerFormProps) {
   const [key, setKey] = useState(offered[0]?.key);
   const [actor, setActor] = useState(people[0] ?? '');
   const [texts, setTexts] = useState<Readonly<Record<string, string>>>({});
+  const [webhookUrl, setWebhookUrl] = useState('');
   const example = offered.find((candidate) => candidate.key === key) ?? offered[0];
   if (!example) return null;
   const text = texts[example.key] ?? example.text;
 
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    onSend({ example, actor, text });
+    onSend({ example, actor, text, webhookUrl });
   };
 
   return (
@@ -69,6 +71,18 @@ export function TriggerForm({ workflows, onSend }: TriggerFormProps) {
           maxLength={200}
           onChange={(event) => setTexts({ ...texts, [example.key]: event.target.value })}
         />
+        {example.asksWebhook ? (
+          <>
+            <label htmlFor={`${id}webhook`}>Webhook</label>
+            <input
+              id={`${id}webhook`}
+              type="url"
+              value={webhookUrl}
+              placeholder="https://… (optional)"
+              onChange={(event) => setWebhookUrl(event.target.value)}
+            />
+          </>
+        ) : null}
       </div>
       <button type="submit" className="send">
         Send notification

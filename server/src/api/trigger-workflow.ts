@@ -1,0 +1,61 @@
+import type { EnvironmentContext } from '../context.ts';
+import type { PublishedWorkflow } from '../control/published-workflows.ts';
+import type { TriggerAnswer, TriggerRequest } from '../engine/engine.ts';
+import { BelfryError } from '../lib/errors.ts';
+import type { JsonObject } from '../lib/json.ts';
+import { identifyMany } from '../recipients/identify.ts';
+import type { Services } from './services.ts';
+import { parseTriggerBody } from './trigger-body.ts';
+
+type TriggerInput = {
+  readonly workflowKey: string;
+  /** As a caller sent it. */
+  readonly body: unknown;
+  readonly idempotency?: TriggerRequest['idempotency'] | undefined;
+};
+
+/** Runs the published workflow: reads the body, identifies whom it brings along, accepts the run. */
+export async function triggerWorkflow(
+  services: Pick<Services, 'engine' | 'workflows'>,
+  ctx: EnvironmentContext,
+  { workflowKey, body, idempotency }: TriggerInput,
+): Promise<TriggerAnswer> {
+  const { identify, ...trigger } = parseTriggerBody(body);
+  const workflow = await services.workflows.published(ctx.environment.id, workflowKey);
+  if (!workflow) {
+    throw new BelfryError(
+      'workflow_missing',
+      `There is no published workflow ${JSON.stringify(workflowKey.slice(0, 200))} in this environment; publish it with: belfry push DIR`,
+    );
+  }
+  if (!workflow.active) {
+    throw new BelfryError(
+      'workflow_inactive',
+      `Workflow ${JSON.stringify(workflowKey)} is not active; set "active": true in its workflow.json and push it`,
+    );
+  }
+  refuseBadData(workflow, trigger.data);
+  if (identify.length > 0) await identifyMany(ctx, identify);
+  return services.engine.trigger({
+    ...trigger,
+    environmentId: ctx.environment.id,
+    workflowKey,
+    versionId: workflow.versionId,
+    ...(idempotency && { idempotency }),
+  });
+}
+
+function refuseBadData(workflow: PublishedWorkflow, data: JsonObject): void {
+  const problems = workflow.dataProblems?.(data) ?? [];
+  const fields = problems.map(({ path, reason }) => ({
+    field: path.replace(/^\$/, 'data'),
+    message: reason,
+  }));
+  const [first] = fields;
+  if (!first) return;
+  throw new BelfryError(
+    'invalid_params',
+    `The data does not fit the workflow's JSON schema: ${first.field} ${first.message}`,
+    { fields },
+  );
+}
