@@ -21,13 +21,7 @@ export async function triggerWorkflow(
   { workflowKey, body, idempotency }: TriggerInput,
 ): Promise<TriggerAnswer> {
   const { identify, ...trigger } = parseTriggerBody(body);
-  const workflow = await services.workflows.published(ctx.environment.id, workflowKey);
-  if (!workflow) {
-    throw new BelfryError(
-      'workflow_missing',
-      `There is no published workflow ${JSON.stringify(workflowKey.slice(0, 200))} in this environment; publish it with: belfry push DIR`,
-    );
-  }
+  const workflow = await requirePublished(services, ctx.environment.id, workflowKey);
   if (!workflow.active) {
     throw new BelfryError(
       'workflow_inactive',
@@ -45,12 +39,23 @@ export async function triggerWorkflow(
   });
 }
 
+/** The published version of a workflow, or a 404. */
+export async function requirePublished(
+  services: Pick<Services, 'workflows'>,
+  environmentId: number,
+  key: string,
+): Promise<PublishedWorkflow> {
+  const workflow = await services.workflows.published(environmentId, key);
+  if (workflow) return workflow;
+  throw new BelfryError(
+    'workflow_missing',
+    `There is no published workflow ${JSON.stringify(key.slice(0, 200))} in this environment; publish it with: belfry push DIR`,
+  );
+}
+
 function refuseBadData(workflow: PublishedWorkflow, data: JsonObject): void {
   const problems = workflow.dataProblems?.(data) ?? [];
-  const fields = problems.map(({ path, reason }) => ({
-    field: path.replace(/^\$/, 'data'),
-    message: reason,
-  }));
+  const fields = problems.map(({ path, reason }) => ({ field: path, message: reason }));
   const [first] = fields;
   if (!first) return;
   throw new BelfryError(

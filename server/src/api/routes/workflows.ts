@@ -1,14 +1,12 @@
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import type { PublishedWorkflow } from '../../control/published-workflows.ts';
 import { BelfryError, invalidField } from '../../lib/errors.ts';
-import type { JsonObject } from '../../lib/json.ts';
-import { identifyMany } from '../../recipients/identify.ts';
 import { environmentContext } from '../access.ts';
 import type { App } from '../app.ts';
 import { answers, NoContent, Nullable, openObject } from '../schemas.ts';
 import type { Services } from '../services.ts';
-import { parseCancelBody, parseTriggerBody, requestHash } from '../trigger-body.ts';
+import { parseCancelBody, requestHash } from '../trigger-body.ts';
+import { requirePublished, triggerWorkflow } from '../trigger-workflow.ts';
 
 const IDEMPOTENCY_KEY_CHARACTERS = 255;
 
@@ -76,28 +74,17 @@ export function workflowRoutes(app: App, services: Services): void {
       const ctx = environmentContext(services, request);
       const workflowKey = request.params.key;
       const idempotencyKey = idempotencyKeyOf(request);
-      const { identify, ...trigger } = parseTriggerBody(request.body);
-      const workflow = await publishedWorkflow(services, ctx.environment.id, workflowKey);
-      if (!workflow.active) {
-        throw new BelfryError(
-          'workflow_inactive',
-          `Workflow ${JSON.stringify(workflowKey)} is not active; set "active": true in its workflow.json and push it`,
-        );
-      }
-      refuseBadData(workflow, trigger.data);
-      if (identify.length > 0) await identifyMany(ctx, identify);
-      const answer = await services.engine.trigger({
-        ...trigger,
-        environmentId: ctx.environment.id,
+      const answer = await triggerWorkflow(services, ctx, {
         workflowKey,
-        versionId: workflow.versionId,
-        ...(idempotencyKey !== undefined && {
-          idempotency: {
-            key: idempotencyKey,
-            requestHash: requestHash(workflowKey, request.body),
-            requestId: request.id,
-          },
-        }),
+        body: request.body,
+        idempotency:
+          idempotencyKey === undefined
+            ? undefined
+            : {
+                key: idempotencyKey,
+                requestHash: requestHash(workflowKey, request.body),
+                requestId: request.id,
+              },
       });
       switch (answer.kind) {
         case 'accepted':
@@ -133,35 +120,10 @@ export function workflowRoutes(app: App, services: Services): void {
       const { environment } = environmentContext(services, request);
       const workflowKey = request.params.key;
       const cancel = parseCancelBody(request.body);
-      await publishedWorkflow(services, environment.id, workflowKey);
+      await requirePublished(services, environment.id, workflowKey);
       await services.engine.cancel({ ...cancel, environmentId: environment.id, workflowKey });
       return reply.status(204).send();
     },
-  );
-}
-
-async function publishedWorkflow(
-  services: Services,
-  environmentId: number,
-  key: string,
-): Promise<PublishedWorkflow> {
-  const workflow = await services.workflows.published(environmentId, key);
-  if (workflow) return workflow;
-  throw new BelfryError(
-    'workflow_missing',
-    `There is no published workflow ${JSON.stringify(key.slice(0, 200))} in this environment; publish it with: belfry push DIR`,
-  );
-}
-
-function refuseBadData(workflow: PublishedWorkflow, data: JsonObject): void {
-  const problems = workflow.dataProblems?.(data) ?? [];
-  const fields = problems.map(({ path, reason }) => ({ field: path, message: reason }));
-  const [first] = fields;
-  if (!first) return;
-  throw new BelfryError(
-    'invalid_params',
-    `The data does not fit the workflow's JSON schema: ${first.field} ${first.message}`,
-    { fields },
   );
 }
 
