@@ -4,6 +4,8 @@ const BLOCKS = new Set(
     ' ',
   ),
 );
+/** Of these only the beginning makes a new line, so that lists and tables stay dense. */
+const DENSE = new Set(['dd', 'dt', 'li', 'td', 'th', 'tr']);
 /** Elements whose content is no text. */
 const SILENT = new Set(['head', 'script', 'style', 'title', 'template']);
 
@@ -47,8 +49,9 @@ export function htmlToText(html: string): string {
     const tag = html.slice(open + 1, close);
     const name = /^\/?([a-z][a-z\d]*)/i.exec(tag)?.[1]?.toLowerCase() ?? '';
     at = close + 1;
-    if (BLOCKS.has(name)) text += '\n';
-    if (name === 'a' && !tag.startsWith('/')) {
+    const closing = tag.startsWith('/');
+    if (BLOCKS.has(name) && !(closing && DENSE.has(name))) text += '\n';
+    if (name === 'a' && !closing) {
       linkAddress = attribute(tag, 'href');
       linkStart = text.length;
     } else if (name === 'a') {
@@ -56,14 +59,15 @@ export function htmlToText(html: string): string {
         text += ` (${linkAddress})`;
       }
       linkAddress = '';
-    } else if (SILENT.has(name) && !tag.startsWith('/')) {
-      const end = html.toLowerCase().indexOf(`</${name}`, at);
-      at = end < 0 ? html.length : end;
+    } else if (SILENT.has(name) && !closing) {
+      const end = new RegExp(`</${name}`, 'gi');
+      end.lastIndex = at;
+      at = end.exec(html)?.index ?? html.length;
     }
   }
   return text
     .split('\n')
-    .map((line) => line.trim())
+    .map((line) => line.replace(/ {2,}/g, ' ').trim())
     .join('\n')
     .replace(/\n{3,}/g, '\n\n')
     .trim();

@@ -44,7 +44,7 @@ export const inAppFeedStep: StepDefinition = {
   compile: (step, environment) => {
     const base = compileChannelStep(step, environment, 'in_app_feed');
     const template = objectField(step, 'template');
-    const body = compileTemplate(String(template.markdown_body), { escape: 'html' });
+    const body = compileTemplate(String(template.markdown_body).trimEnd(), { escape: 'html' });
     const actionUrl = fieldTemplate(template, 'action_url');
     const actions = buttons(template).map((button) => ({
       label: compileTemplate(String(button.label), { escape: 'none' }),
@@ -54,7 +54,8 @@ export const inAppFeedStep: StepDefinition = {
       ...base,
       execute: ({ scope }) => {
         const content: { [key: string]: string | JsonObject[] } = { body: body.render(scope) };
-        if (actionUrl) content.action_url = actionUrl.render(scope);
+        const url = actionUrl?.render(scope).trim();
+        if (url) content.action_url = url;
         if (actions.length > 0) {
           content.actions = actions.map(({ label, action }) => ({
             label: label.render(scope),

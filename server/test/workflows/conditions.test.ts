@@ -1,0 +1,242 @@
+import { describe, expect, test } from 'vitest';
+import { operators } from '../../src/workflows/condition-operators.ts';
+import {
+  compileConditionList,
+  compileConditions,
+  conditionListProblems,
+  conditionProblems,
+} from '../../src/workflows/conditions.ts';
+import { runScope } from '../../src/workflows/scope.ts';
+
+const now = '2026-03-01T12:00:00.000Z';
+const scope = runScope({
+  recipient: { id: 'u1', plan: 'pro', age: 30, tags: ['a', 'b'], nothing: null, email: '' },
+  actor: { id: 'u2', plan: 'pro' },
+  tenant: null,
+  data: {
+    count: 5,
+    text: 'hello world',
+    five: '5',
+    flag: true,
+    list: ['x', 'y', 3],
+    none: [],
+    object: { a: [1, { b: 2 }] },
+    past: '2026-02-01T00:00:00Z',
+    future: '2026-04-01T00:00:00+02:00',
+    day: '2026-03-01',
+    'odd key': 1,
+    recipient: { plan: 'shadow' },
+  },
+  workflow: { key: 'w', categories: ['c1', 'c2'] },
+  vars: { app: 'Belfry' },
+  timestamp: now,
+});
+
+function holds(variable: string, operator: string, argument?: unknown): boolean {
+  return compileConditions({ all: [{ variable, operator, argument }] })(scope);
+}
+
+describe('a condition', () => {
+  test.each([
+    // [variable, operator, argument, holds]
+    ['recipient.plan', 'equal_to', 'pro', true],
+    ['recipient.plan', 'equal_to', '"pro"', true],
+    ['recipient.plan', 'equal_to', 'actor.plan', true],
+    ['recipient.plan', 'equal_to', '"actor.plan"', false],
+    ['recipient.plan', 'not_equal_to', 'free', true],
+    ['data.count', 'equal_to', '5', true],
+    ['data.count', 'equal_to', 5, true],
+    ['data.five', 'equal_to', '5', true],
+    ['data.five', 'equal_to', '"5"', true],
+    ['data.flag', 'equal_to', 'true', true],
+    ['data.flag', 'equal_to', 'false', false],
+    ['data.list', 'equal_to', '["x","y",3]', true],
+    ['data.object', 'equal_to', '{"a":[1,{"b":2}]}', true],
+    ['data.missing', 'equal_to', '""', true],
+    ['data.missing', 'equal_to', '', true],
+    ['data.missing', 'not_equal_to', 'x', true],
+    ['recipient.nothing', 'equal_to', 'null', true],
+    ['count', 'equal_to', '5', true],
+    ['data.object.a[1].b', 'equal_to', '2', true],
+    ['data.object.a.1.b', 'equal_to', '2', true],
+    ['data["odd key"]', 'equal_to', '1', true],
+    ['recipient.constructor', 'exists', undefined, false],
+    ['data.list.length', 'exists', undefined, true],
+    ['data.count', 'greater_than', '4', true],
+    ['data.count', 'greater_than', '5', false],
+    ['data.count', 'greater_than_or_equal_to', '5', true],
+    ['data.five', 'less_than', '10', true],
+    ['data.count', 'less_than_or_equal_to', 'recipient.age', true],
+    ['data.missing', 'less_than', '10', false],
+    ['data.text', 'less_than', '10', false],
+    ['data.count', 'is_between', '[1, 5]', true],
+    ['data.count', 'is_between', '[6, 9]', false],
+    ['data.count', 'is_between', 'nonsense', false],
+    ['data.text', 'contains', 'lo wo', true],
+    ['data.text', 'not_contains', 'bye', true],
+    ['data.list', 'contains', 'y', true],
+    ['data.list', 'contains', '3', true],
+    ['data.list', 'contains', '["q","x"]', true],
+    ['data.list', 'not_contains', '["q"]', true],
+    ['data.list', 'contains_all', '["x","y"]', true],
+    ['data.list', 'contains_all', '["x","q"]', false],
+    ['data.list', 'not_contains_all', '["x","q"]', true],
+    ['data.missing', 'contains', 'x', false],
+    ['recipient.tags', 'contains', 'data.list', false],
+    ['workflow.categories', 'contains', 'c2', true],
+    ['recipient.email', 'empty', undefined, true],
+    ['data.none', 'empty', undefined, true],
+    ['data.missing', 'empty', undefined, true],
+    ['recipient.nothing', 'empty', undefined, true],
+    ['data.count', 'not_empty', undefined, true],
+    ['recipient.email', 'exists', undefined, true],
+    ['recipient.nothing', 'exists', undefined, false],
+    ['data.missing', 'not_exists', undefined, true],
+    ['tenant.id', 'not_exists', undefined, true],
+    ['data.past', 'is_timestamp', undefined, true],
+    ['data.day', 'is_timestamp', undefined, true],
+    ['data.text', 'is_timestamp', undefined, false],
+    ['data.text', 'is_not_timestamp', undefined, true],
+    ['data.past', 'is_timestamp_before', 'data.future', true],
+    ['data.past', 'is_timestamp_before', '2026-01-01', false],
+    ['data.past', 'is_timestamp_before', '"2026-02-02T00:00:00Z"', true],
+    ['data.past', 'is_timestamp_on_or_after', '60 days ago', true],
+    ['data.past', 'is_timestamp_on_or_after', '3 days ago', false],
+    ['data.future', 'is_timestamp_before', '8 weeks from now', true],
+    ['data.future', 'is_timestamp_before', '{"unit":"days","value":1}', false],
+    ['data.past', 'is_timestamp_before', '{{ data.future }}', true],
+    ['data.past', 'is_timestamp_before_now', undefined, true],
+    ['data.future', 'is_timestamp_on_or_after_now', undefined, true],
+    ['data.past', 'is_timestamp_between', '["2026-01-01","2026-03-01"]', true],
+    ['data.text', 'is_timestamp_between', '["2026-01-01","2026-03-01"]', false],
+    ['data.day', 'is_timestamp_on_or_after_date', '2026-03-01T23:00:00Z', true],
+    ['data.day', 'is_timestamp_before_date', '2026-03-02T00:00:00Z', true],
+    ['run.total_activities', 'equal_to', '1', true],
+    ['run.total_actors', 'equal_to', '1', true],
+    ['data.count', 'no_such_operator', '5', false],
+  ] as const)('%s %s %s: %s', (variable, operator, argument, expected) => {
+    expect(holds(variable, operator, argument)).toBe(expected);
+  });
+
+  test('and its opposite never both hold', () => {
+    const opposites = [
+      ['equal_to', 'not_equal_to'],
+      ['contains', 'not_contains'],
+      ['contains_all', 'not_contains_all'],
+      ['empty', 'not_empty'],
+      ['exists', 'not_exists'],
+      ['is_timestamp', 'is_not_timestamp'],
+    ] as const;
+    for (const left of values) {
+      for (const right of values) {
+        for (const [one, other] of opposites) {
+          const a = operators[one]?.(left, right, 0);
+          expect(operators[other]?.(left, right, 0)).toBe(!a);
+        }
+      }
+    }
+  });
+
+  test('is equal to itself and not to anything smaller, whatever the value', () => {
+    for (const value of values) {
+      if (value !== undefined)
+        expect(operators.equal_to?.(value, structuredClone(value), 0)).toBe(true);
+      expect(operators.greater_than?.(value, value, 0)).toBe(false);
+      expect(operators.less_than?.(value, value, 0)).toBe(false);
+    }
+  });
+
+  test('never throws, whatever variable and argument are', () => {
+    for (const operator of [...Object.keys(operators), 'constructor', '']) {
+      for (const variable of ['', '.', 'data', 'data..x', 'data[', '__proto__', '{{', '5', '"x"']) {
+        for (const argument of values) {
+          const group = { all: [{ variable, operator, argument }] };
+          if (variable === '{{') expect(conditionProblems(group, '$')).not.toEqual([]);
+          else expect(typeof compileConditions(group)(scope)).toBe('boolean');
+        }
+      }
+    }
+  });
+});
+
+const values = [
+  undefined,
+  null,
+  true,
+  0,
+  -1.5,
+  '',
+  'a',
+  '5',
+  5,
+  [],
+  ['a'],
+  [null],
+  {},
+  { a: 1 },
+  { unit: 'days', value: 'x' },
+  '2026-01-01',
+  'x'.repeat(1000),
+];
+
+describe('a group', () => {
+  const yes = { variable: 'data.count', operator: 'equal_to', argument: '5' };
+  const no = { variable: 'data.count', operator: 'equal_to', argument: '6' };
+
+  test.each([
+    [{ all: [yes, yes] }, true],
+    [{ all: [yes, no] }, false],
+    [{ any: [no, yes] }, true],
+    [{ any: [no, no] }, false],
+    [{ any: [no, { all: [yes, yes] }] }, true],
+    [{ any: [no, { all: [yes, no] }] }, false],
+    [{ all: [{ any: [no, yes] }, yes] }, true],
+    [{ all: [] }, true],
+    [{ any: [] }, true],
+    [{}, true],
+    [null, true],
+  ])('%j: %s', (group, expected) => {
+    expect(compileConditions(group)(scope)).toBe(expected);
+    expect(conditionProblems(group, '$')).toEqual([]);
+  });
+
+  test('of preferences is a list of which all must hold', () => {
+    expect(compileConditionList([yes, yes])(scope)).toBe(true);
+    expect(compileConditionList([yes, no])(scope)).toBe(false);
+    expect(compileConditionList([])(scope)).toBe(true);
+    expect(compileConditionList(['nonsense'])(scope)).toBe(false);
+    expect(conditionListProblems([{ ...yes, operator: 'eq' }], '$.c')[0]?.path).toBe(
+      '$.c[0].operator',
+    );
+  });
+});
+
+describe('a defect of a condition is told with its path', () => {
+  test.each([
+    [[], '$.c'],
+    [{ some: [] }, '$.c'],
+    [{ all: [], any: [] }, '$.c'],
+    [{ all: {} }, '$.c.all'],
+    [{ all: [5] }, '$.c.all[0]'],
+    [{ all: [{ operator: 'exists' }] }, '$.c.all[0].variable'],
+    [{ all: [{ variable: 'a', operator: 'eq' }] }, '$.c.all[0].operator'],
+    [{ all: [{ variable: 'a', operator: 'is_audience_member' }] }, '$.c.all[0].operator'],
+    [{ any: [{ all: [{ variable: 'a', operator: 'x' }] }] }, '$.c.any[0].all[0].operator'],
+    [
+      { all: [{ variable: 'refs.email_1.delivery_status', operator: 'exists' }] },
+      '$.c.all[0].variable',
+    ],
+    [{ all: [{ variable: 'a', operator: 'equal_to', argument: '{{ x' }] }, '$.c.all[0].argument'],
+  ])('%j at %s', (group, path) => {
+    expect(conditionProblems(group, '$.c').map((problem) => problem.path)).toEqual([path]);
+  });
+
+  test('also when there are too many or they nest too deeply', () => {
+    const condition = { variable: 'a', operator: 'exists' };
+    const many = { all: Array.from({ length: 5000 }, () => condition) };
+    expect(conditionProblems(many, '$')).toHaveLength(1);
+    let deep: unknown = condition;
+    for (let i = 0; i < 1000; i++) deep = { all: [deep] };
+    expect(conditionProblems(deep, '$')).toHaveLength(1);
+  });
+});
