@@ -1,4 +1,5 @@
 import type { Json } from '../lib/json.ts';
+import { jsonErrorOffset } from './json-error-offset.ts';
 
 export type ParsedJson = { readonly value: Json } | { readonly reason: string };
 
@@ -9,8 +10,7 @@ export function parseJsonFile(text: string): ParsedJson {
     return { value: JSON.parse(source) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    const position = Number(/at position (\d+)/.exec(message)?.[1] ?? source.length);
-    const before = source.slice(0, position).split('\n');
+    const before = source.slice(0, jsonErrorOffset(source)).split('\n');
     const column = (before.at(-1)?.length ?? 0) + 1;
     const reason = message.replace(/(, .* is not valid JSON| in JSON at position .*)$/s, '');
     return { reason: `not JSON: ${reason} (line ${before.length}, column ${column})` };

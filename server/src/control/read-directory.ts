@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join, relative, resolve } from 'node:path';
 import { isJsonObject, type JsonObject } from '../lib/json.ts';
 import { workflowKeyProblem } from '../workflows/workflow-problems.ts';
@@ -23,6 +23,7 @@ export type DirectoryContent = {
 
 const WORKFLOW_FILE = 'workflow.json';
 const MAX_WORKFLOWS = 1000;
+const MAX_FILE_BYTES = 4 * 1024 * 1024;
 
 /** Resource directories of the wire contract that come later. */
 const LATER = [
@@ -99,6 +100,8 @@ async function readWorkflow(
   if (keyProblem) return problem(`${keyProblem}; it is the name of the directory`);
   let text: string;
   try {
+    const { size } = await stat(absolute);
+    if (size > MAX_FILE_BYTES) return problem(`has more than ${MAX_FILE_BYTES} bytes`);
     text = await readFile(absolute, 'utf8');
   } catch {
     return problem('is missing or cannot be read');

@@ -10,6 +10,13 @@ type FilterCall = { readonly context: Context };
  * hmac_sha256 and date with a time zone). Each charges what it copies to the memory limit.
  */
 export function registerFilters(liquid: Liquid): void {
+  // A missing value is null, so that a JSON template stays JSON; liquidjs prints nothing.
+  const json = liquid.filters.json;
+  if (typeof json === 'function') {
+    liquid.registerFilter('json', function (this: FilterCall, value: unknown, ...rest: unknown[]) {
+      return json.call(this as never, toValue(value) ?? null, ...(rest as never[]));
+    });
+  }
   liquid.registerFilter('md5', function (this: FilterCall, value: unknown) {
     const text = charged(this, value);
     return createHash('md5').update(text, 'utf8').digest('hex');
