@@ -1,0 +1,40 @@
+/** `npm run bench -- NAME [--json]`: measures one thing and prints it with the machine and the limit. */
+import { accept } from './accept.ts';
+import { crash } from './crash.ts';
+import { engine } from './engine.ts';
+import { idle } from './idle.ts';
+import { latency } from './latency.ts';
+import { describeMachine } from './support/machine.ts';
+import { printTable } from './support/table.ts';
+
+export type BenchResult = { readonly [figure: string]: number | string | boolean };
+export type Bench = (
+  say: (line: string) => void,
+  options: ReadonlyMap<string, string>,
+) => Promise<BenchResult>;
+
+const benches: { readonly [name: string]: Bench } = { accept, crash, engine, idle, latency };
+
+const [name = '', ...flags] = process.argv.slice(2);
+const bench = benches[name];
+if (!bench) {
+  process.stderr.write(
+    `There is no benchmark "${name}". Use: npm run bench -- ${Object.keys(benches).join('|')} [--json] [--runs=N]\n`,
+  );
+  process.exit(2);
+}
+const options = new Map(
+  flags.map((flag) => {
+    const [key = '', value = 'true'] = flag.replace(/^--/, '').split('=');
+    return [key, value];
+  }),
+);
+const machine = describeMachine();
+process.stderr.write(`${name} on ${machine}\n`);
+const result = {
+  bench: name,
+  machine,
+  ...(await bench((line) => process.stderr.write(`${line}\n`), options)),
+};
+process.stdout.write(options.has('json') ? `${JSON.stringify(result)}\n` : printTable(result));
+process.exit('failed' in result && result.failed === true ? 1 : 0);
