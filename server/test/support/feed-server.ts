@@ -1,0 +1,72 @@
+import { Registry } from 'prom-client';
+import { buildApp } from '../../src/api/app.ts';
+import { createAuthentication } from '../../src/api/authentication.ts';
+import { attachSocket, type SocketLimits, type SocketServer } from '../../src/api/socket.ts';
+import { readConfig } from '../../src/config.ts';
+import type { Context } from '../../src/context.ts';
+import { countFeed } from '../../src/feed/count-feed.ts';
+import { createFeedHub, type FeedHub } from '../../src/feed/feed-hub.ts';
+
+export type FeedServer = {
+  readonly url: string;
+  readonly socketUrl: string;
+  readonly hub: FeedHub;
+  readonly socket: SocketServer;
+  /** Topic keys that the hub asked to be told of, in order. */
+  readonly watched: readonly string[];
+  readonly unwatched: readonly string[];
+  readonly close: () => Promise<void>;
+};
+
+/** The whole HTTP and socket side on a free port. It has no engine: nothing here triggers. */
+export async function startFeedServer(
+  ctx: Context,
+  options: { readonly limits?: Partial<SocketLimits>; readonly lingerMs?: number } = {},
+): Promise<FeedServer> {
+  const watched: string[] = [];
+  const unwatched: string[] = [];
+  const authentication = createAuthentication(ctx);
+  const noEngine = async (): Promise<never> => {
+    throw new Error('this server has no engine');
+  };
+  const app = buildApp({
+    ...ctx,
+    config: readConfig({}),
+    engine: { trigger: noEngine, cancel: noEngine },
+    workflows: { published: async () => undefined, invalidate: () => {}, close: async () => {} },
+    authentication,
+    metrics: new Registry(),
+    readiness: () => ({ ready: true, parts: {} }),
+  });
+  const hub = createFeedHub({
+    count: (topic, filters, settledBefore) => countFeed(ctx.db, topic, filters, settledBefore),
+    watch: async (keys) => {
+      watched.push(...keys);
+    },
+    unwatch: async (keys) => {
+      unwatched.push(...keys);
+    },
+    clock: ctx.clock,
+    log: ctx.log,
+    ...(options.lingerMs === undefined ? {} : { lingerMs: options.lingerMs }),
+  });
+  const socket = attachSocket(ctx, app.server, {
+    authentication,
+    hub,
+    ...(options.limits ? { limits: options.limits } : {}),
+  });
+  const url = await app.listen({ port: 0, host: '127.0.0.1' });
+  return {
+    url,
+    socketUrl: `${url.replace('http', 'ws')}/ws/v1/websocket`,
+    hub,
+    socket,
+    watched,
+    unwatched,
+    close: async () => {
+      await socket.close();
+      hub.close();
+      await app.close();
+    },
+  };
+}
