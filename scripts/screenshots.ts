@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { launchBrowser } from '../server/test/e2e/support/launch-browser.ts';
-import { startServer } from '../server/test/e2e/support/started-server.ts';
+import { startWholeServer } from '../server/test/e2e/support/started-server.ts';
 
 const images = join(dirname(dirname(fileURLToPath(import.meta.url))), 'docs', 'images');
 
@@ -59,9 +59,8 @@ async function takeMail(browser: Browser, origin: string): Promise<void> {
 }
 
 await mkdir(images, { recursive: true });
-const server = await startServer();
+const server = await startWholeServer();
 try {
-  await server.run('push', 'examples');
   const browser = await launchBrowser();
   try {
     await takeDemo(browser, server.origin, 'light', 'demo.png');

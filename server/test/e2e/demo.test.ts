@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { openPage } from './support/browser.ts';
 import { launchBrowser } from './support/launch-browser.ts';
-import { type StartedServer, startServer } from './support/started-server.ts';
+import { type StartedServer, startWholeServer } from './support/started-server.ts';
 
 let database: TestDatabase;
 let server: StartedServer;
@@ -11,8 +11,7 @@ let browser: Browser;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  server = await startServer(database.url);
-  await server.run('push', 'examples');
+  server = await startWholeServer(database.url);
   browser = await launchBrowser();
 }, 120_000);
 
@@ -26,7 +25,7 @@ type FeedCounts = { readonly unread_count: number; readonly unseen_count: number
 
 /** What the API says about the feed that the page shows. */
 async function feedCounts(): Promise<FeedCounts> {
-  const { public_key, channels } = server.credentials.environments.development;
+  const { public_key, channels } = server.development;
   const response = await fetch(`${server.origin}/v1/users/mara/feeds/${channels['in-app']}`, {
     headers: { authorization: `Bearer ${public_key}` },
   });
@@ -132,6 +131,6 @@ test('a page of another origin cannot trigger anything through the demo endpoint
 test('the demo endpoint never shows a secret key', async () => {
   const response = await fetch(`${server.origin}/dev/demo.json`);
   const text = await response.text();
-  expect(text).toContain(server.credentials.environments.development.public_key);
+  expect(text).toContain(server.development.public_key);
   expect(text).not.toMatch(/sk_|knock_st_|bf_op_|PRIVATE KEY/);
 });

@@ -1,5 +1,5 @@
 import { NotificationFeedPopover, NotificationIconButton, useKnockFeed } from '@knocklabs/react';
-import { useRef, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { BellTower } from './bell-tower.tsx';
 import type { DemoConfig } from './demo-config.ts';
 import { formatElapsed } from './runs.ts';
@@ -16,6 +16,18 @@ export function Stage({ user, rings, lastRingMs }: StageProps) {
   const button = useRef<HTMLButtonElement>(null);
   const [open, setOpen] = useState(false);
 
+  // Knock's popover leaves Escape alone while the focus is on its button.
+  useEffect(() => {
+    if (!open) return;
+    const closeOnEscape = (event: KeyboardEvent) => {
+      if (event.key !== 'Escape') return;
+      setOpen(false);
+      button.current?.focus();
+    };
+    document.addEventListener('keydown', closeOnEscape);
+    return () => document.removeEventListener('keydown', closeOnEscape);
+  }, [open]);
+
   return (
     <section className="stage" aria-label="Your app, with a notification bell">
       <div className="stage-bar">
@@ -31,10 +43,7 @@ export function Stage({ user, rings, lastRingMs }: StageProps) {
           <NotificationFeedPopover
             buttonRef={button}
             isVisible={open}
-            onClose={(event) => {
-              setOpen(false);
-              if (event instanceof KeyboardEvent) button.current?.focus();
-            }}
+            onClose={() => setOpen(false)}
           />
         </div>
       </div>
