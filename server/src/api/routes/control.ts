@@ -46,7 +46,9 @@ export function controlRoutes(app: App, services: Services): void {
           'published one already gets no new version. Each defect is an error with the field ' +
           '`<key>: <JSON path>`.',
         tags: ['Control'],
-        querystring: Type.Object({ environment: Type.String({ default: 'development' }) }),
+        querystring: Type.Object({
+          environment: Type.Optional(Type.String({ description: 'Default: development' })),
+        }),
         body: Push,
         response: { 200: Pushed },
       },
