@@ -41,8 +41,10 @@ async function takeDemo(browser: Browser, origin: string, scheme: 'light' | 'dar
   const page = await openAt(browser, origin, scheme);
   await page.getByRole('heading', { name: 'What happened' }).waitFor();
   for (const comment of comments) await send(page, comment);
-  // In the middle of the swing.
-  await page.waitForTimeout(380);
+  await page.getByRole('button', { name: 'Open notification feed' }).click();
+  await page.getByRole('dialog').getByText(comments[0].text).first().waitFor();
+  // The bell still swings, and its arch has made room for the feed.
+  await page.waitForTimeout(450);
   await page.screenshot({ path: join(images, file), animations: 'allow' });
   await page.close();
 }

@@ -1,7 +1,14 @@
 import { useId } from 'react';
 
-/** The page's picture: a bell in its arch. A new `rings` count makes it swing once more. */
-export function BellTower({ rings }: { readonly rings: number }) {
+type BellTowerProps = {
+  /** A new count makes the bell swing once more. */
+  readonly rings: number;
+  /** Makes room on the right, for the open feed. */
+  readonly aside?: boolean;
+};
+
+/** The page's picture: a bell in its arch. */
+export function BellTower({ rings, aside = false }: BellTowerProps) {
   const id = useId();
   const url = (name: string) => `url(#${id}${name})`;
   return (
@@ -30,46 +37,48 @@ export function BellTower({ rings }: { readonly rings: number }) {
       </defs>
 
       <path className="wall-joints" d={joints} />
-      <path className="arch-ring" d="M104 400V182a176 176 0 0 1 352 0v218z" />
-      <path className="arch-voussoirs" d={voussoirs} />
-      <g clipPath={url('arch')}>
-        <rect x="128" y="20" width="304" height="380" fill={url('sky')} />
-        <g className="stars">
-          {stars.map(([x, y, r]) => (
-            <circle key={`${x}-${y}`} cx={x} cy={y} r={r} />
-          ))}
+      <g className={aside ? 'arch aside' : 'arch'}>
+        <path className="arch-ring" d="M104 400V182a176 176 0 0 1 352 0v218z" />
+        <path className="arch-voussoirs" d={voussoirs} />
+        <g clipPath={url('arch')}>
+          <rect x="128" y="20" width="304" height="380" fill={url('sky')} />
+          <g className="stars">
+            {stars.map(([x, y, r]) => (
+              <circle key={`${x}-${y}`} cx={x} cy={y} r={r} />
+            ))}
+          </g>
+          <circle className="sun" cx="352" cy="318" r="25" />
+          <path className="hills far" d="M120 342c52-30 92-16 138-4s96-26 182 4v60H120z" />
+          <path className="hills near" d="M120 372c70-26 130-10 176-6s96-20 144-4v40H120z" />
+          <path
+            className="arch-shade"
+            d="M128 400V182a152 152 0 0 1 304 0v218h-22V190a130 130 0 0 0-260 0v210z"
+          />
         </g>
-        <circle className="sun" cx="352" cy="318" r="25" />
-        <path className="hills far" d="M120 342c52-30 92-16 138-4s96-26 182 4v60H120z" />
-        <path className="hills near" d="M120 372c70-26 130-10 176-6s96-20 144-4v40H120z" />
-        <path
-          className="arch-shade"
-          d="M128 400V182a152 152 0 0 1 304 0v218h-22V190a130 130 0 0 0-260 0v210z"
-        />
-      </g>
 
-      <g key={`waves-${rings}`} className={rings > 0 ? 'waves ringing' : 'waves'}>
-        <circle cx="280" cy="226" r="92" />
-        <circle cx="280" cy="226" r="92" />
-        <circle cx="280" cy="226" r="92" />
-      </g>
-
-      <path className="beam" d="M118 112h324v22H118z" />
-      <path className="beam-light" d="M118 112h324v4H118z" />
-      <g key={`bell-${rings}`} className={rings > 0 ? 'swing ringing' : 'swing'}>
-        <path className="yoke" d="M236 128h88l-10 22h-68z" />
-        <g className={rings > 0 ? 'clapper ringing' : 'clapper'}>
-          <path d="M280 160v136" stroke="#4f3710" strokeWidth="6" />
-          <circle cx="280" cy="304" r="15" fill="#8a6320" />
-          <circle cx="275" cy="299" r="5" fill="#c79b45" />
+        <g key={`waves-${rings}`} className={rings > 0 ? 'waves ringing' : 'waves'}>
+          <circle cx="280" cy="226" r="92" />
+          <circle cx="280" cy="226" r="92" />
+          <circle cx="280" cy="226" r="92" />
         </g>
-        <path
-          fill={url('brass')}
-          d="M280 150c-27 0-40 11-43 34-5 40-12 66-33 87-9 9-13 15-13 20 0 4 3 6 8 6h162c5 0 8-2 8-6 0-5-4-11-13-20-21-21-28-47-33-87-3-23-16-34-43-34z"
-        />
-        <path className="bell-line" d="M239 176c20 8 62 8 82 0M237 186c22 9 64 9 86 0" />
-        <path className="bell-line" d="M209 266c40 14 102 14 142 0M202 275c44 16 112 16 156 0" />
-        <path className="bell-lip" d="M191 291c0 4 3 6 8 6h162c5 0 8-2 8-6z" />
+
+        <path className="beam" d="M118 112h324v22H118z" />
+        <path className="beam-light" d="M118 112h324v4H118z" />
+        <g key={`bell-${rings}`} className={rings > 0 ? 'swing ringing' : 'swing'}>
+          <path className="yoke" d="M236 128h88l-10 22h-68z" />
+          <g className={rings > 0 ? 'clapper ringing' : 'clapper'}>
+            <path d="M280 160v136" stroke="#4f3710" strokeWidth="6" />
+            <circle cx="280" cy="304" r="15" fill="#8a6320" />
+            <circle cx="275" cy="299" r="5" fill="#c79b45" />
+          </g>
+          <path
+            fill={url('brass')}
+            d="M280 150c-27 0-40 11-43 34-5 40-12 66-33 87-9 9-13 15-13 20 0 4 3 6 8 6h162c5 0 8-2 8-6 0-5-4-11-13-20-21-21-28-47-33-87-3-23-16-34-43-34z"
+          />
+          <path className="bell-line" d="M239 176c20 8 62 8 82 0M237 186c22 9 64 9 86 0" />
+          <path className="bell-line" d="M209 266c40 14 102 14 142 0M202 275c44 16 112 16 156 0" />
+          <path className="bell-lip" d="M191 291c0 4 3 6 8 6h162c5 0 8-2 8-6z" />
+        </g>
       </g>
     </svg>
   );

@@ -24,8 +24,8 @@ export const examples: readonly Example[] = [
     asksWebhook: false,
     data: (text) => ({
       comment: text,
-      page: 'Autumn report',
-      page_url: `${window.location.origin}/#autumn-report`,
+      page: 'Roadmap',
+      page_url: `${window.location.origin}/#roadmap`,
     }),
   },
   {

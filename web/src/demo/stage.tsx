@@ -47,7 +47,7 @@ export function Stage({ user, rings, lastRingMs }: StageProps) {
           />
         </div>
       </div>
-      <BellTower rings={rings} />
+      <BellTower rings={rings} aside={open} />
       <StageCaption lastRingMs={lastRingMs} />
     </section>
   );

@@ -42,6 +42,10 @@ export function App() {
   );
 }
 
+const triggerCommand =
+  `npx belfry trigger new-comment --recipient '{"id":"mara","email":"mara@example.com"}'` +
+  ` --data '{"comment":"Hello"}'`;
+
 function NoMail() {
   return (
     <main className="no-mail">
@@ -59,7 +63,7 @@ function NoMail() {
           <p>
             Send a comment from the <a href="/">demo page</a>, or from the terminal.
           </p>
-          <Command>npx belfry trigger new-comment --recipient mara</Command>
+          <Command>{triggerCommand}</Command>
         </li>
       </ol>
       <p className="hint">
