@@ -48,7 +48,7 @@ export async function publishWorkflows(
 }
 
 /** Every defect of every workflow, or nothing. */
-export function pushProblems(
+function pushProblems(
   workflows: readonly WorkflowToPublish[],
   channels: CompileEnvironment,
 ): FieldError[] {

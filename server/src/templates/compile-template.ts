@@ -1,6 +1,7 @@
-import { Context, LiquidError, type Template as LiquidTemplate } from 'liquidjs';
+import { LiquidError, type Template as LiquidTemplate } from 'liquidjs';
 import {
   BoundedEmitter,
+  createContext,
   type Escape,
   finish,
   liquidFor,
@@ -50,15 +51,9 @@ export function renderLiquid(
   escaping: Escape,
   scope: TemplateScope,
 ): string {
-  const liquid = liquidFor(escaping);
-  const context = new Context(
-    scope,
-    liquid.options,
-    { sync: true, globals: scope.data ?? {} },
-    { liquid },
-  );
+  const context = createContext(escaping, scope);
   const emitter = new BoundedEmitter();
-  finish(liquid.renderer.renderTemplates(templates, context, emitter));
+  finish(liquidFor(escaping).renderer.renderTemplates(templates, context, emitter));
   return emitter.buffer;
 }
 

@@ -1,6 +1,7 @@
-import { type Context, type Emitter, Liquid, Tag, toValueSync } from 'liquidjs';
+import { Context, type Emitter, Liquid, Tag, toValueSync } from 'liquidjs';
 import { registerFilters, registerHtmlFilters, toText } from './filters.ts';
 import { escapeHtml } from './html.ts';
+import type { TemplateScope } from './template-scope.ts';
 
 /** What happens to the value of an output before it joins the text. */
 export type Escape = 'none' | 'html';
@@ -25,6 +26,13 @@ export function liquidFor(escaping: Escape): Liquid {
     engines.set(escaping, engine);
   }
   return engine;
+}
+
+/** What one rendering sees, and the limits that all of its filters and tags share. */
+export function createContext(escaping: Escape, scope: TemplateScope): Context {
+  const liquid = liquidFor(escaping);
+  const globals = scope.data ?? {};
+  return new Context(scope, liquid.options, { sync: true, globals }, { liquid });
 }
 
 /** What an HTML template does to every output that does not end in a `raw` filter. */

@@ -17,7 +17,7 @@ export function parseTimestamp(value: unknown): number | undefined {
 
 export const durationUnits = ['seconds', 'minutes', 'hours', 'days', 'weeks', 'months'] as const;
 
-export type DurationUnit = (typeof durationUnits)[number];
+type DurationUnit = (typeof durationUnits)[number];
 
 export type Duration = { readonly unit: DurationUnit; readonly value: number };
 
