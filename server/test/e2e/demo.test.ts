@@ -104,6 +104,23 @@ test('the feed opens and closes by keyboard and gives the focus back', async () 
   await close();
 });
 
+test('an incident rings at once, and a reminder after the delay that it asked for', async () => {
+  const { page, complaints, close } = await openPage(browser, {});
+  await page.goto(server.origin);
+  for (const workflow of ['Reminder', 'Incident alert']) {
+    await page.getByRole('radio', { name: workflow }).check();
+    await page.getByRole('button', { name: 'Send notification' }).click();
+  }
+  const runs = page.locator('.timeline li');
+  await runs.filter({ hasText: 'Incident alert' }).locator('.rang').waitFor();
+  const reminder = runs.filter({ hasText: 'Reminder' }).locator('.rang');
+  await reminder.waitFor();
+  const [seconds] = (await reminder.textContent())?.match(/[\d.]+(?= s$)/) ?? [];
+  expect(Number(seconds)).toBeGreaterThanOrEqual(5);
+  expect(complaints).toEqual([]);
+  await close();
+});
+
 test('an e-mail that arrives shows up in the open viewer by itself', async () => {
   const { page: viewer, close: closeViewer } = await openPage(browser, {});
   const { page: demo, close: closeDemo } = await openPage(browser, {});

@@ -2,6 +2,7 @@ import type { Routes } from '../app.ts';
 import { channelDataRoutes } from './channel-data.ts';
 import { channelBulkRoutes } from './channels-bulk.ts';
 import { controlRoutes } from './control.ts';
+import { demoRoutes } from './demo.ts';
 import { devMailRoutes } from './dev-mail.ts';
 import { feedRoutes } from './feeds.ts';
 import { healthRoutes } from './health.ts';
@@ -9,6 +10,7 @@ import { messageStatusRoutes } from './message-status.ts';
 import { messageRoutes } from './messages.ts';
 import { objectRoutes } from './objects.ts';
 import { opsRoutes } from './ops.ts';
+import { pageRoutes } from './pages.ts';
 import { preferenceRoutes } from './preferences.ts';
 import { referenceRoutes } from './reference.ts';
 import { tenantRoutes } from './tenants.ts';
@@ -24,6 +26,7 @@ export const routes: readonly Routes[] = [
   preferenceRoutes,
   channelDataRoutes,
   controlRoutes,
+  demoRoutes,
   devMailRoutes,
   healthRoutes,
   channelBulkRoutes,
@@ -32,4 +35,5 @@ export const routes: readonly Routes[] = [
   messageRoutes,
   opsRoutes,
   referenceRoutes,
+  pageRoutes,
 ];
