@@ -160,6 +160,8 @@ export function serveConnection(
   };
 
   socket.on('message', (data, isBinary) => {
+    // Frames still come in while the goodbye is under way.
+    if (socket.readyState !== socket.OPEN) return;
     if (!mayRead()) {
       socket.close(POLICY_VIOLATION, 'too many frames');
       return;

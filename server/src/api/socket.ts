@@ -7,7 +7,7 @@ import { BelfryError } from '../lib/errors.ts';
 import { type Authentication, wrongKind } from './authentication.ts';
 import { type Connection, type ConnectionLimits, serveConnection } from './socket-connection.ts';
 
-export const SOCKET_PATH = '/ws/v1/websocket';
+const SOCKET_PATH = '/ws/v1/websocket';
 
 export type SocketOptions = {
   readonly authentication: Pick<Authentication, 'authenticateKey' | 'authenticateUser'>;

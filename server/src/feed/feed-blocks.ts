@@ -1,7 +1,7 @@
 import { isJsonObject, type JsonObject } from '../lib/json.ts';
 import { markdownToHtml, safeUrl } from './markdown.ts';
 
-export type ContentBlock = {
+type ContentBlock = {
   readonly type: 'markdown' | 'text';
   readonly name: string;
   /** The template's source. */
@@ -9,7 +9,7 @@ export type ContentBlock = {
   readonly rendered: string;
 };
 
-export type ButtonSetBlock = {
+type ButtonSetBlock = {
   readonly type: 'button_set';
   readonly name: string;
   readonly buttons: readonly {

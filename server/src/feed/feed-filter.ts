@@ -31,7 +31,7 @@ export type TimeRange = {
 
 export const feedStatuses = ['all', 'unread', 'read', 'unseen', 'seen'] as const;
 export const archivedFilters = ['exclude', 'include', 'only'] as const;
-export type ArchivedFilter = (typeof archivedFilters)[number];
+type ArchivedFilter = (typeof archivedFilters)[number];
 
 /** The filter in these parameters: of a query string, or of a reference in a join. */
 export function readFeedFilter(parameters: RawParameters): FeedFilter {

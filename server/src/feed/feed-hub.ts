@@ -30,7 +30,7 @@ export type FeedHub = {
   readonly close: () => void;
 };
 
-export type JoinRequest = {
+type JoinRequest = {
   readonly topic: FeedTopic;
   /** Filters by reference id. Empty: the default view, without attention to anybody. */
   readonly references: ReadonlyMap<string, FeedFilter>;

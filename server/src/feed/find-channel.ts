@@ -1,5 +1,7 @@
 import type { EnvironmentContext } from '../context.ts';
+import type { Database } from '../db/database.ts';
 import { BelfryError } from '../lib/errors.ts';
+import { createLruCache, type LruCache } from '../lib/lru.ts';
 import { isUuid } from '../lib/uuid.ts';
 
 /** Throws unless the account has this channel (of this type, where given). */
@@ -23,11 +25,23 @@ export async function requireChannel(
   }
 }
 
+const REMEMBERED = 10_000;
+const REMEMBERED_MS = 60_000;
+
+// Every look at a feed asks, and a channel never changes its account or type.
+const channelTypes = new WeakMap<Database, LruCache<string>>();
+
 async function findChannelType(
   ctx: EnvironmentContext,
   channelId: string,
 ): Promise<string | undefined> {
   if (!isUuid(channelId)) return undefined;
+  const { accountId } = ctx.environment;
+  const cache = channelTypes.get(ctx.db) ?? createLruCache<string>(REMEMBERED, REMEMBERED_MS);
+  channelTypes.set(ctx.db, cache);
+  const key = `${accountId} ${channelId}`;
+  const known = cache.get(key, ctx.clock.now());
+  if (known !== undefined) return known;
   const [row] = await ctx.db.query<{ readonly type: string }>(
     {
       name: 'find_channel_type',
@@ -37,7 +51,8 @@ async function findChannelType(
         where account_id = $1
           and id = $2`,
     },
-    [ctx.environment.accountId, channelId],
+    [accountId, channelId],
   );
+  if (row) cache.set(key, row.type, ctx.clock.now());
   return row?.type;
 }

@@ -1,6 +1,6 @@
 import type { EnvironmentContext } from '../context.ts';
 import { BelfryError } from '../lib/errors.ts';
-import { ksuidFromUuid, uuidFromKsuid } from '../lib/ksuid.ts';
+import { uuidFromKsuid } from '../lib/ksuid.ts';
 import { JOINED_TABLES } from './conditions.ts';
 import { type Message, type MessageRow, messageJson } from './message-json.ts';
 
@@ -84,7 +84,7 @@ export function messageUuids(messageIds: readonly string[]): string[] {
   const uuids = new Set<string>();
   for (const messageId of messageIds) {
     const uuid = uuidFromKsuid(messageId);
-    if (uuid !== undefined && ksuidFromUuid(uuid) === messageId) uuids.add(uuid);
+    if (uuid !== undefined) uuids.add(uuid);
   }
   return [...uuids];
 }

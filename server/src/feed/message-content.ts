@@ -3,6 +3,7 @@ import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import { ksuidFromUuid } from '../lib/ksuid.ts';
 import { feedBlocks } from './feed-blocks.ts';
 import {
+  IN_SCOPE,
   type MessageScope,
   messageMissing,
   messageUuids,
@@ -38,8 +39,7 @@ export async function loadMessageContents(
 from message m
 join channel c on c.id = m.channel_id
 join workflow_version v on v.id = m.version_id
-where m.environment_id = $1
-  and ($2::text is null or (m.collection = '$users' and m.recipient_id = $2))
+where ${IN_SCOPE}
   and m.id = any($3::uuid[])`,
     [ctx.environment.id, input.userId ?? null, ids],
   );

@@ -18,8 +18,6 @@ export const messageEventTypes = {
   unarchived: 16,
 } as const;
 
-export type MessageEventName = keyof typeof messageEventTypes;
-
 const names = new Map<number, string>(
   Object.entries(messageEventTypes).map(([name, type]) => [type, name]),
 );

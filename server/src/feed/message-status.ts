@@ -3,7 +3,13 @@ import type { Queryable } from '../db/database.ts';
 import { invalidField } from '../lib/errors.ts';
 import { isJsonObject, type JsonObject } from '../lib/json.ts';
 import { timeOrderedUuid } from '../lib/uuid.ts';
-import { loadMessages, type MessageScope, messageMissing, messageUuids } from './load-messages.ts';
+import {
+  IN_SCOPE,
+  loadMessages,
+  type MessageScope,
+  messageMissing,
+  messageUuids,
+} from './load-messages.ts';
 import { messageEventTypes } from './message-event-type.ts';
 import type { Message } from './message-json.ts';
 
@@ -60,8 +66,7 @@ export async function updateMessageStatuses(
     const locked = await tx.query<{ readonly id: string }>(
       `select m.id
 from message m
-where m.environment_id = $1
-  and ($2::text is null or (m.collection = '$users' and m.recipient_id = $2))
+where ${IN_SCOPE}
   and m.id = any($3::uuid[])
   and ${statusApplies(input.status)}
 order by m.id

@@ -18,7 +18,7 @@ export type PageInfo = {
   readonly page_size: number;
 };
 
-export const MAX_PAGE_SIZE = 50;
+const MAX_PAGE_SIZE = 50;
 
 export function readPage(parameters: RawParameters): PageRequest {
   return {

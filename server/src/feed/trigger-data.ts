@@ -2,7 +2,7 @@ import { invalidField } from '../lib/errors.ts';
 import { isJsonObject } from '../lib/json.ts';
 import { type RawParameters, rawParameter } from './query-reader.ts';
 
-export type Scalar = string | number | boolean | null;
+type Scalar = string | number | boolean | null;
 export type TriggerData = readonly (readonly [key: string, value: Scalar])[];
 
 /** Longer texts are compared by their beginning. */

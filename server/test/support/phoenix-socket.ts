@@ -1,7 +1,7 @@
 import { WebSocket } from 'ws';
 import { waitFor } from './wait.ts';
 
-export type Frame = readonly [
+type Frame = readonly [
   joinRef: string | null,
   ref: string | null,
   topic: string,
