@@ -14,7 +14,7 @@ const elsewhere = [
 ];
 
 /** The path of a Chromium or Chrome: `BELFRY_CHROMIUM`, or the first one on this machine. */
-export function findChromium(
+function findChromium(
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): string | undefined {
   const wanted = env.BELFRY_CHROMIUM;
