@@ -113,8 +113,6 @@ create table engine_owner (
   fence bigint default 0 not null,
   host text,
   process_id integer,
-  backend_pid integer,
-  heartbeat_at timestamp with time zone,
   constraint engine_owner_pkey PRIMARY KEY (only_row),
   constraint engine_owner_only_row_check CHECK (only_row)
 );

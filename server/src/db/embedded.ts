@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Logger } from '../lib/log.ts';
 import { openSession } from './database.ts';
@@ -64,7 +64,7 @@ async function start(
   const { log } = options;
   const clusterDir = join(dataDir, 'postgres');
   // Root's server runs as another user, who must get through; nobody may list it.
-  await mkdir(dataDir, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 });
+  await makeDirectory(dataDir, process.getuid?.() === 0 ? 0o711 : 0o700);
   const lock = await lockDataDirectory(dataDir);
   closers.push(lock.release);
 
@@ -96,6 +96,23 @@ async function start(
     await stop();
     throw error;
   }
+}
+
+// Not mkdir's own recursion: in places that hold no directories, such as /proc, it never ends.
+async function makeDirectory(path: string, mode: number): Promise<void> {
+  try {
+    await mkdir(path, { mode });
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    if (code !== 'ENOENT' || (await exists(dirname(path)))) throw error;
+    await makeDirectory(dirname(path), 0o755);
+    await makeDirectory(path, mode);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
 }
 
 /** Hears of the server's end; the returned function ends it on purpose. */

@@ -53,10 +53,10 @@ async function initialise(
   if (output !== undefined) {
     await rm(draft, { recursive: true, force: true });
     throw new StartError(
-      /No space left on device/.test(output)
+      /No space left on device|Check free disk space/.test(output)
         ? `No space is left on the device of ${dirname(clusterDir)}; a new database needs about 60 MB. ` +
             'Free some, or set BELFRY_DATA_DIR to a directory elsewhere.'
-        : `The database in ${clusterDir} could not be made. initdb said: ${output}`,
+        : `The database in ${clusterDir} could not be made. initdb said: ${complaints(output)}`,
     );
   }
   await rename(draft, clusterDir);
@@ -88,6 +88,13 @@ async function run(
       resolve(code === 0 ? undefined : `${output.trim()} (${signal ?? `exit code ${code}`})`),
     );
   });
+}
+
+/** What went wrong, without the steps that went right. */
+function complaints(output: string): string {
+  const lines = output.split('\n');
+  const bad = lines.filter((line) => /error|FATAL|PANIC|HINT|could not|denied/i.test(line));
+  return (bad.length > 0 ? bad : lines).slice(-4).join('\n');
 }
 
 /** Nothing of ours: variables such as PGPORT or LC_ALL would change the server. */

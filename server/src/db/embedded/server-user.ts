@@ -60,6 +60,8 @@ function withCapability(program: string, args: readonly string[], identity: Iden
       `--reuid=${identity.uid}`,
       `--regid=${identity.gid}`,
       '--clear-groups',
+      // Else access(2), by which programs ask before they act, would forget the capability.
+      '--securebits=+no_setuid_fixup',
       '--inh-caps=-all,+dac_override',
       '--ambient-caps=-all,+dac_override',
       program,

@@ -6,6 +6,7 @@ import type { Logger } from '../../lib/log.ts';
 import { StartError } from '../start-error.ts';
 import { serverEnvironment } from './cluster.ts';
 import type { ServerLog } from './log-file.ts';
+import { stopOrphan } from './orphan.ts';
 import { stopProcess } from './process.ts';
 import type { Command } from './server-user.ts';
 
@@ -23,6 +24,7 @@ const READY_WITHIN_MS = 15 * 60_000;
 // After the death of its main process, a server's sessions need a moment to notice.
 const RESTARTS_WHILE_REMAINS_DIE = 50;
 const REMAINS_WAIT_MS = 200;
+const MAX_LATE_ORPHANS = 5;
 
 /** Starts the server program on its data and waits until it takes connections. */
 export async function startServer(input: {
@@ -48,6 +50,11 @@ export async function startServer(input: {
     const tail = await input.serverLog.tail();
     if (/pre-existing shared memory block/.test(tail) && attempt < RESTARTS_WHILE_REMAINS_DIE) {
       await wait(REMAINS_WAIT_MS);
+      continue;
+    }
+    // Whoever was killed had just started one that wrote its file after we looked.
+    if (/lock file "postmaster.pid" already exists/.test(tail) && attempt < MAX_LATE_ORPHANS) {
+      await stopOrphan(input.clusterDir, input.log);
       continue;
     }
     throw new StartError(startFailure(input.clusterDir, reason, tail));
@@ -103,7 +110,7 @@ async function stopServer(pid: number, exited: Promise<string>): Promise<void> {
 }
 
 function startFailure(clusterDir: string, reason: string, tail: string): string {
-  if (/No space left on device/.test(tail)) {
+  if (/No space left on device|Check free disk space/.test(tail)) {
     return `No space is left on the device of ${clusterDir}; free some and start again. PostgreSQL said:\n${tail}`;
   }
   return `PostgreSQL did not start on ${clusterDir} (${reason}). It said:\n${tail}`;
