@@ -3,6 +3,7 @@ import { CopyButton } from '../shared/copy-button.tsx';
 import type { DemoConfig } from './demo-config.ts';
 
 type Sample = {
+  readonly label: string;
   readonly name: string;
   readonly file: string;
   readonly note: string;
@@ -29,7 +30,7 @@ export function CodeSample({ config }: { readonly config: DemoConfig }) {
               aria-pressed={candidate.name === name}
               onClick={() => setName(candidate.name)}
             >
-              In your {candidate.name}
+              {candidate.label}
             </button>
           ))}
         </div>
@@ -52,6 +53,7 @@ function samplesFor(config: DemoConfig, origin: string): readonly Sample[] {
   return [
     {
       name: 'app',
+      label: 'In your app',
       file: 'bell.tsx',
       note: 'The public key is meant for browsers. It can read and mark this user\u2019s feed, and trigger nothing.',
       code: `<KnockProvider
@@ -68,6 +70,7 @@ function samplesFor(config: DemoConfig, origin: string): readonly Sample[] {
     },
     {
       name: 'server',
+      label: 'On your server',
       file: 'notify.js',
       note: 'The secret key stays on your server. Yours is in .belfry/credentials.json.',
       code: `import Knock from "@knocklabs/node";
