@@ -65,8 +65,10 @@ export async function startBenchServer(options: BenchServerOptions = {}): Promis
     `select id from environment where slug = 'development'`,
   );
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  let closing: Promise<void> | undefined;
   const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<void> => {
-    await db.close();
+    closing ??= db.close();
+    await closing;
     if (child.exitCode === null && child.signalCode === null) {
       if (signal === 'SIGKILL') process.kill(-(child.pid ?? 0), signal);
       else child.kill(signal);

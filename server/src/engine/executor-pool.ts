@@ -95,9 +95,7 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
 
   function start(position: number, restartMs: number): void {
     const name = `executor-${position + 1}`;
-    const child = fork(ENTRY, [JSON.stringify({ ...options.executor, name })], {
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    });
+    const child = fork(ENTRY, [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
     const startedMs = Date.now();
     const executor: Executor = {
       name,
@@ -111,6 +109,8 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
       rssBytes: 0,
     };
     executors.set(position, executor);
+    // Not in its arguments, which every user of the machine can read.
+    post(executor, { type: 'start', options: { ...options.executor, name } });
     child.on('message', (message: FromExecutor) => {
       executor.heardAtMs = Date.now();
       hear(executor, message);

@@ -12,6 +12,8 @@ export type SliceOrder = {
 
 /** Server process to executor, over the child's IPC channel. */
 export type ToExecutor =
+  /** The first message. */
+  | { readonly type: 'start'; readonly options: ExecutorOptions }
   | {
       readonly type: 'work';
       readonly id: number;
@@ -64,7 +66,7 @@ export type FromExecutor =
       readonly index: number;
     };
 
-/** What an executor needs to know at its start, handed over as JSON in its first argument. */
+/** What an executor needs to know at its start. */
 export type ExecutorOptions = {
   readonly databaseUrl: string;
   readonly name: string;

@@ -1,5 +1,6 @@
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
 import type { ChannelType, MessageContent, RunScope, StepInput } from '../../workflows/step.ts';
+import { StepError } from '../../workflows/step-error.ts';
 import { RUN_STATUS, type RunStatus } from '../status.ts';
 
 /** Times that a failing step is tried, the first included. */
@@ -111,6 +112,11 @@ export function advanceRun(input: RunInput): RunResult {
           };
       }
     } catch (error) {
+      if (error instanceof StepError) {
+        // Trying again cannot help this recipient; the other steps can still reach it.
+        steps.push({ ...record, outcome: 'skipped', reason: error.message });
+        continue;
+      }
       const failed = (index === input.step ? input.attempt : 0) + 1;
       const reason = error instanceof Error ? error.message : String(error);
       steps.push({ ...record, outcome: 'error', reason, attempt: failed });

@@ -21,20 +21,23 @@ type WorkMessage = Extract<ToExecutor, { type: 'work' }>;
 
 const RECONNECT_MS = 200;
 
-const options = JSON.parse(process.argv[2] ?? '{}') as ExecutorOptions;
-const log = pino({ level: options.logLevel }, pino.destination({ dest: 2, sync: true })).child({
-  part: options.name,
-});
-const streamOptions = { url: options.databaseUrl, applicationName: `belfry ${options.name}`, log };
-
 // A terminal's ctrl-C reaches the whole group; the server process decides when work ends.
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
 // Without a server process nobody would hear of the results.
 process.on('disconnect', () => process.exit(0));
 
-const db = openDatabase({ ...streamOptions, max: 4 });
 const watched = new Set<string>();
+const started = Promise.withResolvers<ExecutorOptions>();
+let takeWork: ((message: WorkMessage) => void) | undefined;
+process.on('message', hear);
+const options = await started.promise;
+const log = pino({ level: options.logLevel }, pino.destination({ dest: 2, sync: true })).child({
+  part: options.name,
+});
+const streamOptions = { url: options.databaseUrl, applicationName: `belfry ${options.name}`, log };
+
+const db = openDatabase({ ...streamOptions, max: 4 });
 const orders: WorkMessage[] = [];
 let appendedByDeliveries: ChunkRef[] = [];
 let underWay = 0;
@@ -77,15 +80,24 @@ const deliverServices = {
 
 const workers = Array.from({ length: options.concurrency }, () => work());
 
-process.on('message', (message: ToExecutor) => {
+takeWork = (message) => {
+  if (message.kind === RUNS) {
+    orders.push(message);
+    wakeWorker.pop()?.();
+  } else {
+    void deliver(message);
+  }
+};
+
+send({ type: 'ready' });
+
+function hear(message: ToExecutor): void {
   switch (message.type) {
+    case 'start':
+      started.resolve(message.options);
+      break;
     case 'work':
-      if (message.kind === RUNS) {
-        orders.push(message);
-        wakeWorker.pop()?.();
-      } else {
-        void deliver(message);
-      }
+      takeWork?.(message);
       break;
     case 'watch':
       for (const topic of message.add) watched.add(topic);
@@ -99,12 +111,12 @@ process.on('message', (message: ToExecutor) => {
       break;
     }
     case 'drain':
-      void drain();
+      // Before there is work there is nothing to finish.
+      if (takeWork) void drain();
+      else process.exit(0);
       break;
   }
-});
-
-send({ type: 'ready' });
+}
 
 /** One session executes one order after the other. */
 async function work(): Promise<void> {
