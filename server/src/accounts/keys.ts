@@ -125,12 +125,12 @@ export async function createKey(ctx: Context, input: CreateKey): Promise<NewKey>
   return { id: `key_${id}`, kind, account, environment: slug, hint: keyHint(key), key };
 }
 
-const TABLES: Readonly<Record<string, string>> = {
-  key: 'api_key',
-  signing: 'signing_key',
-  service: 'service_token',
-  operator: 'operator_token',
-};
+const TABLES: ReadonlyMap<string, string> = new Map([
+  ['key', 'api_key'],
+  ['signing', 'signing_key'],
+  ['service', 'service_token'],
+  ['operator', 'operator_token'],
+]);
 
 /**
  * Ends a key; again is fine. The last operator token cannot be revoked, because nobody could then
@@ -138,7 +138,7 @@ const TABLES: Readonly<Record<string, string>> = {
  */
 export async function revokeKey(ctx: Context, input: { readonly id: string }): Promise<void> {
   const match = /^([a-z]+)_(\d{1,9})$/.exec(input.id);
-  const table = TABLES[match?.[1] ?? ''];
+  const table = TABLES.get(match?.[1] ?? '');
   if (!match || !table) throw missingKey(input.id);
   const isOperator = table === 'operator_token';
   const rows = await ctx.db.query(

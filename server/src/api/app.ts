@@ -10,11 +10,14 @@ import fastify, {
 import { registerAccess } from './access.ts';
 import { BODY_LIMIT_BYTES, parseBody } from './body.ts';
 import { registerCors } from './cors.ts';
-import { answerError, answerUnknownPath } from './error-answer.ts';
-import { parseQuery } from './query.ts';
+import { answerError, answerUnknownPath, answerUnreadableRequest } from './error-answer.ts';
+import { queryFailure, readQuery } from './query.ts';
 import { routes } from './routes/index.ts';
 import type { Services } from './services.ts';
 import { compileValidator } from './validation.ts';
+
+/** How long a client may take to send a request, a slow one with 10 MB included. */
+const REQUEST_TIMEOUT_MS = 120_000;
 
 /** The HTTP server as routes see it. */
 export type App = FastifyInstance<
@@ -45,11 +48,13 @@ export function createApp(services: Services): App {
     logger: false,
     bodyLimit: BODY_LIMIT_BYTES,
     forceCloseConnections: 'idle',
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    clientErrorHandler: answerUnreadableRequest,
     genReqId: () => randomUUID(),
     routerOptions: {
       // 256 characters of an id, percent-encoded, in one path segment.
       maxParamLength: 4_096,
-      querystringParser: parseQuery,
+      querystringParser: readQuery,
     },
     frameworkErrors: (error, request, reply) => {
       answerError(services, error, request, reply);
@@ -78,7 +83,7 @@ export function createApp(services: Services): App {
 
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
-    done();
+    done(queryFailure(request.query));
   });
   registerCors(app);
   registerAccess(app, services);

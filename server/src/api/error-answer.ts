@@ -1,4 +1,5 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Socket } from 'node:net';
+import type { ConnectionError, FastifyReply, FastifyRequest } from 'fastify';
 import { sqlState } from '../db/database.ts';
 import { BelfryError, errorEnvelope } from '../lib/errors.ts';
 import type { Services } from './services.ts';
@@ -39,6 +40,28 @@ export function answerUnknownPath(request: FastifyRequest, reply: FastifyReply):
   );
   reply.status(404).header('content-type', 'application/json; charset=utf-8');
   reply.send(JSON.stringify(errorEnvelope(error)));
+}
+
+/** Bytes that are no HTTP request get an answer too, where the connection still takes one. */
+export function answerUnreadableRequest(error: ConnectionError, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const isTooLarge = error.code === 'HPE_HEADER_OVERFLOW';
+  const text = JSON.stringify(
+    errorEnvelope(
+      new BelfryError(
+        'malformed_request',
+        isTooLarge
+          ? 'The headers of the request are larger than 16 kB'
+          : 'This is not an HTTP request that the server can read',
+      ),
+    ),
+  );
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\nContent-Type: application/json; charset=utf-8\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+  );
 }
 
 function callerError(thrown: unknown): BelfryError {

@@ -111,3 +111,24 @@ function compact(value: QueryValue): QueryValue {
     .sort((left, right) => left - right)
     .map((index) => value[String(index)] ?? '');
 }
+
+const failures = new WeakMap<object, Error>();
+
+/**
+ * The same, without throwing: the router calls it outside of every error handler. The failure is
+ * kept for `queryFailure`, which a hook asks.
+ */
+export function readQuery(text: string): Query {
+  try {
+    return parseQuery(text);
+  } catch (error) {
+    const nothing: Query = Object.create(null);
+    failures.set(nothing, error instanceof Error ? error : new Error('unreadable query'));
+    return nothing;
+  }
+}
+
+/** Why this query could not be read, or undefined. */
+export function queryFailure(query: unknown): Error | undefined {
+  return typeof query === 'object' && query !== null ? failures.get(query) : undefined;
+}
