@@ -73,6 +73,22 @@ export const configVariables = [
   ['BELFRY_BOOTSTRAP_SERVICE_TOKEN', '(generated)', 'Service token of `demo`, likewise.'],
   ['BELFRY_LOG_LEVEL', 'info', `One of ${LOG_LEVELS.join(', ')}.`],
   ['BELFRY_EXECUTORS', '1', 'Executor processes, 1 to 64.'],
+  [
+    'BELFRY_URL',
+    '(from BELFRY_HOST and BELFRY_PORT)',
+    'Server that the commands of the CLI talk to, `http://127.0.0.1:4400`.',
+  ],
+  [
+    'BELFRY_SECRET_KEY',
+    '(from credentials.json)',
+    'Secret key of the environment that the CLI triggers and looks at.',
+  ],
+  ['BELFRY_SERVICE_TOKEN', '(from credentials.json)', 'Service token that the CLI pushes with.'],
+  [
+    'BELFRY_OPERATOR_TOKEN',
+    '(from credentials.json)',
+    'Operator token for the keys and accounts of the CLI.',
+  ],
 ] as const satisfies readonly (readonly [name: string, fallback: string, meaning: string])[];
 
 /** The configuration in these environment variables. An empty variable counts as not set. */
@@ -96,6 +112,34 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     },
     logLevel: oneOf('BELFRY_LOG_LEVEL', read('BELFRY_LOG_LEVEL'), LOG_LEVELS, 'info'),
     executors: integer('BELFRY_EXECUTORS', read('BELFRY_EXECUTORS'), 1, 1, 64),
+  };
+}
+
+/** What the commands of the CLI need to talk to a server. */
+export type ClientConfig = {
+  readonly url: string;
+  /** Absolute; where `credentials.json` is looked for. */
+  readonly dataDir: string;
+  readonly secretKey: string | undefined;
+  readonly serviceToken: string | undefined;
+  readonly operatorToken: string | undefined;
+  readonly colours: boolean;
+};
+
+/** The CLI's part of the environment; a server of this machine is found by its own variables. */
+export function readClientConfig(env: Readonly<Record<string, string | undefined>>): ClientConfig {
+  const read = (name: string): string | undefined => env[name]?.trim() || undefined;
+  const { host, port, dataDir } = readConfig(env);
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return {
+    url:
+      url('BELFRY_URL', read('BELFRY_URL'), ['http:', 'https:']) ??
+      `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`,
+    dataDir,
+    secretKey: read('BELFRY_SECRET_KEY'),
+    serviceToken: read('BELFRY_SERVICE_TOKEN'),
+    operatorToken: read('BELFRY_OPERATOR_TOKEN'),
+    colours: read('NO_COLOR') === undefined && read('TERM') !== 'dumb',
   };
 }
 

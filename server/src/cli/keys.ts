@@ -1,0 +1,107 @@
+import { Command, Option } from 'commander';
+import { isJsonObject } from '../lib/json.ts';
+import type { CommandResult } from './result.ts';
+import { type CommandContext, runCommand, withServerOptions } from './run-command.ts';
+import { fields, table } from './table.ts';
+import { timeText } from './time-text.ts';
+
+const KINDS = ['secret', 'public', 'signing', 'service', 'operator'];
+const OF_ENVIRONMENT = new Set(['secret', 'public', 'signing']);
+
+type KeyOptions = { readonly account?: string; readonly kind: string };
+
+export function keysCommand(): Command {
+  const keys = new Command('keys').description('List, create and revoke keys.');
+  keys.addCommand(
+    withServerOptions(
+      new Command('list')
+        .description('List keys of every kind, newest first.')
+        .option('--account <name>', 'only of this account'),
+    ).action((options, command: Command) => {
+      const isNamed = command.getOptionValueSource('environment') === 'cli';
+      return runCommand(options, (ctx) => list(ctx, options.account, isNamed));
+    }),
+  );
+  keys.addCommand(
+    withServerOptions(
+      new Command('create')
+        .description('Create a key; its text is shown once.')
+        .addOption(new Option('--kind <kind>', 'of key').choices(KINDS).default('secret'))
+        .option('--account <name>', 'whose key (not for kind operator)', 'demo'),
+    ).action((options) => runCommand(options, (ctx) => create(ctx, options))),
+  );
+  keys.addCommand(
+    withServerOptions(
+      new Command('revoke')
+        .description('End a key at once.')
+        .argument('<id>', 'key, as `keys list` shows it'),
+    ).action((id: string, options) => runCommand(options, (ctx) => revoke(ctx, id))),
+  );
+  return keys;
+}
+
+async function list(
+  ctx: CommandContext,
+  account: string | undefined,
+  onlyEnvironment: boolean,
+): Promise<CommandResult> {
+  const answer = await ctx.client.request({
+    role: 'operator',
+    method: 'GET',
+    path: '/ops/v1/keys',
+    query: { account, environment: onlyEnvironment ? ctx.environment : undefined },
+  });
+  const entries = Array.isArray(answer.entries) ? answer.entries.filter(isJsonObject) : [];
+  return {
+    json: answer,
+    text: (style) =>
+      table(
+        style,
+        ['KEY', 'KIND', 'ACCOUNT', 'ENVIRONMENT', 'ENDS IN', 'MADE', 'REVOKED'],
+        entries.map((key) => [
+          String(key.id),
+          String(key.kind),
+          String(key.account ?? ''),
+          String(key.environment ?? ''),
+          String(key.hint ?? ''),
+          timeText(String(key.created_at)),
+          typeof key.revoked_at === 'string' ? style.red(timeText(key.revoked_at)) : '',
+        ]),
+      ),
+  };
+}
+
+async function create(ctx: CommandContext, options: KeyOptions): Promise<CommandResult> {
+  const { kind, account } = options;
+  const key = await ctx.client.request({
+    role: 'operator',
+    method: 'POST',
+    path: '/ops/v1/keys',
+    body: {
+      kind,
+      ...(kind === 'operator' ? {} : { account }),
+      ...(OF_ENVIRONMENT.has(kind) ? { environment: ctx.environment } : {}),
+    },
+  });
+  return {
+    json: key,
+    text: (style) => {
+      const head = fields(style, [
+        ['key', String(key.id)],
+        ['kind', String(key.kind)],
+        ['account', String(key.account ?? '')],
+        ['environment', String(key.environment ?? '')],
+      ]);
+      return `${head}\n\n${String(key.key).trimEnd()}\n\n${style.dim('It is shown this once; keep it now.')}`;
+    },
+  };
+}
+
+async function revoke(ctx: CommandContext, id: string): Promise<CommandResult> {
+  await ctx.client.request({
+    role: 'operator',
+    method: 'POST',
+    path: `/ops/v1/keys/${encodeURIComponent(id)}/revoke`,
+  });
+  return { json: { id, revoked: true }, text: () => `${id} opens nothing any more.` };
+}

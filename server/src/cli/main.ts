@@ -1,0 +1,52 @@
+import { Command, CommanderError } from 'commander';
+import { accountCommand } from './account.ts';
+import { doctorCommand } from './doctor.ts';
+import { keysCommand } from './keys.ts';
+import { messagesCommand } from './messages.ts';
+import { pushCommand } from './push.ts';
+import { CliError } from './result.ts';
+import { showFailure } from './run-command.ts';
+import { runsCommand } from './runs.ts';
+import { startCommand } from './start.ts';
+import { triggerCommand } from './trigger.ts';
+
+/** The operator's CLI. Sets the exit code: 0 done, 1 failed, 2 called in a wrong way. */
+export async function main(args: readonly string[]): Promise<void> {
+  process.stdout.on('error', ignoreBrokenPipe);
+  const program = new Command('belfry')
+    .description('Notification infrastructure that keeps ringing.')
+    .showHelpAfterError('(see --help)');
+  program.addCommand(startCommand());
+  program.addCommand(pushCommand());
+  program.addCommand(triggerCommand());
+  program.addCommand(runsCommand());
+  program.addCommand(messagesCommand());
+  program.addCommand(keysCommand());
+  program.addCommand(accountCommand());
+  program.addCommand(doctorCommand());
+  const wantsJson = args.includes('--json');
+  throwInsteadOfExit(program, wantsJson);
+  try {
+    await program.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    process.exitCode = error.exitCode === 0 || error.code === 'commander.help' ? error.exitCode : 2;
+    if (error.exitCode !== 0 && wantsJson) {
+      const message = error.message.replace(/^error: /, '');
+      await showFailure(new CliError('usage', message), true);
+    }
+  }
+}
+
+function throwInsteadOfExit(command: Command, wantsJson: boolean): void {
+  command.exitOverride();
+  // With --json the message comes with the document.
+  if (wantsJson) command.configureOutput({ writeErr: () => {} });
+  for (const child of command.commands) throwInsteadOfExit(child, wantsJson);
+}
+
+/** `belfry runs | head` is no failure. */
+function ignoreBrokenPipe(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+}

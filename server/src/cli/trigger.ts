@@ -1,0 +1,75 @@
+import { Command } from 'commander';
+import { isJsonObject, type JsonObject } from '../lib/json.ts';
+import { CliError, type CommandResult } from './result.ts';
+import { type CommandContext, runCommand, withServerOptions } from './run-command.ts';
+import { fields } from './table.ts';
+
+type TriggerOptions = {
+  readonly recipient: readonly string[];
+  readonly data?: string;
+  readonly actor?: string;
+  readonly tenant?: string;
+  readonly cancellationKey?: string;
+};
+
+export function triggerCommand(): Command {
+  const command = new Command('trigger')
+    .description('Run a workflow for one or more recipients.')
+    .argument('<workflow>', 'key of the workflow')
+    .requiredOption('--recipient <id...>', 'user id, or a user or object as JSON')
+    .option('--data <json>', 'data of the trigger, a JSON object')
+    .option('--actor <id>', 'who did it: user id, or JSON')
+    .option('--tenant <id>', 'id of the tenant')
+    .option('--cancellation-key <key>', 'to cancel it by while it waits');
+  return withServerOptions(command).action((workflow: string, options) =>
+    runCommand(options, (ctx) => trigger(ctx, workflow, options)),
+  );
+}
+
+async function trigger(
+  ctx: CommandContext,
+  workflow: string,
+  options: TriggerOptions,
+): Promise<CommandResult> {
+  const recipients = options.recipient.map((text) => reference(text, '--recipient'));
+  const answer = await ctx.client.request({
+    role: 'secret',
+    method: 'POST',
+    path: `/v1/workflows/${encodeURIComponent(workflow)}/trigger`,
+    body: {
+      recipients,
+      ...(options.data === undefined ? {} : { data: parseObject(options.data, '--data') }),
+      ...(options.actor === undefined ? {} : { actor: reference(options.actor, '--actor') }),
+      ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
+      ...(options.cancellationKey === undefined
+        ? {}
+        : { cancellation_key: options.cancellationKey }),
+    },
+  });
+  const id = String(answer.workflow_run_id);
+  return {
+    json: answer,
+    text: (style) =>
+      fields(style, [
+        ['workflow run', id],
+        ['see it with', `belfry runs ${id}`],
+      ]),
+  };
+}
+
+/** A user id as it is; text that begins like a JSON object is one. */
+function reference(text: string, option: string): string | JsonObject {
+  return text.trimStart().startsWith('{') ? parseObject(text, option) : text;
+}
+
+function parseObject(text: string, option: string): JsonObject {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CliError('usage', `${option} is not JSON: ${why}`);
+  }
+  if (isJsonObject(value)) return value;
+  throw new CliError('usage', `${option} must be a JSON object, such as '{"name":"Ann"}'`);
+}
