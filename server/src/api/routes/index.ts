@@ -12,6 +12,7 @@ import { objectRoutes } from './objects.ts';
 import { opsRoutes } from './ops.ts';
 import { pageRoutes } from './pages.ts';
 import { preferenceRoutes } from './preferences.ts';
+import { recipientRunRoutes } from './recipient-runs.ts';
 import { referenceRoutes } from './reference.ts';
 import { tenantRoutes } from './tenants.ts';
 import { userRoutes } from './users.ts';
@@ -33,6 +34,7 @@ export const routes: readonly Routes[] = [
   feedRoutes,
   messageStatusRoutes,
   messageRoutes,
+  recipientRunRoutes,
   opsRoutes,
   referenceRoutes,
   pageRoutes,

@@ -1,0 +1,94 @@
+import { channelTypeFromNumber } from '../channels/channel-type.ts';
+import type { EnvironmentContext } from '../context.ts';
+import { lowestUuidAt } from '../lib/address.ts';
+import { BelfryError } from '../lib/errors.ts';
+import { isUuid } from '../lib/uuid.ts';
+import { findQueuedRun } from './queued-run.ts';
+import {
+  type RunEvent,
+  type RunMessage,
+  runEvents,
+  type Segment,
+  type StepRecord,
+} from './run-events.ts';
+import { type RecipientRun, RUN_COLUMNS, RUN_TABLES, type RunRow, runJson } from './run-row.ts';
+
+export type RecipientRunDetail = RecipientRun & { readonly events: readonly RunEvent[] };
+
+type DetailRow = RunRow & { readonly steps: readonly StepRecord[]; readonly executed_at: Date };
+
+/** Steps of a workflow are few; a step that is retried and a delay make a segment each. */
+const SEGMENT_LIMIT = 1_000;
+
+/** One run with its events, also while it is still queued. */
+export async function getRun(
+  ctx: EnvironmentContext,
+  input: { readonly id: string },
+): Promise<RecipientRunDetail> {
+  const { id } = input;
+  const row = isUuid(id) ? await findRow(ctx, id) : undefined;
+  if (row) {
+    const segments: Segment[] = [
+      { segment: 0, executed_at: row.executed_at, steps: row.steps },
+      ...(await readSegments(ctx, row.id)),
+    ];
+    return { ...runJson(row), events: runEvents(row.id, segments, await readMessages(ctx, row)) };
+  }
+  const queued = await findQueuedRun(ctx, id);
+  if (queued) return { ...queued, events: [] };
+  throw new BelfryError(
+    'resource_missing',
+    `There is no workflow recipient run ${JSON.stringify(id.slice(0, 100))} in this environment`,
+  );
+}
+
+async function findRow(ctx: EnvironmentContext, id: string): Promise<DetailRow | undefined> {
+  const [row] = await ctx.db.query<DetailRow>(
+    `
+    select ${RUN_COLUMNS}, r.steps, r.executed_at
+    from ${RUN_TABLES}
+    where r.id = $1
+      and r.environment_id = $2`,
+    [id, ctx.environment.id],
+  );
+  return row;
+}
+
+function readSegments(ctx: EnvironmentContext, runId: string): Promise<Segment[]> {
+  return ctx.db.query<Segment>(
+    `
+    select segment, executed_at, steps
+    from recipient_run_segment
+    where recipient_run_id = $1
+    order by segment
+    limit ${SEGMENT_LIMIT}`,
+    [runId],
+  );
+}
+
+async function readMessages(ctx: EnvironmentContext, run: RunRow): Promise<RunMessage[]> {
+  // Message ids hold the time at which they were made, never before the trigger.
+  const rows = await ctx.db.query<Omit<RunMessage, 'channel_type'> & { channel_type: number }>(
+    `
+    select id, step_ref, channel_type, inserted_at
+    from message
+    where environment_id = $1
+      and recipient_id = $2
+      and collection = $3
+      and recipient_run_id = $4
+      and id >= $5
+    order by id
+    limit ${SEGMENT_LIMIT}`,
+    [
+      ctx.environment.id,
+      run.recipient_id,
+      run.collection,
+      run.id,
+      lowestUuidAt(run.accepted_at.getTime()),
+    ],
+  );
+  return rows.map((row) => ({
+    ...row,
+    channel_type: channelTypeFromNumber(row.channel_type) ?? 'unknown',
+  }));
+}
