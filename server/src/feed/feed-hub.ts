@@ -1,6 +1,7 @@
 import type { Clock } from '../lib/clock.ts';
 import { BelfryError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
+import { type Burst, createBurst } from './burst.ts';
 import { showsNewItems } from './conditions.ts';
 import { type FeedCounts, type FeedMetadata, feedMetadata } from './count-feed.ts';
 import { createFairQueue } from './fair-queue.ts';
@@ -86,6 +87,7 @@ type Subscription = FeedSubscription & {
   serial: number;
   /** Matching items at that time, by filter key. */
   readonly known: Map<string, number>;
+  readonly burst: Burst;
 };
 
 type Reference = { readonly id: string; readonly key: string; readonly filter: FeedFilter };
@@ -126,10 +128,12 @@ export function createFeedHub(options: FeedHubOptions): FeedHub {
     for (const viewer of viewers) {
       // One that left meanwhile keeps what it was told, for the one that replaces it.
       if (!topic.subscriptions.has(viewer)) continue;
-      const event = eventFor(viewer, counts);
+      const news = newsFor(viewer, counts);
+      const event = eventFor(viewer, counts, new Set([...news.keys(), ...viewer.burst.take()]));
       viewer.serial = serial;
       for (const { key } of viewer.references) viewer.known.set(key, counts.get(key)?.ever ?? 0);
       if (event) viewer.push(event);
+      if (news.size > 0) viewer.burst.told([...news.keys()], Math.max(...news.values()));
     }
   };
 
@@ -187,6 +191,7 @@ export function createFeedHub(options: FeedHubOptions): FeedHub {
   };
 
   const leave = (topic: Topic, viewer: Subscription): void => {
+    viewer.burst.stop();
     if (!topic.subscriptions.delete(viewer) || topic.subscriptions.size > 0) return;
     topic.timer = setTimeout(() => forget(topic), lingerMs).unref();
   };
@@ -208,6 +213,7 @@ export function createFeedHub(options: FeedHubOptions): FeedHub {
             return known === undefined ? [] : [[key, known]];
           }),
         ),
+        burst: createBurst(clock, () => recount(topic)),
         leave: () => leave(topic, viewer),
       };
       subscriptions.set(viewer, viewer);
@@ -239,6 +245,7 @@ export function createFeedHub(options: FeedHubOptions): FeedHub {
     close: () => {
       for (const topic of topics.values()) {
         clearTimeout(topic.timer);
+        for (const viewer of topic.subscriptions) viewer.burst.stop();
         topic.subscriptions.clear();
       }
       topics.clear();
@@ -262,17 +269,28 @@ function filterKey(filter: FeedFilter): string {
   return JSON.stringify(filter);
 }
 
-/** What a viewer is told, or undefined when nothing new matches any of its references. */
+/** References that more items match than they were told of, and how many more. */
+function newsFor(
+  viewer: Subscription,
+  counts: ReadonlyMap<string, FeedCounts>,
+): Map<string, number> {
+  const news = new Map<string, number>();
+  for (const { id, key, filter } of viewer.references) {
+    const count = counts.get(key);
+    if (!count || !showsNewItems(filter)) continue;
+    const items = count.ever - (viewer.known.get(key) ?? count.settled);
+    if (items > 0) news.set(id, items);
+  }
+  return news;
+}
+
+/** What a viewer is told, or undefined when no reference is to be told anything. */
 function eventFor(
   viewer: Subscription,
   counts: ReadonlyMap<string, FeedCounts>,
+  attention: ReadonlySet<string>,
 ): NewMessageEvent | undefined {
-  const news = viewer.references.filter(({ key, filter }) => {
-    const count = counts.get(key);
-    if (!count || !showsNewItems(filter)) return false;
-    return count.ever > (viewer.known.get(key) ?? count.settled);
-  });
-  if (news.length === 0) return undefined;
+  if (attention.size === 0) return undefined;
   const named = viewer.references.filter(({ id }) => id !== '');
   return {
     event: 'new-message',
@@ -280,6 +298,6 @@ function eventFor(
     data: Object.fromEntries(
       named.map(({ id, key }) => [id, { metadata: feedMetadata(counts.get(key)) }]),
     ),
-    attn: news.flatMap(({ id }) => (id === '' ? [] : [id])),
+    attn: named.flatMap(({ id }) => (attention.has(id) ? [id] : [])),
   };
 }

@@ -117,6 +117,18 @@ test('a burst of changes costs one count under way and one more', async () => {
   expect(state.queries).toBe(2);
 });
 
+test('after a burst a viewer is told again when all is quiet, a page’s worth at a time', async () => {
+  const { items, count } = createItems();
+  const hub = start({ count });
+  const events: NewMessageEvent[] = [];
+  await hub.join({ topic, references: views({ all: undefined }), push: (e) => events.push(e) });
+  items.push(...Array.from({ length: 120 }, () => 'a'));
+  hub.notify([topic]);
+  await waitFor('three more events', () => events[3]);
+  expect(events.map((event) => event.attn)).toEqual([['all'], ['all'], ['all'], ['all']]);
+  expect(events.map((event) => event.metadata.total_count)).toEqual([120, 120, 120, 120]);
+});
+
 test('a re-join replaces the filters of the first join and loses nothing in between', async () => {
   const { items, state, count, release } = createItems();
   const hub = start({ count });

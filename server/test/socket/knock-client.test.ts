@@ -166,6 +166,16 @@ test('two tabs of a user both hear of an item', async () => {
   for (const feed of feeds) await settled(feed, [id]);
 });
 
+test('catches up after a burst of more items than a page', async () => {
+  const feed = openFeed(connectClient());
+  await feed.fetch();
+  await listen(feed);
+  const ids: string[] = [];
+  for (let i = 0; i < 30; i++) ids.push(...(await arrive({}, {}, {}, {})));
+  await settled(feed, ids.toReversed());
+  expect(state(feed).metadata.total_count).toBe(120);
+});
+
 test('loads further pages', async () => {
   const ids = await arrive(...Array.from({ length: 7 }, () => ({})));
   const feed = openFeed(connectClient(), { page_size: 3 });
