@@ -25,28 +25,34 @@ const Recipient = Type.Union([
   ),
 ]);
 
-const TriggerBody = Type.Object({
-  recipients: Type.Array(Recipient, { minItems: 1, maxItems: 1_000 }),
-  actor: Type.Optional(Nullable(Recipient)),
-  tenant: Type.Optional(
-    Type.Union([Type.String(), Type.Object({ id: Type.String() }, openObject), Type.Null()]),
-  ),
-  data: Type.Optional(Nullable(Type.Object({}, openObject))),
-  cancellation_key: Type.Optional(Nullable(Type.String())),
-  settings: Type.Optional(
-    Nullable(
-      Type.Object({
-        sandbox_mode: Type.Optional(Nullable(Type.Boolean())),
-        skip_delay: Type.Optional(Nullable(Type.Boolean())),
-      }),
+const TriggerBody = Type.Object(
+  {
+    recipients: Type.Array(Recipient, { minItems: 1, maxItems: 1_000 }),
+    actor: Type.Optional(Nullable(Recipient)),
+    tenant: Type.Optional(
+      Type.Union([Type.String(), Type.Object({ id: Type.String() }, openObject), Type.Null()]),
     ),
-  ),
-});
+    data: Type.Optional(Nullable(Type.Object({}, openObject))),
+    cancellation_key: Type.Optional(Nullable(Type.String())),
+    settings: Type.Optional(
+      Nullable(
+        Type.Object({
+          sandbox_mode: Type.Optional(Nullable(Type.Boolean())),
+          skip_delay: Type.Optional(Nullable(Type.Boolean())),
+        }),
+      ),
+    ),
+  },
+  { examples: [{ recipients: ['mara'], actor: 'jonas', data: { text: 'Hello' } }] },
+);
 
-const CancelBody = Type.Object({
-  cancellation_key: Type.String(),
-  recipients: Type.Optional(Nullable(Type.Array(Recipient, { maxItems: 1_000 }))),
-});
+const CancelBody = Type.Object(
+  {
+    cancellation_key: Type.String(),
+    recipients: Type.Optional(Nullable(Type.Array(Recipient, { maxItems: 1_000 }))),
+  },
+  { examples: [{ cancellation_key: 'comment-17' }] },
+);
 
 // These bodies are read by hand (trigger-body.ts); their schemas document.
 const unchecked = () => () => true as const;
