@@ -48,11 +48,7 @@ function passOn() {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
   });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-    process.on(signal, () => {
-      // A terminal sends these to the whole group, so the child has them already.
-      if (signal !== 'SIGTERM' && process.stdin.isTTY) return;
-      child.kill(signal);
-    });
+    process.on(signal, () => child.kill(signal));
   }
   child.on('error', (error) => {
     process.stderr.write(`${node} cannot be started: ${error.message}\n`);

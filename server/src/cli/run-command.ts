@@ -89,7 +89,8 @@ function clientConfig(
 export async function showFailure(error: unknown, json: boolean): Promise<void> {
   const { code, message, details } = known(error);
   process.stderr.write(`${message}\n`);
-  for (const { file, path, reason } of details) {
+  const isSaid = details.length === 1 && message.includes(details[0]?.reason ?? '');
+  for (const { file, path, reason } of isSaid ? [] : details) {
     const place = [file, path].filter((part) => part).join(': ');
     process.stderr.write(`  ${place === '' ? '' : `${place}: `}${reason}\n`);
   }

@@ -7,6 +7,12 @@ import type { RunningServer } from '../main.ts';
 import { print, showFailure } from './run-command.ts';
 import { createStyle, type Style } from './style.ts';
 
+/**
+ * A terminal signals the whole process group, and npm, which is in it, passes the signal on: one
+ * press of a key arrives twice, some milliseconds apart.
+ */
+const ECHO_MS = 150;
+
 export function startCommand(): Command {
   return new Command('start')
     .description('Start the server: database, engine, API and pages on one origin.')
@@ -44,6 +50,7 @@ async function start(json: boolean): Promise<void> {
 function stopOnSignal(waiting: AbortController): { use: (server: RunningServer) => void } {
   let server: RunningServer | undefined;
   let signals = 0;
+  let lastMs = Number.NEGATIVE_INFINITY;
   const drain = async (): Promise<void> => {
     if (!server) return;
     try {
@@ -55,6 +62,10 @@ function stopOnSignal(waiting: AbortController): { use: (server: RunningServer) 
     }
   };
   const onSignal = (): void => {
+    const nowMs = performance.now();
+    const isEcho = nowMs - lastMs < ECHO_MS;
+    lastMs = nowMs;
+    if (isEcho) return;
     signals += 1;
     if (signals > 1) process.exit(1);
     waiting.abort();
@@ -62,6 +73,7 @@ function stopOnSignal(waiting: AbortController): { use: (server: RunningServer) 
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
+  process.on('SIGHUP', onSignal);
   if (process.channel) {
     // A launcher under an older Node is the parent; without it nobody could stop this process.
     process.once('disconnect', onSignal);
