@@ -24,7 +24,6 @@ const READY_WITHIN_MS = 15 * 60_000;
 // After the death of its main process, a server's sessions need a moment to notice.
 const RESTARTS_WHILE_REMAINS_DIE = 50;
 const REMAINS_WAIT_MS = 200;
-const MAX_LATE_ORPHANS = 5;
 
 /** Starts the server program on its data and waits until it takes connections. */
 export async function startServer(input: {
@@ -52,9 +51,14 @@ export async function startServer(input: {
       await wait(REMAINS_WAIT_MS);
       continue;
     }
-    // Whoever was killed had just started one that wrote its file after we looked.
-    if (/lock file "postmaster.pid" already exists/.test(tail) && attempt < MAX_LATE_ORPHANS) {
+    // A killed Belfry had just started one that wrote its file after we looked, or the dead server is
+    // still in the process table because nobody has waited for it yet.
+    if (
+      /lock file "postmaster.pid" already exists/.test(tail) &&
+      attempt < RESTARTS_WHILE_REMAINS_DIE
+    ) {
       await stopOrphan(input.clusterDir, input.log);
+      await wait(REMAINS_WAIT_MS);
       continue;
     }
     throw new StartError(startFailure(input.clusterDir, reason, tail));
