@@ -19,14 +19,14 @@ export type Config = {
 };
 
 /** Keys that the first start uses for `development` instead of new ones. */
-export type BootstrapKeys = {
+type BootstrapKeys = {
   readonly secretKey: string | undefined;
   readonly publicKey: string | undefined;
   readonly serviceToken: string | undefined;
 };
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** A variable with a value that cannot be used. Its message is one sentence for the operator. */
 export class ConfigError extends Error {

@@ -10,7 +10,7 @@ import {
 } from './insert-key.ts';
 import { generateKey, keyHint, keyPrefixes } from './key.ts';
 
-export type KeyKind = 'secret' | 'public' | 'signing' | 'service' | 'operator';
+type KeyKind = 'secret' | 'public' | 'signing' | 'service' | 'operator';
 
 /** A key as people may see it: its text is shown once, when it is made. */
 export type KeySummary = {

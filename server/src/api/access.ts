@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify';
-import type { Access, OperatorAccess, ServiceAccess } from '../accounts/access.ts';
+import type { Access, ServiceAccess } from '../accounts/access.ts';
 import type { EnvironmentContext } from '../context.ts';
 import { BelfryError } from '../lib/errors.ts';
 import type { App } from './app.ts';
@@ -59,7 +59,7 @@ async function authorise(
 }
 
 /** The key in an `Authorization: Bearer ...` header. */
-export function bearerKey(header: string | undefined): string {
+function bearerKey(header: string | undefined): string {
   if (!header) {
     throw new BelfryError(
       'api_key_missing',
@@ -94,22 +94,6 @@ export function environmentContext(
     log: services.log,
     environment: access.environment,
   };
-}
-
-/**
- * Throws unless the request may act for this user: for routes whose path does not name the user
- * (message status and the like). With a secret key, and without user tokens, everybody may.
- */
-export function requireUser(request: FastifyRequest, userId: string): void {
-  const access = request.access;
-  if (access?.kind === 'public' && access.userId !== undefined && access.userId !== userId) {
-    throw new BelfryError('invalid_user_token', 'The user token is for another user');
-  }
-}
-
-export function operatorOf(request: FastifyRequest): OperatorAccess {
-  if (request.access?.kind === 'operator') return request.access;
-  throw new Error(`${request.routeOptions.url ?? ''} is not restricted to operators`);
 }
 
 export function serviceOf(request: FastifyRequest): ServiceAccess {

@@ -5,7 +5,7 @@ import { unstorable } from '../lib/text.ts';
 export const BODY_LIMIT_BYTES = 10 * 1024 * 1024 + 64 * 1024;
 
 /** Objects and arrays inside each other, at the most. */
-export const BODY_DEPTH_LIMIT = 64;
+const BODY_DEPTH_LIMIT = 64;
 
 // What makes a closer look necessary: a NUL or a half of a surrogate pair, which PostgreSQL cannot
 // store, and a key that would set a prototype. Escapes count, other text cannot hide them.

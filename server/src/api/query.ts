@@ -11,7 +11,7 @@ import { BelfryError } from '../lib/errors.ts';
  * Objects have no prototype, so no key can reach one.
  */
 export type Query = { [key: string]: QueryValue };
-export type QueryValue = string | QueryValue[] | Query;
+type QueryValue = string | QueryValue[] | Query;
 
 const PAIR_LIMIT = 2_000;
 const DEPTH_LIMIT = 5;

@@ -8,7 +8,7 @@ export const Nullable = <Schema extends TSchema>(schema: Schema) =>
 /** Properties of the caller's own, beside those that are named. */
 export const openObject = { additionalProperties: true } as const;
 
-export const ErrorAnswer = Type.Object(
+const ErrorAnswer = Type.Object(
   {
     code: Type.String(),
     message: Type.String(),

@@ -25,7 +25,7 @@ export type DemoAccount = {
   readonly channels: { readonly [key: string]: string };
 };
 
-export type Readiness = {
+type Readiness = {
   readonly ready: boolean;
   readonly parts: { readonly [name: string]: PartState };
 };

@@ -110,10 +110,20 @@ export async function identifyMany(
     const [refused] = await tx.query<RecipientKey>(identifyManyStatement, values);
     if (refused) throw tooManyProperties(refused);
   };
+  // One statement is all or none by itself, as long as it cannot refuse a row: a trigger that names
+  // its tenant by id is the common case.
+  if (merged.every(isStub)) {
+    await write(ctx.db);
+    return;
+  }
   await ctx.db.transaction(async (tx) => {
     await write(tx);
     await writeParts(ctx, tx, merged);
   });
+}
+
+function isStub({ properties, preferences, channelData }: InlineRecipient): boolean {
+  return !preferences && !channelData && Object.keys(properties).length === 0;
 }
 
 async function writeParts(

@@ -16,7 +16,7 @@ export type PageInfo = {
   readonly page_size: number;
 };
 
-export const PAGE_SIZE_LIMIT = 50;
+const PAGE_SIZE_LIMIT = 50;
 
 /** The page that a query asks for; `after` wins over `before`. */
 export function pageRequest(query: {

@@ -1,28 +1,6 @@
 import { invalidField } from '../lib/errors.ts';
 import { deepMerge, isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 
-/** A preference set as it is stored: only the parts that somebody set. */
-export type Preferences = {
-  readonly workflows?: PreferenceMap;
-  readonly categories?: PreferenceMap;
-  readonly channel_types?: ChannelPreferences;
-  readonly channels?: ChannelPreferences;
-  readonly commercial_subscribed?: ChannelPreference;
-};
-
-/** What a recipient wants of a workflow or a category, by its key. */
-export type PreferenceMap = { readonly [key: string]: Preference };
-export type Preference = boolean | PreferenceObject | null;
-export type PreferenceObject = {
-  readonly channel_types?: ChannelPreferences | null;
-  readonly channels?: ChannelPreferences | null;
-  readonly conditions?: readonly Json[] | null;
-};
-
-/** By channel type or channel id. */
-export type ChannelPreferences = { readonly [key: string]: ChannelPreference };
-export type ChannelPreference = boolean | { readonly conditions?: readonly Json[] | null } | null;
-
 /** The answer's form: every part is there. */
 export type PreferenceSet = {
   readonly id: string;

@@ -6,7 +6,7 @@ import { isJsonObject, type JsonObject } from '../lib/json.ts';
 import { type PreferenceSet, preferenceSetAnswer, resolvePreferences } from './preference-set.ts';
 import { type RecipientKey, TENANTS } from './reference.ts';
 
-export const DEFAULT_SET = 'default';
+const DEFAULT_SET = 'default';
 
 const PREFERENCES_BYTES = 256 * 1024;
 

@@ -34,9 +34,9 @@ export type TestAccount = Credentials & {
   readonly environment: EnvironmentContext;
 };
 
-export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS' | 'HEAD';
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS' | 'HEAD';
 
-export type CallOptions = {
+type CallOptions = {
   readonly key?: string;
   /** Sent as JSON. */
   readonly body?: unknown;
@@ -45,7 +45,7 @@ export type CallOptions = {
   readonly headers?: Readonly<Record<string, string>>;
 };
 
-export type Answer = {
+type Answer = {
   readonly status: number;
   // biome-ignore lint/suspicious/noExplicitAny: a test looks at whatever came
   readonly body: any;
@@ -99,7 +99,7 @@ async function noEngine(): Promise<never> {
   throw new Error('this server has no engine');
 }
 
-export async function openAccount(ctx: Context, credentials: Credentials): Promise<TestAccount> {
+async function openAccount(ctx: Context, credentials: Credentials): Promise<TestAccount> {
   const keys = credentials.environments.development;
   if (!keys) throw new Error('no development environment');
   const development = await findEnvironment(ctx.db, `${credentials.account}/development`);

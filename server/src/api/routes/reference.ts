@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { FastifyReply } from 'fastify';
 import type { App } from '../app.ts';
 
@@ -10,7 +10,7 @@ const pages = join(import.meta.dirname, '..', 'reference');
 
 /** Swagger UI is only a folder of files to us: nothing of it is loaded before somebody looks. */
 const swaggerUi = () =>
-  join(dirname(createRequire(import.meta.url).resolve('@fastify/swagger-ui')), 'static');
+  join(dirname(fileURLToPath(import.meta.resolve('@fastify/swagger-ui'))), 'static');
 
 const headers = {
   'cache-control': 'no-cache',
