@@ -8,9 +8,15 @@ import { type FeedFilter, readFeedFilter } from './feed-filter.ts';
 import { type FeedItem, type FeedMode, type FeedRow, feedItem } from './feed-item.ts';
 import { requireChannel } from './find-channel.ts';
 import { cutPage, type PageInfo, type PageRequest, readPage, readsBackward } from './page.ts';
-import { choiceParameter, type RawParameters, textParameter } from './query-reader.ts';
+import {
+  choiceParameter,
+  type RawParameters,
+  rawParameter,
+  textParameter,
+} from './query-reader.ts';
 
 const LATEST_ARRIVAL_MS = 86_400_000;
+const CATCH_UP_SIZE = 500;
 
 export type FeedQuery = {
   readonly filter: FeedFilter;
@@ -32,10 +38,21 @@ export function readFeedQuery(parameters: RawParameters): FeedQuery {
   textParameter(parameters, 'locale');
   return {
     filter: readFeedFilter(parameters),
-    page: readPage(parameters),
+    page: readFeedPage(parameters),
     mode: choiceParameter(parameters, 'mode', ['compact', 'rich']) ?? 'rich',
     exclude: readExcludedPaths(textParameter(parameters, 'exclude')),
   };
+}
+
+/**
+ * A client that asks for what is newer than its newest item, without a page size, gets all of it:
+ * it asks once an event, and sorts by times of a millisecond, so of a burst in one millisecond it
+ * could not ask for a second page.
+ */
+function readFeedPage(parameters: RawParameters): PageRequest {
+  const page = readPage(parameters);
+  const isCatchUp = readsBackward(page) && rawParameter(parameters, 'page_size') === undefined;
+  return isCatchUp ? { ...page, size: CATCH_UP_SIZE } : page;
 }
 
 /** A page of a user's in-app feed, newest first, and the counts of the whole view. */

@@ -299,6 +299,18 @@ describe('pages', () => {
     expect(end.page_info).toMatchObject({ before: null, after: null });
   });
 
+  test('before a cursor, without a page size, comes all that is newer', async () => {
+    const userId = newUser();
+    const nowMs = Date.now();
+    const [shown] = await insertFor(userId, [{ insertedMs: nowMs - 1 }]);
+    const burst = await insertFor(
+      userId,
+      Array.from({ length: 120 }, () => ({ insertedMs: nowMs })),
+    );
+    expect((await idsOf(userId, { before: shown })).sort()).toEqual(burst.sort());
+    expect(await idsOf(userId, { before: shown, page_size: 50 })).toHaveLength(50);
+  });
+
   test('before a cursor comes also what was accepted earlier and done later', async () => {
     const userId = newUser();
     const nowMs = Date.now();
