@@ -1,0 +1,28 @@
+/** Numbers from 0 (inclusive) to 1 (exclusive) that a seed decides (mulberry32). */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** A whole number from `from` to `to`, both included. */
+export function integer(random: () => number, from: number, to: number): number {
+  return from + Math.floor(random() * (to - from + 1));
+}
+
+/** Runs `check` with the seeds from 1 on; a failure names its seed. */
+export function forSeeds(count: number, check: (random: () => number, seed: number) => void): void {
+  for (let seed = 1; seed <= count; seed++) {
+    try {
+      check(seededRandom(seed), seed);
+    } catch (error) {
+      throw new Error(`with seed ${seed}: ${error instanceof Error ? error.message : error}`, {
+        cause: error,
+      });
+    }
+  }
+}
