@@ -35,7 +35,9 @@ export function openDatabase(options: DatabaseOptions): Database {
     connectionTimeoutMillis: 10_000,
   });
   // An idle connection that breaks is replaced on the next use; without a listener it would throw.
-  pool.on('error', (error) => options.log.warn({ err: error }, 'idle database connection lost'));
+  pool.on('error', (error) =>
+    options.log.warn({ reason: describe(error) }, 'idle database connection lost'),
+  );
 
   return {
     query: (statement, values) => run(pool, statement, values),
@@ -77,7 +79,9 @@ export async function openSession(options: Omit<DatabaseOptions, 'max'>): Promis
     keepAlive: true,
   });
   const ended = new Promise<void>((resolve) => client.once('end', resolve));
-  client.on('error', (error) => options.log.warn({ err: error }, 'database session lost'));
+  client.on('error', (error) =>
+    options.log.warn({ reason: describe(error) }, 'database session lost'),
+  );
   await client.connect();
   return {
     query: (statement, values) => run(client, statement, values),
@@ -97,6 +101,11 @@ async function run<Row>(
       : { name: statement.name, text: statement.text, values: [...values] };
   const result = await client.query(query);
   return result.rows as Row[];
+}
+
+/** The driver hangs the whole client, cancel key included, on its errors: only this may be logged. */
+function describe(error: Error): string {
+  return 'code' in error ? `${error.message} (${String(error.code)})` : error.message;
 }
 
 /** The SQLSTATE of a database error, or undefined for any other thrown thing. */

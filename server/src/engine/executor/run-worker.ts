@@ -69,13 +69,16 @@ export async function executeRuns(
     return await commit(stream, order.slot, evaluation, around.nowMs);
   } catch (error) {
     const state = sqlState(error);
-    if (state === DIVISION_BY_ZERO || (state === UNIQUE_VIOLATION && isReceipt(error))) {
-      const rest = await withoutReceipts(stream, order);
-      return rest.length === 0
-        ? NOTHING
-        : executeRuns(services, stream, { ...order, slices: rest });
-    }
     if (state === undefined || !/^(22|23)/.test(state)) throw error;
+    // Whichever unique key is met first: a slice that was done before has its receipt.
+    if (state === DIVISION_BY_ZERO || state === UNIQUE_VIOLATION) {
+      const rest = await withoutReceipts(stream, order);
+      if (rest.length < order.slices.length) {
+        return rest.length === 0
+          ? NOTHING
+          : executeRuns(services, stream, { ...order, slices: rest });
+      }
+    }
     services.log.error({ err: error }, 'the database refuses a row; looking for its run');
     const slices = await findRefused(stream, order.slot, prepared, around);
     return commit(stream, order.slot, evaluate(slices, around), around.nowMs);
@@ -256,10 +259,6 @@ async function isRefused(
   } finally {
     await stream.session.query('rollback');
   }
-}
-
-function isReceipt(error: unknown): boolean {
-  return error instanceof Error && 'table' in error && String(error.table).startsWith('receipt');
 }
 
 function isConnectionError(error: unknown): boolean {
