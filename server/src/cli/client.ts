@@ -54,7 +54,7 @@ async function send(origin: string, url: URL, init: RequestInit): Promise<Respon
 }
 
 /** The sentence for a server that does not answer. */
-export function unreachable(origin: string, error: unknown): CliError {
+function unreachable(origin: string, error: unknown): CliError {
   const cause = error instanceof Error ? error.cause : undefined;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   if (code === 'ECONNREFUSED') {

@@ -13,17 +13,7 @@ import { triggerCommand } from './trigger.ts';
 /** The operator's CLI. Sets the exit code: 0 done, 1 failed, 2 called in a wrong way. */
 export async function main(args: readonly string[]): Promise<void> {
   process.stdout.on('error', ignoreBrokenPipe);
-  const program = new Command('belfry')
-    .description('Notification infrastructure that keeps ringing.')
-    .showHelpAfterError('(see --help)');
-  program.addCommand(startCommand());
-  program.addCommand(pushCommand());
-  program.addCommand(triggerCommand());
-  program.addCommand(runsCommand());
-  program.addCommand(messagesCommand());
-  program.addCommand(keysCommand());
-  program.addCommand(accountCommand());
-  program.addCommand(doctorCommand());
+  const program = createProgram();
   const wantsJson = args.includes('--json');
   throwInsteadOfExit(program, wantsJson);
   try {
@@ -36,6 +26,22 @@ export async function main(args: readonly string[]): Promise<void> {
       await showFailure(new CliError('usage', message), true);
     }
   }
+}
+
+/** Every command; a new one is one file beside this one and one line here. */
+export function createProgram(): Command {
+  const program = new Command('belfry')
+    .description('Notification infrastructure that keeps ringing.')
+    .showHelpAfterError('(see --help)');
+  program.addCommand(startCommand());
+  program.addCommand(pushCommand());
+  program.addCommand(triggerCommand());
+  program.addCommand(runsCommand());
+  program.addCommand(messagesCommand());
+  program.addCommand(keysCommand());
+  program.addCommand(accountCommand());
+  program.addCommand(doctorCommand());
+  return program;
 }
 
 function throwInsteadOfExit(command: Command, wantsJson: boolean): void {

@@ -72,6 +72,6 @@ export function runJson(row: RunRow): RecipientRun {
   };
 }
 
-export function recipientJson(collection: string, id: string): Json {
+function recipientJson(collection: string, id: string): Json {
   return collection === USERS ? id : { id, collection };
 }

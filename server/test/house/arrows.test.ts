@@ -1,0 +1,99 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join, relative, sep } from 'node:path';
+import { expect, test } from 'vitest';
+import { sourceFiles } from './source-files.ts';
+
+/**
+ * Who may import whom: a folder of server/src, and what it may know. This is the architecture; a
+ * change to it belongs into ARCHITECTURE.md too. Everything may import `lib`; what knows of a
+ * request's scope imports `context`; only what starts things imports `config`.
+ */
+const arrows: Readonly<Record<string, readonly string[]>> = {
+  lib: [],
+  db: [],
+  context: ['db'],
+  config: [],
+  accounts: ['db', 'context'],
+  recipients: ['db', 'context'],
+  feed: ['db', 'context', 'accounts', 'recipients'],
+  templates: [],
+  channels: [],
+  workflows: ['templates'],
+  control: ['db', 'context', 'accounts', 'workflows'],
+  runs: ['db', 'context', 'recipients', 'channels'],
+  engine: [
+    ...['db', 'context', 'accounts', 'recipients', 'feed'],
+    ...['templates', 'channels', 'workflows', 'control', 'runs'],
+  ],
+  api: [
+    ...['db', 'context', 'config', 'accounts', 'recipients', 'feed'],
+    ...['templates', 'channels', 'workflows', 'control', 'runs', 'engine'],
+  ],
+  'first-start': ['context', 'config', 'accounts', 'control'],
+  metrics: ['engine'],
+  main: [
+    ...['db', 'context', 'config', 'accounts', 'feed', 'control', 'engine', 'api'],
+    ...['first-start', 'metrics'],
+  ],
+  cli: ['db', 'config', 'control', 'main'],
+};
+
+type Import = { readonly from: string; readonly to: string };
+
+const root = join(import.meta.dirname, '..', '..', 'src');
+const imports = sourceFiles(root).flatMap((file) => importsOf(file));
+
+test('folders of the server import only what stands below them', () => {
+  const wrong = imports
+    .filter(({ from, to }) => folder(from) !== folder(to) && folder(to) !== 'lib')
+    .filter(({ from, to }) => !arrows[folder(from)]?.includes(folder(to)))
+    .map(({ from, to }) => `${from} imports ${to}`);
+  expect(wrong).toEqual([]);
+});
+
+test('the table of arrows names every folder and leads in no circle', () => {
+  const folders = new Set(imports.flatMap(({ from, to }) => [folder(from), folder(to)]));
+  expect([...folders].sort()).toEqual(Object.keys(arrows).sort());
+  const inCircle = Object.keys(arrows).filter((name) => reaches(name, name, new Set()));
+  expect(inCircle).toEqual([]);
+});
+
+test('a sub-folder is private to the folder that it is in', () => {
+  const wrong = imports
+    .filter(({ from, to }) => {
+      const owner = dirname(dirname(to));
+      return owner !== '.' && !`${from}${sep}`.startsWith(`${owner}${sep}`);
+    })
+    .map(({ from, to }) => `${from} imports ${to}`);
+  expect(wrong).toEqual([]);
+});
+
+test('nothing that the server runs imports from tests, benchmarks or the pages', () => {
+  const outside = imports.filter(({ to }) => to.startsWith('..'));
+  expect(outside).toEqual([]);
+});
+
+/** The relative imports of a file, types included, as paths below src. */
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(root, file), 'utf8');
+  const specifiers = text.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'(\.[^']+)'/g);
+  return [...specifiers].map(([, specifier = '']) => ({
+    from: file,
+    to: relative(root, join(root, dirname(file), specifier)),
+  }));
+}
+
+/** `engine` for engine/log/chunk.ts, `main` for main.ts. */
+function folder(path: string): string {
+  const [first = ''] = path.split(sep);
+  return first.replace(/\.ts$/, '');
+}
+
+function reaches(from: string, target: string, seen: Set<string>): boolean {
+  return (arrows[from] ?? []).some((next) => {
+    if (next === target) return true;
+    if (seen.has(next)) return false;
+    seen.add(next);
+    return reaches(next, target, seen);
+  });
+}
