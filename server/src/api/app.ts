@@ -8,7 +8,7 @@ import fastify, {
   type RawServerDefault,
 } from 'fastify';
 import { registerAccess } from './access.ts';
-import { BODY_LIMIT_BYTES, parseBody } from './body.ts';
+import { BODY_LIMIT_BYTES, bodyTooLarge, parseBody } from './body.ts';
 import { registerCors } from './cors.ts';
 import { answerError, answerUnknownPath, answerUnreadableRequest } from './error-answer.ts';
 import { queryFailure, readQuery } from './query.ts';
@@ -87,5 +87,8 @@ export function createApp(services: Services): App {
   });
   registerCors(app);
   registerAccess(app, services);
+  app.addHook('onRequest', (request, _reply, done) => {
+    done(bodyTooLarge(request.headers['content-length']));
+  });
   return app;
 }

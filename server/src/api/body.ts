@@ -11,6 +11,21 @@ const BODY_DEPTH_LIMIT = 64;
 // store, and a key that would set a prototype. Escapes count, other text cannot hide them.
 const SUSPECT = /__proto__|\\u(?:0000|00[57][0-9a-f]|d[89a-f])/i;
 
+// Up to here the rest of a refused body is read and dropped, so that the client, which is still
+// sending, gets the answer instead of a broken connection.
+const DRAINED_BYTES = 64 * 1024 * 1024;
+
+/**
+ * The 413 for a body that is announced to be too large. One larger still, or of unknown length,
+ * ends with its connection.
+ */
+export function bodyTooLarge(contentLength: string | undefined): BelfryError | undefined {
+  if (contentLength === undefined) return undefined;
+  const bytes = Number(contentLength);
+  if (bytes <= BODY_LIMIT_BYTES || bytes > DRAINED_BYTES) return undefined;
+  return new BelfryError('request_too_large', 'The body is larger than 10 MB');
+}
+
 /** The value of a JSON body; undefined for an empty one. Throws 400 and 422 errors. */
 export function parseBody(text: string): unknown {
   if (text.trim() === '') return undefined;
