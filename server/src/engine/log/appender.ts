@@ -4,7 +4,12 @@ import { BelfryError } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { TriggerAnswer, TriggerRequest } from '../engine.ts';
 import type { ChunkRef } from './chunk.ts';
-import { INSERT_CHUNKS_WITH_KEYS, keyValues, rememberedAnswers } from './idempotency.ts';
+import {
+  INSERT_CHUNKS_WITH_KEYS,
+  keyValues,
+  rememberedAnswers,
+  separateRepeats,
+} from './idempotency.ts';
 import {
   chunkRefs,
   chunkValues,
@@ -13,7 +18,7 @@ import {
   placeChunks,
 } from './insert-chunks.ts';
 import { layOutTriggers } from './layout.ts';
-import { openStream, type Stream } from './stream.ts';
+import { endStream, openStream, type Stream } from './stream.ts';
 
 /** What may wait for a commit: past it, callers are told to come back. */
 const MAX_PENDING_TRIGGERS = 20_000;
@@ -40,6 +45,7 @@ type InDoubt = {
   readonly chunks: readonly PlacedChunk[];
   readonly runIds: readonly string[];
   readonly stream: number;
+  readonly backendPid: number;
   readonly acceptedAt: string;
 };
 
@@ -121,29 +127,48 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
   /** Never throws: every item of the batch gets its answer. */
   async function commit(batch: readonly Pending[]): Promise<void> {
     let open = batch;
+    let connected = true;
     let reconnects = 0;
     while (open.length > 0) {
       try {
+        if (!connected) {
+          const committed = await reconnect();
+          connected = true;
+          if (committed) open = open.filter((item) => !committed.batch.includes(item));
+          continue;
+        }
         const { first, repeats } = separateRepeats(open);
         // Repeats of a key within one batch are answered like those that come later.
         if (await insert(first)) open = repeats;
         else open = await answerRemembered(open);
       } catch (error) {
         if (isRefusal(error)) {
-          log.error({ err: error }, 'the database refused a batch of triggers');
-          for (const item of open) item.reject(asError(error));
+          inDoubt = undefined;
+          await isolateRefused(open, asError(error));
           return;
         }
+        connected = false;
         reconnects += 1;
         log.warn({ err: error, reconnects }, 'appending triggers failed; connecting again');
         if (reconnects > MAX_RECONNECTS) {
           for (const item of open) item.reject(databaseAway());
           return;
         }
-        const committed = await reconnect();
-        if (committed) open = open.filter((item) => !committed.batch.includes(item));
       }
     }
+  }
+
+  /** Halves a refused batch until the trigger that is to blame is alone; the others are accepted. */
+  async function isolateRefused(batch: readonly Pending[], error: Error): Promise<void> {
+    const [first, ...others] = batch;
+    if (first && others.length === 0) {
+      log.error({ err: error }, 'the database refused a trigger');
+      first.reject(error);
+      return;
+    }
+    const middle = Math.ceil(batch.length / 2);
+    await commit(batch.slice(0, middle));
+    await commit(batch.slice(middle));
   }
 
   /** One statement. False: an idempotency key was known, and nothing was written. */
@@ -152,7 +177,15 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
     const layout = layOutTriggers(batch, stream.number, stream.nextSequence, nowMs);
     const chunks = placeChunks(layout.chunks, stream.nextSequence, nowMs);
     const acceptedAt = new Date(nowMs).toISOString();
-    const attempt = { batch, chunks, runIds: layout.runIds, stream: stream.number, acceptedAt };
+    const { number, backendPid } = stream;
+    const attempt = {
+      batch,
+      chunks,
+      runIds: layout.runIds,
+      stream: number,
+      backendPid,
+      acceptedAt,
+    };
     const values = chunkValues(stream.number, acceptedAt, chunks);
     const keyed = batch.flatMap(({ request }, i) => {
       const { environmentId, idempotency: key } = request;
@@ -207,33 +240,31 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
   /**
    * A lost connection leaves the last insert in doubt: it was one statement, so its first chunk (or the
    * run that an executor has made of it already) tells whether all of it is there. Returns what proved
-   * to be committed, undefined when nothing was.
+   * to be committed, undefined when nothing was. Throws while the database is away: what is in doubt
+   * stays so, and nothing may be inserted before it is settled.
    */
   async function reconnect(): Promise<InDoubt | undefined> {
     await stream.session.close().catch(() => undefined);
     await sleep(RECONNECT_MS);
-    try {
-      stream = await openStream({ ...options, applicationName: 'belfry appender' });
-      const doubt = inDoubt;
-      const first = doubt?.chunks[0];
-      if (!doubt || !first) return undefined;
-      const [row] = await stream.session.query<{ committed: boolean }>(
-        `select exists (
-           select from chunk
-           where slot = $1 and stream = $2 and sequence = $3 and accepted_at = $4
-         ) or exists (
-           select from workflow_run where id = $5
-         ) as committed`,
-        [first.slot, doubt.stream, first.sequence, doubt.acceptedAt, doubt.runIds[0]],
-      );
-      inDoubt = undefined;
-      if (!row?.committed) return undefined;
-      finish(doubt);
-      return doubt;
-    } catch (error) {
-      log.warn({ err: error }, 'the database is away; triggers wait for it');
-      return undefined;
-    }
+    stream = await openStream({ ...options, applicationName: 'belfry appender' });
+    const doubt = inDoubt;
+    const first = doubt?.chunks[0];
+    if (!doubt || !first) return undefined;
+    // The database may not have noticed that we are gone and could still commit it.
+    await endStream(stream.session, doubt.stream, doubt.backendPid);
+    const [row] = await stream.session.query<{ committed: boolean }>(
+      `select exists (
+         select from chunk
+         where slot = $1 and stream = $2 and sequence = $3 and accepted_at = $4
+       ) or exists (
+         select from workflow_run where id = $5
+       ) as committed`,
+      [first.slot, doubt.stream, first.sequence, doubt.acceptedAt, doubt.runIds[0]],
+    );
+    inDoubt = undefined;
+    if (!row?.committed) return undefined;
+    finish(doubt);
+    return doubt;
   }
 
   return {
@@ -267,21 +298,6 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
 }
 
 const UNIQUE_VIOLATION = '23505';
-
-/** The first request of each idempotency key, and the others. */
-function separateRepeats(batch: readonly Pending[]): { first: Pending[]; repeats: Pending[] } {
-  const seen = new Set<string>();
-  const first: Pending[] = [];
-  const repeats: Pending[] = [];
-  for (const item of batch) {
-    const { environmentId, idempotency } = item.request;
-    const key = idempotency && `${environmentId} ${idempotency.key}`;
-    if (key !== undefined && seen.has(key)) repeats.push(item);
-    else first.push(item);
-    if (key !== undefined) seen.add(key);
-  }
-  return { first, repeats };
-}
 
 /** Whether trying again cannot help: the data itself is refused (SQLSTATE classes 22 and 23). */
 function isRefusal(error: unknown): boolean {

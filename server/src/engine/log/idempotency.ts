@@ -106,3 +106,20 @@ export async function rememberedAnswers(
     };
   });
 }
+
+/** The first request of each idempotency key, and the others. */
+export function separateRepeats<Item extends { readonly request: TriggerRequest }>(
+  batch: readonly Item[],
+): { first: Item[]; repeats: Item[] } {
+  const seen = new Set<string>();
+  const first: Item[] = [];
+  const repeats: Item[] = [];
+  for (const item of batch) {
+    const { environmentId, idempotency } = item.request;
+    const key = idempotency && `${environmentId} ${idempotency.key}`;
+    if (key !== undefined && seen.has(key)) repeats.push(item);
+    else first.push(item);
+    if (key !== undefined) seen.add(key);
+  }
+  return { first, repeats };
+}

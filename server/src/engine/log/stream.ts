@@ -5,6 +5,9 @@ import type { Logger } from '../../lib/log.ts';
 /** Advisory lock class of streams; the lock's object is the stream's number. */
 export const STREAM_LOCK_CLASS = 0x62656c66;
 
+/** How long a former session has to end. */
+const END_MS = 5_000;
+
 /**
  * A session that appends chunks. While it lives nobody else has its number, so the sequence it counts
  * is dense, and what it has not inserted nobody will.
@@ -12,6 +15,7 @@ export const STREAM_LOCK_CLASS = 0x62656c66;
 export type Stream = {
   readonly number: number;
   readonly session: Session;
+  readonly backendPid: number;
   /** The sequence that the next chunk gets. */
   nextSequence: number;
 };
@@ -28,12 +32,14 @@ export async function openStream(options: StreamOptions): Promise<Stream> {
   try {
     await session.query('set plan_cache_mode = force_generic_plan');
     for (let number = 1; number <= MAX_STREAM; number++) {
-      const [row] = await session.query<{ locked: boolean }>(
-        'select pg_try_advisory_lock($1, $2) as locked',
+      const [row] = await session.query<{ locked: boolean; pid: number }>(
+        'select pg_try_advisory_lock($1, $2) as locked, pg_backend_pid() as pid',
         [STREAM_LOCK_CLASS, number],
       );
       if (row?.locked) {
-        return { number, session, nextSequence: (await highestSequence(session, number)) + 1 };
+        await register(session, number);
+        const nextSequence = (await highestSequence(session, number)) + 1;
+        return { number, session, backendPid: row.pid, nextSequence };
       }
     }
     throw new Error(`all ${MAX_STREAM} streams are taken: close servers on this database`);
@@ -41,6 +47,38 @@ export async function openStream(options: StreamOptions): Promise<Stream> {
     await session.close();
     throw error;
   }
+}
+
+/**
+ * Ends a stream's former session in the database, should it live on there, and waits until it is over.
+ * Throws when it does not end.
+ */
+export async function endStream(
+  session: Session,
+  number: number,
+  backendPid: number,
+): Promise<void> {
+  const rows = await session.query<{ ended: boolean }>(
+    `select pg_terminate_backend(pid, $4) as ended
+     from pg_locks
+     where locktype = 'advisory'
+       and database = (select oid from pg_database where datname = current_database())
+       and classid = $1::bigint::oid
+       and objid = $2::bigint::oid
+       and pid = $3`,
+    [STREAM_LOCK_CLASS, number, backendPid, END_MS],
+  );
+  if (rows.some((row) => !row.ended)) throw new Error('the former session of a stream lives on');
+}
+
+/** So that whoever reads the log knows of the stream, also when its session is over. */
+async function register(session: Session, stream: number): Promise<void> {
+  await session.query(
+    `insert into log_stream (stream)
+     values ($1)
+     on conflict do nothing`,
+    [stream],
+  );
 }
 
 async function highestSequence(session: Session, stream: number): Promise<number> {
