@@ -180,6 +180,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   async function recover(): Promise<void> {
     const nowMs = clock.now();
     await ensurePartitions(db, nowMs);
+    await forgetIdempotencyKeys(db, nowMs);
     await bringTimersNear(db, nowMs);
     follower.startFrom(await highestSequences(db));
     for (let slot = 0; slot < SLOT_COUNT; slot++) await requeue(slot, nowMs + RECOVERY_HORIZON_MS);

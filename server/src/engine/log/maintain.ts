@@ -62,20 +62,31 @@ export async function bringTimersNear(db: Database, nowMs: number): Promise<numb
   return rows[0]?.moved ?? 0;
 }
 
-/** Forgets idempotency keys that are older than a day. */
+/**
+ * Forgets the idempotency keys from before yesterday. Their list is truncated; when nobody did that in
+ * time, because no server ran, they lie in a list that is in use again and are deleted.
+ */
 export async function forgetIdempotencyKeys(db: Database, nowMs: number): Promise<void> {
-  const { expired } = idempotencyDays(nowMs);
-  const [row] = await db.query<{ stale: boolean }>(
-    `select exists (
-       select from idempotency where day = $1 and created_at < $2
-     ) as stale`,
-    [expired, new Date(nowMs - DAY_MS)],
-  );
-  if (!row?.stale) return;
+  const { today, yesterday, expired } = idempotencyDays(nowMs);
+  const before = new Date((Math.floor(nowMs / DAY_MS) - 1) * DAY_MS);
+  for (const day of [today, yesterday, expired]) {
+    // Lists only grow, so that a list's first row is its oldest.
+    const [oldest] = await db.query<{ created_at: Date }>(
+      `select created_at
+       from idempotency_${day}
+       limit 1`,
+    );
+    if (!oldest || oldest.created_at >= before) continue;
+    if (day === expired) await truncateKeys(db, day);
+    else await db.query(`delete from idempotency_${day} where created_at < $1`, [before]);
+  }
+}
+
+async function truncateKeys(db: Database, day: number): Promise<void> {
   try {
     await db.transaction(async (tx) => {
       await tx.query(`set local lock_timeout = '100ms'`);
-      await tx.query(`truncate idempotency_${expired}`);
+      await tx.query(`truncate idempotency_${day}`);
     });
   } catch (error) {
     if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error;
