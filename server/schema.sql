@@ -184,6 +184,7 @@ create table message (
   link_clicked_at timestamp with time zone,
   constraint message_pkey PRIMARY KEY (id)
 ) partition by range (id);
+CREATE INDEX message_email ON ONLY message USING btree (id) WHERE (channel_type = 1);
 CREATE INDEX message_recipient ON ONLY message USING btree (environment_id, recipient_id, channel_id, id);
 
 create table message_event (

@@ -182,7 +182,9 @@ function url(
   protocols: readonly string[],
 ): string | undefined {
   if (text === undefined) return undefined;
-  const parsed = URL.canParse(text) ? new URL(text) : undefined;
+  // PostgreSQL's URLs may name a user and no host: that of a socket, `postgres://me@/db?host=/run`.
+  const withHost = text.replace(/^([a-z]+:\/\/[^/?#@]*@)(?=\/)/, '$1localhost');
+  const parsed = URL.canParse(withHost) ? new URL(withHost) : undefined;
   if (!parsed || !protocols.includes(parsed.protocol)) {
     // The value may hold a password, so the message shows its beginning only.
     const start = text.split(':')[0]?.slice(0, 20) ?? '';

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bootstrap, DEMO_ACCOUNT } from './accounts/bootstrap.ts';
 import type { Credentials } from './accounts/create-account.ts';
+import { reissueCredentials } from './accounts/reissue-credentials.ts';
 import type { Config } from './config.ts';
 import type { Context, Environment } from './context.ts';
 import { publishWorkflows } from './control/publish.ts';
@@ -21,7 +22,14 @@ export async function prepareFirstStart(
 ): Promise<{ readonly credentials: Credentials | undefined; readonly isNew: boolean }> {
   const path = join(config.dataDir, 'credentials.json');
   const made = await bootstrap(ctx, givenKeys(config));
-  if (!made) return { credentials: await readCredentials(path), isNew: false };
+  if (!made) {
+    const kept = await readCredentials(path);
+    // By URL, several data dirs may share a database: only our own database gets new keys by itself.
+    if (kept || config.databaseUrl !== undefined) return { credentials: kept, isNew: false };
+    const credentials = await reissueCredentials(ctx);
+    if (credentials) await writeSecretFile(path, `${JSON.stringify(credentials, null, 2)}\n`);
+    return { credentials, isNew: credentials !== undefined };
+  }
   await writeSecretFile(path, `${JSON.stringify(made, null, 2)}\n`);
   await publishExamples(ctx);
   return { credentials: made, isNew: true };
@@ -86,6 +94,8 @@ export async function installationSecret(dataDir: string): Promise<string> {
 
 async function writeSecretFile(path: string, text: string): Promise<void> {
   await mkdir(join(path, '..'), { recursive: true });
-  await writeFile(path, text, { mode: 0o600 });
-  await chmod(path, 0o600);
+  // Aside and renamed: a start that is killed leaves the whole file or none.
+  await writeFile(`${path}.new`, text, { mode: 0o600 });
+  await chmod(`${path}.new`, 0o600);
+  await rename(`${path}.new`, path);
 }

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { type Config, ConfigError, readConfig } from '../config.ts';
 import { StartError } from '../db/start-error.ts';
 import type { RunningServer } from '../main.ts';
+import { databasePlace } from './database-place.ts';
 import { print, showFailure } from './run-command.ts';
 import { createStyle, type Style } from './style.ts';
 
@@ -63,9 +64,8 @@ function stopOnSignal(waiting: AbortController): { use: (server: RunningServer) 
   };
   const onSignal = (): void => {
     const nowMs = performance.now();
-    const isEcho = nowMs - lastMs < ECHO_MS;
+    if (nowMs - lastMs < ECHO_MS) return;
     lastMs = nowMs;
-    if (isEcho) return;
     signals += 1;
     if (signals > 1) process.exit(1);
     waiting.abort();
@@ -133,8 +133,7 @@ function unknownReason(error: unknown, config: Config | undefined): string {
     return `${said}; the data directory ${config?.dataDir ?? ''} must be writable for this user, or set BELFRY_DATA_DIR to another one.`;
   }
   if (config?.databaseUrl !== undefined && isDatabaseTrouble(code)) {
-    const { host, pathname } = new URL(config.databaseUrl);
-    return `The database ${pathname.slice(1)} at ${host || 'its socket'} cannot be used (${said}); start it, or correct DATABASE_URL.`;
+    return `The database ${databasePlace(config.databaseUrl)} cannot be used (${said}); start it, or correct DATABASE_URL.`;
   }
   return `Belfry cannot start: ${said}. ${more}.`;
 }

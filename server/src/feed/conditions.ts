@@ -83,7 +83,8 @@ export function categoryCondition(categories: readonly string[], values: Values)
 
 export function triggerDataConditions(data: TriggerData, values: Values): string[] {
   return data.map(([key, value]) => {
-    const item = `coalesce(m.trigger_data, r.data) -> ${values.add(key)}::text`;
+    const name = `${values.add(key)}::text`;
+    const item = `coalesce(m.trigger_data -> ${name}, r.data -> ${name})`;
     if (typeof value !== 'string') return `${item} = ${values.add(JSON.stringify(value))}::jsonb`;
     const text = values.add(value.slice(0, COMPARED_CHARACTERS));
     return `(jsonb_typeof(${item}) = 'string' and left((${item}) #>> '{}', ${COMPARED_CHARACTERS}) = ${text})`;

@@ -2,6 +2,7 @@ import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import { ksuidFromUuid } from '../lib/ksuid.ts';
 import { type EmbeddedRow, embeddedRecipient } from './embedded-recipient.ts';
 import { type FeedBlock, feedBlocks } from './feed-blocks.ts';
+import { mergedData } from './message-json.ts';
 import { versionUuid } from './version-uuid.ts';
 
 export type FeedMode = 'compact' | 'rich';
@@ -32,7 +33,7 @@ export type FeedRow = {
 /** A feed item as it goes over the wire. */
 export function feedItem(row: FeedRow, userId: string, mode: FeedMode): FeedItem {
   const id = ksuidFromUuid(row.id);
-  const data = row.trigger_data ?? row.run_data ?? {};
+  const data = mergedData(row.run_data, row.trigger_data) ?? {};
   const actor = embeddedRecipient(row.actor, row.actor_row);
   const insertedAt = row.inserted_at.toISOString();
   const updatedAt = (row.updated_at ?? row.inserted_at).toISOString();

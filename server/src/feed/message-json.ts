@@ -1,4 +1,4 @@
-import type { JsonObject } from '../lib/json.ts';
+import { deepMerge, type JsonObject } from '../lib/json.ts';
 import { ksuidFromUuid } from '../lib/ksuid.ts';
 import { deliveryStatusName } from './delivery-status.ts';
 import {
@@ -91,7 +91,7 @@ export function messageJson(row: MessageRow): Message {
     archived_at: iso(row.archived_at),
     clicked_at: iso(row.link_clicked_at),
     link_clicked_at: iso(row.link_clicked_at),
-    data: row.trigger_data ?? row.run_data,
+    data: mergedData(row.run_data, row.trigger_data),
     metadata: {},
     inserted_at: row.inserted_at.toISOString(),
     updated_at: (row.updated_at ?? row.inserted_at).toISOString(),
@@ -111,4 +111,9 @@ function engagementStatuses(row: MessageRow): string[] {
 
 function iso(date: Date | null): string | null {
   return date === null ? null : date.toISOString();
+}
+
+/** The trigger's data with what was given for this recipient alone. */
+export function mergedData(shared: JsonObject | null, own: JsonObject | null): JsonObject | null {
+  return own === null ? shared : deepMerge(shared ?? {}, own);
 }

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { openDatabase, type Queryable } from '../../db/database.ts';
 import { readMigrations } from '../../db/migration-files.ts';
 import type { Logger } from '../../lib/log.ts';
+import { databasePlace } from '../database-place.ts';
 import { type Check, fail, ok, reasonOf, warn } from './check.ts';
 
 const OLDEST_SERVER = 150_000;
@@ -102,7 +103,7 @@ export async function checkDatabase(url: string, log: Logger): Promise<readonly 
     return [
       fail(
         name,
-        `The database at ${withoutPassword(url)} cannot be used (${reasonOf(error)}).`,
+        `The database ${databasePlace(url)} cannot be used (${reasonOf(error)}).`,
         'Start it, or correct DATABASE_URL.',
       ),
     ];
@@ -153,9 +154,4 @@ async function checkMigrations(db: Queryable): Promise<Check> {
   return newer.length > 0
     ? warn(name, 'A newer Belfry has used this database; this one still can.', 'Upgrade soon.')
     : ok(name, `All ${files.length} are applied.`);
-}
-
-function withoutPassword(url: string): string {
-  const parsed = new URL(url);
-  return `${parsed.host || decodeURIComponent(parsed.searchParams.get('host') ?? 'its socket')}${parsed.pathname}`;
 }

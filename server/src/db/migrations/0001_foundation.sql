@@ -296,6 +296,7 @@ create table message (
   step_ref text not null,
   status smallint not null,
   content json not null,
+  -- What the trigger gave for this recipient alone; merged over workflow_run.data.
   trigger_data jsonb,
   inserted_at timestamptz not null,
   updated_at timestamptz,
@@ -305,6 +306,8 @@ create table message (
   archived_at timestamptz,
   link_clicked_at timestamptz
 ) partition by range (id);
+-- The mail viewer's list; feed messages have no entry.
+create index message_email on message (id) where channel_type = 1;
 create index message_recipient on message (environment_id, recipient_id, channel_id, id);
 
 create table message_event (

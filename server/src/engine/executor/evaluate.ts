@@ -137,7 +137,7 @@ export function evaluate(slices: readonly PreparedSlice[], around: Surroundings)
           },
           JSON.stringify(message.content),
           MESSAGE_STATUS[outcome],
-          state.data === undefined ? null : JSON.stringify(deepMerge(trigger.data, state.data)),
+          state.data === undefined ? null : JSON.stringify(state.data),
           { id: eventId, type: messageEventTypes[outcome] },
         );
         if (inApp && collection === USERS) {
