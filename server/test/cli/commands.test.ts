@@ -1,0 +1,251 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { waitFor } from '../support/wait.ts';
+import {
+  belfry,
+  closedPort,
+  type Finished,
+  type Started,
+  startBelfry,
+  stopBelfry,
+  temporaryDirectory,
+} from './belfry.ts';
+
+const examples = join(import.meta.dirname, '..', '..', '..', 'examples');
+
+let database: TestDatabase;
+let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
+let server: Started;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  directory = await temporaryDirectory();
+  server = await startBelfry({ DATABASE_URL: database.url, BELFRY_DATA_DIR: directory.path });
+});
+afterAll(async () => {
+  await stopBelfry(server);
+  await directory?.remove();
+  await database?.drop();
+});
+
+/** Runs a command against the server. */
+function run(...args: readonly string[]): Promise<Finished> {
+  return belfry(args, server.env);
+}
+
+/** Runs it with `--json`: it must succeed and print one document and nothing else. */
+async function runJson(...args: readonly string[]) {
+  const { code, stdout, stderr } = await run(...args, '--json');
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+  return JSON.parse(stdout);
+}
+
+/** The first page of a list, as soon as it has something. */
+function someOf(...args: readonly string[]) {
+  return waitFor(args.join(' '), async () => {
+    const { items } = await runJson(...args);
+    return items.length > 0 ? items : undefined;
+  });
+}
+
+test('push publishes the workflows of a directory, and again changes nothing', async () => {
+  const pushed = await runJson('push', examples, '--environment', 'production');
+  expect(pushed).toMatchObject({ environment: 'production', warnings: [] });
+  expect(pushed.published).toContainEqual(
+    expect.objectContaining({ key: 'new-comment', number: 1, changed: true }),
+  );
+  const again = await run('push', examples, '--environment', 'production');
+  expect(again.stdout).toMatch(/^new-comment +1 +unchanged$/m);
+});
+
+test('push tells file, JSON path and reason of each problem, and publishes nothing', async () => {
+  const workflow = join(directory.path, 'bad', 'workflows', 'bad');
+  await mkdir(workflow, { recursive: true });
+  const step = { ref: 'x', type: 'channel', channel_key: 'nowhere' };
+  await writeFile(
+    join(workflow, 'workflow.json'),
+    JSON.stringify({ name: 'Bad', steps: [step, { ref: 'y', type: 'warp' }] }),
+  );
+  const { code, stdout, stderr } = await run('push', join(directory.path, 'bad'), '--json');
+  expect(code).toBe(1);
+  const { error } = JSON.parse(stdout);
+  expect(error.code).toBe('push_refused');
+  expect(error.details.length).toBeGreaterThanOrEqual(2);
+  for (const detail of error.details) {
+    expect(detail).toEqual({
+      file: 'workflows/bad/workflow.json',
+      path: expect.stringContaining('steps['),
+      reason: expect.stringMatching(/\w/),
+    });
+    expect(stderr).toContain(`${detail.file}: ${detail.path}: ${detail.reason}`);
+  }
+});
+
+test('push of a directory that is not there says so', async () => {
+  const { code, stderr } = await run('push', join(directory.path, 'nothing'));
+  expect(code).toBe(1);
+  expect(stderr).toContain('there is no such directory');
+});
+
+test('trigger starts runs that runs and messages then tell of', async () => {
+  const data = JSON.stringify({ comment: 'Hello' });
+  const trigger = await runJson(
+    ...['trigger', 'new-comment', '--recipient', 'ann', '{"id":"bob","name":"Bob"}'],
+    ...['--actor', 'cy', '--tenant', 'acme', '--data', data],
+  );
+  expect(trigger).toEqual({ workflow_run_id: expect.stringMatching(/^[0-9a-f-]{36}$/) });
+
+  const runs = await waitFor('both runs', async () => {
+    const { items } = await runJson('runs', trigger.workflow_run_id);
+    return items.length === 2 ? items : undefined;
+  });
+  expect(runs.map((item: { recipient: string }) => item.recipient).sort()).toEqual(['ann', 'bob']);
+  expect(runs[0]).toMatchObject({ workflow: 'new-comment', actor: 'cy', tenant: 'acme' });
+
+  const [message] = await someOf('messages', '--run', runs[0].id);
+  const story = await runJson('runs', runs[0].id);
+  expect(story.events).toContainEqual(
+    expect.objectContaining({
+      event: 'message_enqueued',
+      status: 'ok',
+      data: { message_id: message.id, channel_type: 'in_app_feed' },
+    }),
+  );
+  const shown = await runJson('messages', message.id);
+  expect(shown).toMatchObject({ id: message.id, events: expect.any(Array), delivery_logs: [] });
+
+  const filtered = await runJson('runs', '--recipient', 'bob', '--workflow', 'new-comment');
+  expect(filtered.items).toHaveLength(1);
+  const table = await run('runs');
+  expect(table.stdout).toMatch(/^RUN +WORKFLOW +RECIPIENT +STATUS +TRIGGERED$/m);
+  expect(table.stdout).toMatch(/ann +completed +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/m);
+});
+
+test('text is without colours where nobody looks at a terminal', async () => {
+  const { stdout } = await run('keys', 'list');
+  expect(stdout).toContain('operator_1');
+  expect(stdout).not.toContain('\u001b');
+});
+
+test('trigger of an unknown workflow fails with one sentence that says what to do', async () => {
+  const { code, stdout, stderr } = await run('trigger', 'nope', '--recipient', 'ann');
+  expect([code, stdout]).toEqual([1, '']);
+  expect(stderr).toBe(
+    'There is no published workflow "nope" in this environment; publish it with: belfry push DIR\n',
+  );
+});
+
+test('a failure with --json is one document, and a message on stderr', async () => {
+  const { code, stdout, stderr } = await run('trigger', 'nope', '--recipient', 'ann', '--json');
+  expect(code).toBe(1);
+  const { error } = JSON.parse(stdout);
+  expect(error).toMatchObject({ code: 'workflow_missing', details: [] });
+  expect(stderr).toBe(`${error.message}\n`);
+});
+
+test.each([
+  [['trigger', 'x', '--recipient', 'ann', '--data', '{'], 1],
+  [['trigger', 'x'], 2],
+  [['keys', 'create', '--kind', 'house'], 2],
+  [['nonsense'], 2],
+])('a command that makes no sense is refused: %j', async (args, code) => {
+  const finished = await run(...args, '--json');
+  expect(finished.code).toBe(code);
+  expect(JSON.parse(finished.stdout).error.code).toBe('usage');
+  expect(finished.stderr).not.toContain('    at ');
+});
+
+test('a key is created, listed without its text, and revoked at once', async () => {
+  const key = await runJson('keys', 'create', '--kind', 'secret');
+  expect(key).toMatchObject({ kind: 'secret', account: 'demo', environment: 'development' });
+  expect(key.key).toMatch(/^sk_test_/);
+  expect((await runJson('runs', '--secret-key', key.key)).items).toEqual(expect.any(Array));
+
+  const { entries } = await runJson('keys', 'list', '--account', 'demo');
+  const listed = entries.find((entry: { id: string }) => entry.id === key.id);
+  expect(listed).toMatchObject({ hint: key.key.slice(-4), revoked_at: null });
+  expect(JSON.stringify(entries)).not.toContain(key.key);
+
+  expect(await runJson('keys', 'revoke', key.id)).toEqual({ id: key.id, revoked: true });
+  const refused = await run('runs', '--secret-key', key.key, '--json');
+  expect(refused.code).toBe(1);
+  expect(JSON.parse(refused.stdout).error.code).toBe('api_key_expired');
+});
+
+test('account create prints credentials in the form of credentials.json', async () => {
+  const credentials = JSON.parse((await run('account', 'create', 'acme')).stdout);
+  expect(credentials).toMatchObject({
+    account: 'acme',
+    service_token: expect.stringMatching(/^knock_st_/),
+    environments: {
+      development: {
+        secret_key: expect.stringMatching(/^sk_test_/),
+        public_key: expect.stringMatching(/^pk_test_/),
+        signing_key_pem: expect.stringContaining('PRIVATE KEY'),
+        channels: {
+          'in-app': expect.any(String),
+          email: expect.any(String),
+          webhook: expect.any(String),
+        },
+      },
+      production: expect.any(Object),
+    },
+  });
+  const again = await run('account', 'create', 'acme', '--json');
+  expect([again.code, JSON.parse(again.stdout).error.code]).toEqual([1, 'conflict']);
+});
+
+test('doctor finds nothing wrong with a server that works', async () => {
+  const { ok, checks } = JSON.parse((await run('doctor', '--json')).stdout);
+  const failed = checks.filter((check: { state: string }) => check.state === 'fail');
+  // The database of the tests has fsync off, and doctor must say so.
+  expect(failed.map((check: { name: string }) => check.name)).toEqual(['durability']);
+  expect(ok).toBe(false);
+  const states = new Map(
+    checks.map((check: { name: string; state: string }) => [check.name, check.state]),
+  );
+  for (const name of [
+    'node',
+    'data directory',
+    'database',
+    'migrations',
+    'server',
+    'credentials',
+  ]) {
+    expect([name, states.get(name)]).toEqual([name, 'ok']);
+  }
+});
+
+test('doctor names each thing that is wrong and a way out, and exits with 1', async () => {
+  const file = join(directory.path, 'file');
+  await writeFile(file, '');
+  const { code, stdout } = await belfry(['doctor', '--json'], {
+    BELFRY_DATA_DIR: join(file, 'below'),
+    BELFRY_URL: `http://127.0.0.1:${await closedPort()}`,
+    DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nothing',
+    BELFRY_SMTP_URL: 'smtp://127.0.0.1:1',
+  });
+  expect(code).toBe(1);
+  const { checks } = JSON.parse(stdout);
+  for (const name of ['data directory', 'database', 'e-mail']) {
+    expect(checks).toContainEqual({
+      name,
+      state: 'fail',
+      finding: expect.stringMatching(/\.$/),
+      way_out: expect.stringMatching(/\.$/),
+    });
+  }
+  expect(checks).toContainEqual(expect.objectContaining({ name: 'server', state: 'warn' }));
+});
+
+test('without a server each command says that none answers', async () => {
+  const url = `http://127.0.0.1:${await closedPort()}`;
+  for (const dataDir of [directory.path, join(directory.path, 'nothing')]) {
+    const { code, stderr } = await belfry(['runs'], { BELFRY_DATA_DIR: dataDir, BELFRY_URL: url });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(`No server answers at ${url}; start one with npm start`);
+  }
+});
