@@ -65,7 +65,9 @@ async function list(
           String(key.environment ?? ''),
           String(key.hint ?? ''),
           timeText(String(key.created_at)),
-          typeof key.revoked_at === 'string' ? style.red(timeText(key.revoked_at)) : '',
+          typeof key.revoked_at === 'string'
+            ? { text: timeText(key.revoked_at), mark: style.red }
+            : '',
         ]),
       ),
   };

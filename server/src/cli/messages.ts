@@ -4,7 +4,7 @@ import { referenceText } from './reference-text.ts';
 import type { CommandResult } from './result.ts';
 import { type CommandContext, runCommand, withServerOptions } from './run-command.ts';
 import type { Style } from './style.ts';
-import { fields, table } from './table.ts';
+import { type Cell, fields, table } from './table.ts';
 import { timeText } from './time-text.ts';
 
 type MessagesOptions = {
@@ -59,7 +59,7 @@ async function listMessages(ctx: CommandContext, options: MessagesOptions): Prom
         channelKey(message),
         referenceText(message.recipient),
         String(message.workflow),
-        statusText(style, message),
+        statusCell(style, message),
         timeText(String(message.inserted_at)),
       ]);
       const next = isJsonObject(answer.page_info) ? answer.page_info.after : null;
@@ -89,7 +89,7 @@ async function showMessage(ctx: CommandContext, id: string): Promise<CommandResu
         ['workflow', String(message.workflow)],
         ['step', String(source.step_ref ?? '')],
         ['run', String(source.workflow_recipient_run_id ?? '')],
-        ['status', statusText(style, message)],
+        ['status', statusCell(style, message)],
         ['made', timeText(String(message.inserted_at))],
         ['seen', timeText(text(message.seen_at))],
         ['read', timeText(text(message.read_at))],
@@ -105,12 +105,11 @@ function channelKey({ channel }: JsonObject): string {
   return isJsonObject(channel) ? String(channel.key) : '';
 }
 
-function statusText(style: Style, message: JsonObject): string {
+function statusCell(style: Style, message: JsonObject): Cell {
   const status = String(message.status);
-  if (BAD.has(status)) return style.red(status);
-  return status === 'queued' || status === 'delivery_attempted'
-    ? style.yellow(status)
-    : style.green(status);
+  if (BAD.has(status)) return { text: status, mark: style.red };
+  const isOpen = status === 'queued' || status === 'delivery_attempted';
+  return { text: status, mark: isOpen ? style.yellow : style.green };
 }
 
 function text(value: unknown): string {

@@ -5,7 +5,7 @@ import { referenceText } from './reference-text.ts';
 import type { CommandResult } from './result.ts';
 import { type CommandContext, runCommand, withServerOptions } from './run-command.ts';
 import type { Style } from './style.ts';
-import { fields, table } from './table.ts';
+import { type Cell, fields, table } from './table.ts';
 import { timeText } from './time-text.ts';
 
 type RunsOptions = {
@@ -79,7 +79,7 @@ function listText(
     String(run.id),
     String(run.workflow),
     referenceText(run.recipient),
-    statusText(style, run),
+    statusCell(style, run),
     timeText(String(run.inserted_at)),
   ]);
   const next = isJsonObject(answer.page_info) ? answer.page_info.after : null;
@@ -104,7 +104,7 @@ async function showRun(ctx: CommandContext, id: string): Promise<CommandResult> 
         ['recipient', referenceText(run.recipient)],
         ['actor', referenceText(run.actor)],
         ['tenant', typeof run.tenant === 'string' ? run.tenant : ''],
-        ['status', statusText(style, run)],
+        ['status', statusCell(style, run)],
         ['triggered', timeText(String(run.inserted_at))],
         ['last change', timeText(String(run.updated_at))],
       ]);
@@ -118,20 +118,22 @@ async function showRun(ctx: CommandContext, id: string): Promise<CommandResult> 
   };
 }
 
-function eventRow(style: Style, event: JsonObject): string[] {
+function eventRow(style: Style, event: JsonObject): Cell[] {
   const name = String(event.event);
   const { reason, message_id: messageId } = isJsonObject(event.data) ? event.data : {};
   const detail = [reason, messageId].filter((part) => typeof part === 'string').join(' ');
   return [
     timeText(String(event.inserted_at)),
     typeof event.step_ref === 'string' ? event.step_ref : '',
-    event.status === 'error' ? style.red(name) : name,
+    event.status === 'error' ? { text: name, mark: style.red } : name,
     detail,
   ];
 }
 
-function statusText(style: Style, run: JsonObject): string {
+function statusCell(style: Style, run: JsonObject): Cell {
   const status = String(run.status);
-  if (Number(run.error_count) > 0) return style.red(`${status}, ${run.error_count} failed`);
-  return status === 'completed' ? style.green(status) : style.yellow(status);
+  if (Number(run.error_count) > 0) {
+    return { text: `${status}, ${run.error_count} failed`, mark: style.red };
+  }
+  return { text: status, mark: status === 'completed' ? style.green : style.yellow };
 }

@@ -1,5 +1,7 @@
-import { stripVTControlCharacters } from 'node:util';
 import type { Style } from './style.ts';
+
+/** Text, or text with a mark such as a colour, which takes no room. */
+export type Cell = string | { readonly text: string; readonly mark: (text: string) => string };
 
 const GAP = '  ';
 const CELL_CHARACTERS = 60;
@@ -8,40 +10,60 @@ const CELL_CHARACTERS = 60;
 export function table(
   style: Style,
   headings: readonly string[],
-  rows: readonly (readonly string[])[],
+  rows: readonly (readonly Cell[])[],
 ): string {
-  const cells = rows.map((row) => row.map(cell));
+  const texts = rows.map((row) => row.map((cell) => short(textOf(cell))));
   const widths = headings.map((heading, column) =>
-    Math.max(heading.length, ...cells.map((row) => width(row[column] ?? ''))),
+    Math.max(heading.length, ...texts.map((row) => width(row[column] ?? ''))),
   );
-  const line = (row: readonly string[]) =>
+  const padding = (text: string, column: number) =>
+    ' '.repeat(Math.max(0, (widths[column] ?? 0) - width(text)));
+  const heading = headings.map((text, column) => text + padding(text, column)).join(GAP);
+  const lines = rows.map((row, index) =>
     row
-      .map((text, column) => text + ' '.repeat(Math.max(0, (widths[column] ?? 0) - width(text))))
+      .map((cell, column) => {
+        const text = texts[index]?.[column] ?? '';
+        return marked(cell, text) + padding(text, column);
+      })
       .join(GAP)
-      .trimEnd();
-  return [style.dim(line(headings)), ...cells.map(line)].join('\n');
+      .trimEnd(),
+  );
+  return [style.dim(heading.trimEnd()), ...lines].join('\n');
 }
 
-/** Names and values below each other, the values aligned. */
+/** Names and values below each other, the values aligned. Those without a value are left out. */
 export function fields(
   style: Style,
-  pairs: readonly (readonly [name: string, value: string | null | undefined])[],
+  pairs: readonly (readonly [name: string, value: Cell | null | undefined])[],
 ): string {
-  const shown = pairs.filter(([, value]) => value !== undefined && value !== null && value !== '');
-  const longest = Math.max(0, ...shown.map(([name]) => name.length));
+  const shown = pairs.flatMap(([name, value]) =>
+    value === undefined || value === null || textOf(value) === '' ? [] : [{ name, value }],
+  );
+  const longest = Math.max(0, ...shown.map(({ name }) => name.length));
   return shown
-    .map(([name, value]) => `${style.dim(name.padEnd(longest))}${GAP}${value}`)
+    .map(({ name, value }) => {
+      return `${style.dim(name.padEnd(longest))}${GAP}${marked(value, textOf(value))}`;
+    })
     .join('\n');
 }
 
-// Text of others must not move the cursor or colour the terminal.
-function cell(text: string): string {
-  const plain = text.replaceAll(/\s+/g, ' ');
-  return width(plain) === plain.length && plain.length > CELL_CHARACTERS
-    ? `${plain.slice(0, CELL_CHARACTERS - 1)}…`
-    : plain;
+function marked(cell: Cell, text: string): string {
+  return typeof cell === 'string' ? text : cell.mark(text);
+}
+
+/** Ids and names are others' texts: they must not break the line or command the terminal. */
+function textOf(cell: Cell): string {
+  const text = typeof cell === 'string' ? cell : cell.text;
+  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
+}
+
+function short(text: string): string {
+  const characters = [...text];
+  return characters.length > CELL_CHARACTERS
+    ? `${characters.slice(0, CELL_CHARACTERS - 1).join('')}…`
+    : text;
 }
 
 function width(text: string): number {
-  return [...stripVTControlCharacters(text)].length;
+  return [...text].length;
 }
