@@ -52,14 +52,18 @@ export function advanceRun(input: RunInput): RunResult {
   const { workflow, scope, settings, nowMs } = input;
   const steps: StepRecord[] = [];
   const messages: RenderedMessage[] = [];
-  if (input.step === 0 && workflow.conditions && !workflow.conditions(scope)) {
-    steps.push({
-      step_ref: 'trigger',
-      step_type: 'trigger',
-      outcome: 'halted',
-      reason: 'conditions',
-    });
-    return { status: RUN_STATUS.completed, errorCount: 0, steps, messages };
+  if (input.step === 0 && workflow.conditions) {
+    const record = { step_ref: 'trigger', step_type: 'trigger' };
+    try {
+      if (!workflow.conditions(scope)) {
+        steps.push({ ...record, outcome: 'halted', reason: 'conditions' });
+        return { status: RUN_STATUS.completed, errorCount: 0, steps, messages };
+      }
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      steps.push({ ...record, outcome: 'error', reason });
+      return { status: RUN_STATUS.completed, errorCount: 1, steps, messages };
+    }
   }
   for (let index = input.step; index < workflow.steps.length; index++) {
     const step = workflow.steps[index];

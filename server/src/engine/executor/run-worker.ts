@@ -68,8 +68,8 @@ export async function executeRuns(
   try {
     return await commit(stream, order.slot, evaluation, around.nowMs);
   } catch (error) {
+    if (!isRefusal(error)) throw error;
     const state = sqlState(error);
-    if (state === undefined || !/^(22|23)/.test(state)) throw error;
     // Whichever unique key is met first: a slice that was done before has its receipt.
     if (state === DIVISION_BY_ZERO || state === UNIQUE_VIOLATION) {
       const rest = await withoutReceipts(stream, order);
@@ -81,7 +81,13 @@ export async function executeRuns(
     }
     services.log.error({ err: error }, 'the database refuses a row; looking for its run');
     const slices = await findRefused(stream, order.slot, prepared, around);
-    return commit(stream, order.slot, evaluate(slices, around), around.nowMs);
+    try {
+      return await commit(stream, order.slot, evaluate(slices, around), around.nowMs);
+    } catch (again) {
+      if (!isRefusal(again)) throw again;
+      const bare = slices.map(withoutRefusedTriggers);
+      return commit(stream, order.slot, evaluate(bare, around), around.nowMs);
+    }
   }
 }
 
@@ -92,7 +98,12 @@ async function prepare(
   slices: readonly SliceOrder[],
 ): Promise<PreparedSlice[]> {
   const prepared: PreparedSlice[] = [];
+  const seen = new Set<string>();
   for (const { stream: number, sequence, slice, skip } of slices) {
+    // The log may have been read twice; within one statement a slice would stand in its own way.
+    const key = `${number} ${sequence} ${slice}`;
+    if (seen.has(key)) continue;
+    seen.add(key);
     const chunk = await services.chunks.get(stream.session, slot, number, sequence);
     // A chunk is gone only after all of its slices got their receipts.
     if (chunk) prepared.push({ stream: number, sequence, slice, chunk, skip });
@@ -232,12 +243,28 @@ async function findRefused(
       const others = Array.from({ length: to - from }, (_, i) => from + i).filter(
         (i) => i !== index,
       );
-      const alone = { ...slice, skip: others };
+      const alone = withoutRefusedTriggers({ ...slice, skip: others });
       if (await isRefused(stream, slot, evaluate([alone], around), around.nowMs)) skip.push(index);
     }
     found.push({ ...slice, skip });
   }
   return found;
+}
+
+/** Takes away what the recipients of a trigger share, where none of its runs in the slice is left. */
+function withoutRefusedTriggers(slice: PreparedSlice): PreparedSlice {
+  const { body } = slice.chunk;
+  const from = slice.slice * SLICE_RUNS;
+  const skipped = new Set(slice.skip);
+  const kept = new Set(
+    body.runs
+      .slice(from, from + SLICE_RUNS)
+      .flatMap(([trigger], i) => (skipped.has(from + i) ? [] : [trigger])),
+  );
+  const triggers = body.triggers.map((trigger, number) =>
+    kept.has(number) ? trigger : { ...trigger, actor: null, tenant: null, data: {}, cancel: null },
+  );
+  return { ...slice, chunk: { ...slice.chunk, body: { ...body, triggers } } };
 }
 
 async function isRefused(
@@ -253,12 +280,16 @@ async function isRefused(
     await stream.session.query(writeResults(slot), values);
     return false;
   } catch (error) {
-    const state = sqlState(error);
-    if (state === undefined || !/^(22|23)/.test(state)) throw error;
+    if (!isRefusal(error)) throw error;
     return true;
   } finally {
     await stream.session.query('rollback');
   }
+}
+
+/** Whether trying again cannot help: the data itself is refused (SQLSTATE classes 22 and 23). */
+function isRefusal(error: unknown): boolean {
+  return /^(22|23)/.test(sqlState(error) ?? '');
 }
 
 function isConnectionError(error: unknown): boolean {
