@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { TriggerAnswer, TriggerRequest } from '../../src/engine/engine.ts';
 import { type Appender, openAppender } from '../../src/engine/log/appender.ts';
-import type { ChunkRef, RunsBody } from '../../src/engine/log/chunk.ts';
+import { type ChunkRef, type RunsBody, SLICE_RUNS } from '../../src/engine/log/chunk.ts';
 import { forgetIdempotencyKeys, truncateSlot } from '../../src/engine/log/maintain.ts';
 import { SLOT_COUNT } from '../../src/engine/log/slots.ts';
 import { openStream } from '../../src/engine/log/stream.ts';
@@ -125,7 +125,7 @@ describe('an accepted trigger', () => {
     const recipients = new Map<number, unknown[]>();
     for (const row of rows) {
       expect(row.run_count).toBeLessThanOrEqual(500);
-      expect(row.slice_count).toBe(Math.ceil(row.run_count / 100));
+      expect(row.slice_count).toBe(Math.ceil(row.run_count / SLICE_RUNS));
       const { runs, triggers } = JSON.parse(row.body) as RunsBody;
       expect(runs).toHaveLength(row.run_count);
       for (const [trigger] of runs) expect(triggers[trigger]).toBeDefined();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ChunkRef, RUNS, sliceCountOf } from '../../src/engine/log/chunk.ts';
+import { type ChunkRef, RUNS, SLICE_RUNS, sliceCountOf } from '../../src/engine/log/chunk.ts';
 import {
   type Assignment,
   createSchedulerState,
@@ -33,13 +33,13 @@ const sliceKey = (chunk: ChunkRef, slice: number): string =>
   `${chunk.stream} ${chunk.sequence} ${slice}`;
 
 const runsIn = (chunk: ChunkRef, slice: number): number =>
-  Math.min(100, chunk.runCount - slice * 100);
+  Math.min(SLICE_RUNS, chunk.runCount - slice * SLICE_RUNS);
 
 const runsOf = (assignment: Assignment): number =>
   assignment.slices.reduce((sum, { ref: chunk, slice }) => sum + runsIn(chunk, slice), 0);
 
 function stateWith(slots: number): SchedulerState {
-  const state = createSchedulerState({ assignmentRuns: 100 });
+  const state = createSchedulerState({ assignmentRuns: SLICE_RUNS });
   state.slots = slots;
   return state;
 }
@@ -126,7 +126,7 @@ describe('any schedule', () => {
           const poisoned = first && {
             stream: first.ref.stream,
             sequence: first.ref.sequence,
-            index: first.slice * 100,
+            index: first.slice * SLICE_RUNS,
           };
           scheduler.send({
             type: 'returned',
@@ -327,7 +327,7 @@ describe('fairness', () => {
       chunksEach: 4_000,
     });
     // Start-time fair queueing: one assignment of each lane for each slot, and the one being finished.
-    const bound = (slots + 1) * ((100 * cost1) / w1 + (100 * cost2) / w2);
+    const bound = (slots + 1) * ((SLICE_RUNS * cost1) / w1 + (SLICE_RUNS * cost2) / w2);
     // What a run costs is learnt from the first assignments.
     for (let i = 0; i < 60; i++) run.step();
     const from = [run.service.get(1) ?? 0, run.service.get(2) ?? 0] as const;
