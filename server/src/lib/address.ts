@@ -33,20 +33,28 @@ export function formatAddress(
   index: number,
   part: number,
 ): string {
+  return addressesOf(timeMs, stream, sequence)(index, part);
+}
+
+/** `formatAddress` for many runs of one chunk: what they share is formatted once. */
+export function addressesOf(
+  timeMs: number,
+  stream: number,
+  sequence: number,
+): (index: number, part: number) => string {
   const time = hex(timeMs, 12);
   // variant (2) + sequence (44) + index (12) + part (6) = 64 bits, in two halves of 32 bits:
   // high: variant, sequence bits 43..14; low: sequence bits 13..0, index, part.
-  const high = 0x80000000 + Math.floor(sequence / 0x4000);
-  const low = ((sequence % 0x4000) * 0x40000 + index * 0x40 + part) >>> 0;
-  const highHex = hex(high, 8);
-  return `${time.slice(0, 8)}-${time.slice(8)}-8${hex(stream, 3)}-${highHex.slice(0, 4)}-${highHex.slice(4)}${hex(low, 8)}`;
+  const high = hex(0x80000000 + Math.floor(sequence / 0x4000), 8);
+  const prefix = `${time.slice(0, 8)}-${time.slice(8)}-8${hex(stream, 3)}-${high.slice(0, 4)}-${high.slice(4)}`;
+  const base = (sequence % 0x4000) * 0x40000;
+  return (index, part) => prefix + hex(base + index * 0x40 + part, 8);
 }
 
 /** The fields of an address, or undefined when the text is no UUID of version 8. */
 export function parseAddress(uuid: string): Address | undefined {
-  const match = /^([0-9a-f]{8})-([0-9a-f]{4})-8([0-9a-f]{3})-([89ab][0-9a-f]{3})-([0-9a-f]{12})$/i.exec(
-    uuid,
-  );
+  const match =
+    /^([0-9a-f]{8})-([0-9a-f]{4})-8([0-9a-f]{3})-([89ab][0-9a-f]{3})-([0-9a-f]{12})$/i.exec(uuid);
   if (!match) return undefined;
   const [, time1, time2, stream, high1, rest] = match;
   const high = Number.parseInt(`${high1}${rest?.slice(0, 4)}`, 16) - 0x80000000;

@@ -1,6 +1,6 @@
 import { channelTypeNumber } from '../../channels/channel-type.ts';
 import { messageEventTypes } from '../../feed/message-event-type.ts';
-import { formatAddress, MAX_MESSAGE_PARTS } from '../../lib/address.ts';
+import { addressesOf, MAX_MESSAGE_PARTS } from '../../lib/address.ts';
 import { deepMerge, type JsonObject } from '../../lib/json.ts';
 import { decidePreference } from '../../recipients/preference-decision.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
@@ -83,6 +83,8 @@ export function evaluate(slices: readonly PreparedSlice[], around: Surroundings)
     const shared: (SharedByTrigger | undefined)[] = [];
     const from = slice * SLICE_RUNS;
     const to = Math.min(from + SLICE_RUNS, runs.length);
+    const runId = addressesOf(chunk.acceptedMs, stream, sequence);
+    const productId = addressesOf(around.nowMs, stream, sequence);
     let failed = 0;
     for (let index = from; index < to; index++) {
       const run = runs[index];
@@ -90,7 +92,7 @@ export function evaluate(slices: readonly PreparedSlice[], around: Surroundings)
       if (!run || !trigger) continue;
       around.announce?.(stream, sequence, index);
       const state = run[2] ?? NO_STATE;
-      const id = state.id ?? formatAddress(chunk.acceptedMs, stream, sequence, index, 0);
+      const id = state.id ?? runId(index, 0);
       shared[run[0]] ??= shareTrigger(trigger, environmentId, around);
       const common = shared[run[0]];
       if (!common) continue;
@@ -113,14 +115,8 @@ export function evaluate(slices: readonly PreparedSlice[], around: Surroundings)
         state.segment ?? 0,
       );
       result.messages.forEach((message, part) => {
-        const messageId = formatAddress(around.nowMs, stream, sequence, index, part + 1);
-        const eventId = formatAddress(
-          around.nowMs,
-          stream,
-          sequence,
-          index,
-          part + 1 + EVENT_PARTS,
-        );
+        const messageId = productId(index, part + 1);
+        const eventId = productId(index, part + 1 + EVENT_PARTS);
         const inApp = message.channelType === 'in_app_feed';
         const outcome = inApp
           ? 'delivered'

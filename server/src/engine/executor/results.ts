@@ -23,6 +23,9 @@ export class Results {
   readonly #triggers: { trigger: ChunkTrigger; environmentId: number }[] = [];
   readonly #steps = { channels: [] as string[], types: [] as number[], refs: [] as string[] };
   readonly #stepNumbers = new Map<string, number>();
+  /** Most runs of a slice did the same: each trace is sent once. */
+  readonly #traces: string[] = [];
+  readonly #traceNumbers = new Map<string, number>();
   readonly #runs = {
     ids: [] as string[],
     triggers: [] as number[],
@@ -30,7 +33,7 @@ export class Results {
     recipients: [] as string[],
     statuses: [] as number[],
     errors: [] as number[],
-    steps: [] as string[],
+    traces: [] as number[],
     segments: [] as number[],
   };
   readonly #messages = {
@@ -82,7 +85,7 @@ export class Results {
     runs.recipients.push(recipientId);
     runs.statuses.push(status);
     runs.errors.push(errorCount);
-    runs.steps.push(steps);
+    runs.traces.push(this.#traceNumber(steps));
     runs.segments.push(segment);
     return runs.ids.push(id);
   }
@@ -105,6 +108,15 @@ export class Results {
     messages.data.push(data);
     messages.events.push(event.id);
     messages.eventTypes.push(event.type);
+  }
+
+  #traceNumber(steps: string): number {
+    let number = this.#traceNumbers.get(steps);
+    if (number === undefined) {
+      number = this.#traces.push(steps);
+      this.#traceNumbers.set(steps, number);
+    }
+    return number;
   }
 
   #stepNumber(step: { ref: string; channelId: string; channelType: number }): number {
@@ -153,7 +165,7 @@ export class Results {
       textArray(this.#runs.recipients),
       plainArray(this.#runs.statuses),
       plainArray(this.#runs.errors),
-      textArray(this.#runs.steps),
+      plainArray(this.#runs.traces),
       plainArray(this.#runs.segments),
       plainArray(this.#messages.ids),
       plainArray(this.#messages.runs),
@@ -166,6 +178,7 @@ export class Results {
       plainArray(this.#steps.channels),
       plainArray(this.#steps.types),
       textArray(this.#steps.refs),
+      textArray(this.#traces),
     ];
   }
 }
@@ -205,11 +218,12 @@ const TEXT = `with guard as (
   from trigger
   on conflict (id) do nothing
 ), run as (
-  select r.*, t.id as workflow_run_id, t.environment_id, t.key, t.version_id, t.tenant
+  select r.*, trace.steps, t.id as workflow_run_id, t.environment_id, t.key, t.version_id, t.tenant
   from unnest(${p(15)}::uuid[], ${p(16)}::int[], ${p(17)}::text[], ${p(18)}::text[], ${p(19)}::smallint[],
-              ${p(20)}::smallint[], ${p(21)}::json[], ${p(22)}::smallint[])
-    with ordinality as r(id, trigger, collection, recipient_id, status, error_count, steps, segment, n)
+              ${p(20)}::smallint[], ${p(21)}::int[], ${p(22)}::smallint[])
+    with ordinality as r(id, trigger, collection, recipient_id, status, error_count, trace, segment, n)
   join trigger t on t.n = r.trigger
+  join unnest(${p(34)}::json[]) with ordinality as trace(steps, n) on trace.n = r.trace
 ), runs as (
   insert into recipient_run
     (id, environment_id, workflow_run_id, collection, recipient_id, status, error_count, steps, executed_at)
