@@ -1,6 +1,7 @@
 import { channelTypeFromNumber } from '../../channels/channel-type.ts';
 import type { DeliveryOutcome } from '../../channels/provider.ts';
 import type { Providers } from '../../channels/registry.ts';
+import { plainArray } from '../../db/array-literal.ts';
 import type { Queryable } from '../../db/database.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { ksuidFromUuid } from '../../lib/ksuid.ts';
@@ -38,7 +39,7 @@ export async function executeDeliveries(
   slices: readonly SliceOrder[],
 ): Promise<void> {
   const wanted: { slice: SliceOrder; messageId: string; attempt: number }[] = [];
-  for (const slice of slices) {
+  for (const slice of await withoutReceipts(services.db, slot, slices)) {
     const chunk = await services.chunks.get(services.db, slot, slice.stream, slice.sequence);
     const delivery = chunk?.body.deliveries[slice.slice];
     if (delivery) wanted.push({ slice, messageId: delivery[0], attempt: delivery[1] });
@@ -71,6 +72,35 @@ export async function executeDeliveries(
       });
     }),
   );
+}
+
+/**
+ * The slices that were not recorded yet, each once: an order comes again as a whole when its executor
+ * dies, and what a provider has acknowledged must not be sent again.
+ */
+async function withoutReceipts(
+  db: Queryable,
+  slot: number,
+  slices: readonly SliceOrder[],
+): Promise<SliceOrder[]> {
+  const rows = await db.query<{ n: number }>(
+    `select min(wanted.n)::int as n
+     from unnest($1::smallint[], $2::bigint[], $3::smallint[]) with ordinality
+       as wanted(stream, sequence, slice, n)
+     where not exists (
+       select
+       from receipt_${slot} r
+       where r.stream = wanted.stream and r.sequence = wanted.sequence and r.slice = wanted.slice
+     )
+     group by wanted.stream, wanted.sequence, wanted.slice
+     order by 1`,
+    [
+      plainArray(slices.map((slice) => slice.stream)),
+      plainArray(slices.map((slice) => slice.sequence)),
+      plainArray(slices.map((slice) => slice.slice)),
+    ],
+  );
+  return rows.flatMap(({ n }) => slices[n - 1] ?? []);
 }
 
 const MESSAGE_GONE: DeliveryOutcome = {

@@ -92,13 +92,11 @@ export async function openDeliveryWriter(options: DeliveryWriterOptions): Promis
         break;
       } catch (error) {
         const state = sqlState(error);
-        if (state === '22012' || state === '23505') {
-          open = await unrecorded(slot, open);
-          continue;
+        if (state !== '22012' && state !== '23505') {
+          log.warn({ err: error }, 'recording deliveries failed; trying again');
+          await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+          await reconnect();
         }
-        log.warn({ err: error }, 'recording deliveries failed; trying again');
-        await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
-        await reconnect();
         open = await unrecorded(slot, open).catch(() => open);
       }
     }
@@ -135,10 +133,10 @@ export async function openDeliveryWriter(options: DeliveryWriterOptions): Promis
     options.onAppended(chunkRefs(chunks, stream.number));
   }
 
-  /** Those whose receipt is not there yet and whose chunk still is. */
+  /** Those whose receipt is not there yet and whose chunk still is, each slice once. */
   async function unrecorded(slot: number, batch: readonly Pending[]): Promise<readonly Pending[]> {
     const rows = await stream.session.query<{ n: number }>(
-      `select wanted.n::int
+      `select min(wanted.n)::int as n
        from unnest($1::smallint[], $2::bigint[], $3::smallint[]) with ordinality
          as wanted(stream, sequence, slice, n)
        join chunk_${slot} c using (stream, sequence)
@@ -146,7 +144,8 @@ export async function openDeliveryWriter(options: DeliveryWriterOptions): Promis
          select
          from receipt_${slot} r
          where r.stream = wanted.stream and r.sequence = wanted.sequence and r.slice = wanted.slice
-       )`,
+       )
+       group by wanted.stream, wanted.sequence, wanted.slice`,
       [
         batch.map((item) => item.record.stream),
         batch.map((item) => item.record.sequence),
