@@ -28,7 +28,9 @@ export async function engine(
     const channel = server.channels['in-app'] ?? '';
     const limitRuns = Math.max(100_000, runs / 5);
     say(`limit: ${limitRuns} runs by a bare loop`);
+    const idle = usageOf(server.pid, server.postgresPid());
     const limitBefore = await bareLimit(server.db, server.environmentId, channel, limitRuns);
+    const limitCpu = usageOf(server.pid, server.postgresPid()).postgresCpuSeconds - idle.postgresCpuSeconds;
     await server.db.query('truncate message, message_event, recipient_run');
     await server.db.query('checkpoint');
 
@@ -96,6 +98,7 @@ export async function engine(
       postgres_cpu_us_per_run: rounded(
         ((after.postgresCpuSeconds - before.postgresCpuSeconds) / runs) * 1e6,
       ),
+      limit_postgres_cpu_us_per_run: rounded((limitCpu / limitRuns) * 1e6),
       peak_memory_mb: Math.round(peakMemoryMb),
     };
   } finally {

@@ -1,4 +1,7 @@
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+
+const MAX_DEFAULT_EXECUTORS = 4;
 
 /** Everything that can be set from outside. Read once, at the start; parts receive values. */
 export type Config = {
@@ -72,7 +75,7 @@ export const configVariables = [
   ['BELFRY_BOOTSTRAP_PUBLIC_KEY', '(generated)', 'Public key of `development`, likewise.'],
   ['BELFRY_BOOTSTRAP_SERVICE_TOKEN', '(generated)', 'Service token of `demo`, likewise.'],
   ['BELFRY_LOG_LEVEL', 'info', `One of ${LOG_LEVELS.join(', ')}.`],
-  ['BELFRY_EXECUTORS', '1', 'Executor processes, 1 to 64.'],
+  ['BELFRY_EXECUTORS', '(cores, at most 4)', 'Executor processes, 1 to 64.'],
   [
     'BELFRY_URL',
     '(from BELFRY_HOST and BELFRY_PORT)',
@@ -111,7 +114,13 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       serviceToken: read('BELFRY_BOOTSTRAP_SERVICE_TOKEN'),
     },
     logLevel: oneOf('BELFRY_LOG_LEVEL', read('BELFRY_LOG_LEVEL'), LOG_LEVELS, 'info'),
-    executors: integer('BELFRY_EXECUTORS', read('BELFRY_EXECUTORS'), 1, 1, 64),
+    executors: integer(
+      'BELFRY_EXECUTORS',
+      read('BELFRY_EXECUTORS'),
+      Math.min(availableParallelism(), MAX_DEFAULT_EXECUTORS),
+      1,
+      64,
+    ),
   };
 }
 

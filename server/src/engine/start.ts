@@ -29,6 +29,8 @@ import { createTimers } from './timers.ts';
 /** Run assignments an executor holds: one more than it executes at once, so that it never waits. */
 const CONCURRENCY = 3;
 const RUN_SLOTS = CONCURRENCY + 1;
+/** Runs in an assignment while a single lane has work. */
+const LONE_RUNS = 400;
 /** Deliveries are waits for others: many small assignments at once. */
 const DELIVERY_SLOTS = 50;
 const DELIVERY_RUNS = 10;
@@ -91,7 +93,10 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   let stopping = false;
 
   const states: Record<ChunkKind, SchedulerState> = {
-    [RUNS]: createSchedulerState({ assignmentRuns: SLICE_RUNS }),
+    [RUNS]: createSchedulerState({
+      assignmentRuns: SLICE_RUNS,
+      loneAssignmentRuns: LONE_RUNS,
+    }),
     [DELIVERIES]: createSchedulerState({ assignmentRuns: DELIVERY_RUNS }),
   };
   const timers = createTimers(clock.now() + RECOVERY_HORIZON_MS);

@@ -46,6 +46,8 @@ export type SchedulerEvent =
 export type SchedulerOptions = {
   /** Runs in an assignment, more or less: a slice is never split. */
   readonly assignmentRuns: number;
+  /** The same while no other lane waits: larger statements cost less a run. */
+  readonly loneAssignmentRuns?: number;
 };
 
 export type SchedulerState = {
@@ -174,8 +176,10 @@ function dispatch(state: SchedulerState): Assignment | undefined {
   let slot: number | undefined;
   let runs = 0;
   let careful = false;
+  const { assignmentRuns, loneAssignmentRuns = assignmentRuns } = state.options;
+  const wantedRuns = state.ready.size > 1 ? assignmentRuns : loneAssignmentRuns;
 
-  while (runs < state.options.assignmentRuns && slices.length < MAX_SLICES && !careful) {
+  while (runs < wantedRuns && slices.length < MAX_SLICES && !careful) {
     const lane = state.ready.peek();
     const head = lane?.queue[lane.head];
     if (!lane || !head) break;
@@ -183,7 +187,7 @@ function dispatch(state: SchedulerState): Assignment | undefined {
     slot = head.ref.slot;
     careful = head.careful;
     state.virtualTimeMs = Math.max(state.virtualTimeMs, lane.tagMs);
-    const taken = take(state, lane, head, slices, state.options.assignmentRuns - runs);
+    const taken = take(state, lane, head, slices, wantedRuns - runs);
     runs += taken;
     const chargedMs = lane.costMs * taken;
     lane.tagMs += chargedMs / lane.weight;
