@@ -30,7 +30,8 @@ export async function engine(
     say(`limit: ${limitRuns} runs by a bare loop`);
     const idle = usageOf(server.pid, server.postgresPid());
     const limitBefore = await bareLimit(server.db, server.environmentId, channel, limitRuns);
-    const limitCpu = usageOf(server.pid, server.postgresPid()).postgresCpuSeconds - idle.postgresCpuSeconds;
+    const limitCpu =
+      usageOf(server.pid, server.postgresPid()).postgresCpuSeconds - idle.postgresCpuSeconds;
     await server.db.query('truncate message, message_event, recipient_run');
     await server.db.query('checkpoint');
 

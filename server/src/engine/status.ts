@@ -19,10 +19,3 @@ export const MESSAGE_STATUS = {
   bounced: 5,
   not_sent: 6,
 } as const;
-
-export type MessageStatus = (typeof MESSAGE_STATUS)[keyof typeof MESSAGE_STATUS];
-
-/** The wire's name of a run's state. */
-export function runStatusName(status: number): string {
-  return Object.entries(RUN_STATUS).find(([, number]) => number === status)?.[0] ?? 'queued';
-}

@@ -38,8 +38,10 @@ const runsIn = (chunk: ChunkRef, slice: number): number =>
 const runsOf = (assignment: Assignment): number =>
   assignment.slices.reduce((sum, { ref: chunk, slice }) => sum + runsIn(chunk, slice), 0);
 
+const LONE_RUNS = 4 * SLICE_RUNS;
+
 function stateWith(slots: number): SchedulerState {
-  const state = createSchedulerState({ assignmentRuns: SLICE_RUNS });
+  const state = createSchedulerState({ assignmentRuns: SLICE_RUNS, loneAssignmentRuns: LONE_RUNS });
   state.slots = slots;
   return state;
 }
@@ -77,6 +79,7 @@ function checkedScheduler(slots: number) {
         must(!underWay.has(assignment.id), 'a new id for each assignment');
         must(assignment.slices.length > 0, 'an assignment has work');
         must(!assignment.careful || assignment.slices.length === 1, 'careful work is one slice');
+        must(runsOf(assignment) < LONE_RUNS + SLICE_RUNS, 'an assignment has its limit');
         underWay.set(assignment.id, assignment);
         for (const { ref: chunk, slice } of assignment.slices) {
           must(waiting.delete(sliceKey(chunk, slice)), 'a slice is assigned while it waits, once');
@@ -391,6 +394,25 @@ describe('fairness', () => {
     const gained2 = (run.service.get(2) ?? 0) - before[1];
     expect(gained1 / gained2).toBeGreaterThan(8);
     expect(gained1 / gained2).toBeLessThan(10);
+  });
+});
+
+describe('the size of an assignment', () => {
+  it('is small while another lane waits, and larger while none does', () => {
+    const state = stateWith(1);
+    const of = (laneId: number) => Array.from({ length: 10 }, () => ref(laneId, 5 * SLICE_RUNS));
+    const [alone] = schedule(state, { type: 'appended', refs: of(1) });
+    expect(alone && runsOf(alone)).toBe(LONE_RUNS);
+    schedule(state, { type: 'appended', refs: of(2) });
+    let [current] = schedule(state, { type: 'finished', assignmentId: 1, serviceMs: 1 });
+    for (let i = 0; i < 20; i++) {
+      expect(current && runsOf(current)).toBe(SLICE_RUNS);
+      [current] = schedule(state, {
+        type: 'finished',
+        assignmentId: current?.id ?? 0,
+        serviceMs: 1,
+      });
+    }
   });
 });
 
