@@ -97,7 +97,10 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
       assignmentRuns: SLICE_RUNS,
       loneAssignmentRuns: LONE_RUNS,
     }),
-    [DELIVERIES]: createSchedulerState({ assignmentRuns: DELIVERY_RUNS }),
+    [DELIVERIES]: createSchedulerState({
+      assignmentRuns: DELIVERY_RUNS,
+      reserveSlots: true,
+    }),
   };
   const timers = createTimers(clock.now() + RECOVERY_HORIZON_MS);
   const usedSlots = new Set<number>();

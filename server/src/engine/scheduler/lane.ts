@@ -20,6 +20,8 @@ export type Lane = {
   queue: QueuedSlices[];
   head: number;
   ready: boolean;
+  /** Assignments under way that hold work of the lane. */
+  held: number;
 };
 
 /** Lanes with work, the smallest tag first (ties by id, so that order is deterministic). Binary heap. */

@@ -48,6 +48,12 @@ export type SchedulerOptions = {
   readonly assignmentRuns: number;
   /** The same while no other lane waits: larger statements cost less a run. */
   readonly loneAssignmentRuns?: number;
+  /**
+   * For work that waits for others: a lane gets a slot only while it holds fewer than are free (dynamic
+   * threshold, Choudhury and Hahne, 1998). One lane then has at most a half, two a third each, and a lane
+   * that comes anew always finds a free one, however long the others wait.
+   */
+  readonly reserveSlots?: boolean;
 };
 
 export type SchedulerState = {
@@ -56,6 +62,8 @@ export type SchedulerState = {
   slots: number;
   readonly lanes: Map<number, Lane>;
   readonly ready: LaneHeap;
+  /** Lanes with work that hold as many slots as they may; no more than there are slots. */
+  readonly parked: Set<Lane>;
   readonly assigned: Map<number, AssignedWork>;
   /** Slices without a receipt, by slot. */
   readonly openSlices: Map<number, number>;
@@ -86,6 +94,7 @@ export function createSchedulerState(options: SchedulerOptions): SchedulerState 
     slots: 0,
     lanes: new Map(),
     ready: new LaneHeap(),
+    parked: new Set(),
     assigned: new Map(),
     openSlices: new Map(),
     virtualTimeMs: 0,
@@ -120,6 +129,7 @@ export function schedule(state: SchedulerState, event: SchedulerEvent): Assignme
       break;
   }
   const assignments: Assignment[] = [];
+  unpark(state);
   while (state.assigned.size < state.slots) {
     const assignment = dispatch(state);
     if (!assignment) break;
@@ -139,6 +149,7 @@ function laneOf(state: SchedulerState, laneId: number): Lane {
       queue: [],
       head: 0,
       ready: false,
+      held: 0,
     };
     state.lanes.set(laneId, lane);
   }
@@ -170,6 +181,28 @@ function makeReady(state: SchedulerState, lane: Lane): void {
   state.ready.push(lane);
 }
 
+function mayHoldMore(state: SchedulerState, lane: Lane): boolean {
+  return !state.options.reserveSlots || lane.held < state.slots - state.assigned.size;
+}
+
+function unpark(state: SchedulerState): void {
+  for (const lane of state.parked) {
+    if (!mayHoldMore(state, lane)) continue;
+    state.parked.delete(lane);
+    state.ready.push(lane);
+  }
+}
+
+/** The lane to serve next; those that hold as much as they may step aside. */
+function nextLane(state: SchedulerState): Lane | undefined {
+  for (;;) {
+    const lane = state.ready.peek();
+    if (!lane || mayHoldMore(state, lane)) return lane;
+    state.ready.pop();
+    state.parked.add(lane);
+  }
+}
+
 function dispatch(state: SchedulerState): Assignment | undefined {
   const slices: AssignedSlice[] = [];
   const shares: { lane: Lane; runs: number; chargedMs: number }[] = [];
@@ -180,7 +213,7 @@ function dispatch(state: SchedulerState): Assignment | undefined {
   const wantedRuns = state.ready.size > 1 ? assignmentRuns : loneAssignmentRuns;
 
   while (runs < wantedRuns && slices.length < MAX_SLICES && !careful) {
-    const lane = state.ready.peek();
+    const lane = nextLane(state);
     const head = lane?.queue[lane.head];
     if (!lane || !head) break;
     if (slot !== undefined && (head.ref.slot !== slot || head.careful)) break;
@@ -198,6 +231,7 @@ function dispatch(state: SchedulerState): Assignment | undefined {
   if (slot === undefined) return undefined;
   const assignment = { id: state.nextAssignmentId++, slot, slices, careful };
   state.assigned.set(assignment.id, { assignment, shares });
+  for (const lane of new Set(shares.map((share) => share.lane))) lane.held += 1;
   return assignment;
 }
 
@@ -238,10 +272,15 @@ function retire(state: SchedulerState, lane: Lane): void {
   lane.head = 0;
 }
 
+function release(state: SchedulerState, assignmentId: number, work: AssignedWork): void {
+  state.assigned.delete(assignmentId);
+  for (const lane of new Set(work.shares.map((share) => share.lane))) lane.held -= 1;
+}
+
 function finish(state: SchedulerState, assignmentId: number, serviceMs: number): void {
   const work = state.assigned.get(assignmentId);
   if (!work) return;
-  state.assigned.delete(assignmentId);
+  release(state, assignmentId, work);
   const { slot, slices } = work.assignment;
   state.openSlices.set(slot, (state.openSlices.get(slot) ?? 0) - slices.length);
   const totalMs = work.shares.reduce((sum, share) => sum + share.chargedMs, 0);
@@ -261,7 +300,7 @@ function giveBack(
 ): void {
   const work = state.assigned.get(assignmentId);
   if (!work) return;
-  state.assigned.delete(assignmentId);
+  release(state, assignmentId, work);
   for (const { ref, slice, skip } of [...work.assignment.slices].reverse()) {
     const isPoisoned =
       poisoned && ref.stream === poisoned.stream && ref.sequence === poisoned.sequence;
