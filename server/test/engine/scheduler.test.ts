@@ -397,6 +397,58 @@ describe('fairness', () => {
   });
 });
 
+describe('slots that are reserved', () => {
+  it('leave a lane that comes anew a free one, however many hang', () => {
+    forSeeds(300, (random) => {
+      const state = createSchedulerState({ assignmentRuns: 10, reserveSlots: true });
+      state.slots = integer(random, 20, 60);
+      const lanes = integer(random, 1, 8);
+      const open: Assignment[] = [];
+      for (let i = 0; i < 40; i++) {
+        const laneId = integer(random, 1, lanes);
+        open.push(
+          ...schedule(state, { type: 'appended', refs: [ref(laneId, 500), ref(laneId, 1)] }),
+        );
+        const ended = random() < 0.3 ? open.shift() : undefined;
+        if (ended) {
+          open.push(
+            ...schedule(state, { type: 'finished', assignmentId: ended.id, serviceMs: 50_000 }),
+          );
+        }
+      }
+      const [anew] = schedule(state, { type: 'appended', refs: [ref(99, 1)] });
+      must(anew?.slices[0]?.ref.laneId === 99, 'the new lane is served at once');
+    });
+  });
+
+  it('are given out again: in the end everything is done', () => {
+    forSeeds(300, (random) => {
+      const state = createSchedulerState({ assignmentRuns: 10, reserveSlots: true });
+      state.slots = integer(random, 1, 12);
+      const refs = Array.from({ length: 60 }, () =>
+        ref(integer(random, 1, 6), integer(random, 1, 300)),
+      );
+      const open = schedule(state, { type: 'appended', refs });
+      let done = 0;
+      for (let next = open.shift(); next; next = open.shift()) {
+        const assignmentId = next.id;
+        const isLost = random() < 0.1;
+        if (!isLost) done += next.slices.length;
+        open.push(
+          ...schedule(
+            state,
+            isLost
+              ? { type: 'returned', assignmentId, careful: false }
+              : { type: 'finished', assignmentId, serviceMs: random() * 100 },
+          ),
+        );
+      }
+      must(done === refs.reduce((sum, chunk) => sum + chunk.sliceCount, 0), 'everything is done');
+      must(state.queuedRuns === 0 && state.parked.size === 0, 'nothing is left');
+    });
+  });
+});
+
 describe('the size of an assignment', () => {
   it('is small while another lane waits, and larger while none does', () => {
     const state = stateWith(1);
