@@ -8,6 +8,7 @@ import { startServer } from '../../../src/main.ts';
 export type StartedServer = {
   /** `http://127.0.0.1:PORT` */
   readonly origin: string;
+  readonly dataDir: string;
   /** Of the account demo's environment development. */
   readonly development: EnvironmentCredentials;
   readonly stop: () => Promise<void>;
@@ -29,6 +30,7 @@ export async function startWholeServer(databaseUrl?: string): Promise<StartedSer
   if (!development) throw new Error('the first start made no environment development');
   return {
     origin: server.url,
+    dataDir,
     development,
     stop: async () => {
       await server.stop();
