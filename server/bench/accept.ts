@@ -1,6 +1,6 @@
 import { Agent, request } from 'undici';
-import type { BenchResult } from './main.ts';
 import { bareAppendLimit } from './support/append-limit.ts';
+import type { BenchResult } from './support/bench.ts';
 import { percentile, rounded } from './support/percentile.ts';
 import { startBenchServer } from './support/server.ts';
 import { pushBenchWorkflow, seedUsers, triggerBody } from './support/workload.ts';

@@ -1,5 +1,5 @@
 import { crashRounds } from '../test/support/crash-rounds.ts';
-import type { BenchResult } from './main.ts';
+import type { BenchResult } from './support/bench.ts';
 
 /** kill -9 of everything under load, again and again; then every acknowledged trigger is counted. */
 export async function crash(

@@ -1,5 +1,5 @@
 import { Agent, request } from 'undici';
-import type { BenchResult } from './main.ts';
+import type { BenchResult } from './support/bench.ts';
 import { bareLimit } from './support/limit.ts';
 import { rounded } from './support/percentile.ts';
 import { usageOf } from './support/processes.ts';

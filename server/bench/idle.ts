@@ -1,4 +1,4 @@
-import type { BenchResult } from './main.ts';
+import type { BenchResult } from './support/bench.ts';
 import { rounded } from './support/percentile.ts';
 import { processTree, usageOf } from './support/processes.ts';
 import { startBenchServer } from './support/server.ts';

@@ -1,5 +1,5 @@
 import { WebSocket } from 'ws';
-import type { BenchResult } from './main.ts';
+import type { BenchResult } from './support/bench.ts';
 import { percentile, rounded } from './support/percentile.ts';
 import { call, startBenchServer } from './support/server.ts';
 import { pushBenchWorkflow, seedUsers } from './support/workload.ts';

@@ -4,14 +4,9 @@ import { crash } from './crash.ts';
 import { engine } from './engine.ts';
 import { idle } from './idle.ts';
 import { latency } from './latency.ts';
+import type { Bench } from './support/bench.ts';
 import { describeMachine } from './support/machine.ts';
 import { printTable } from './support/table.ts';
-
-export type BenchResult = { readonly [figure: string]: number | string | boolean };
-export type Bench = (
-  say: (line: string) => void,
-  options: ReadonlyMap<string, string>,
-) => Promise<BenchResult>;
 
 const benches: { readonly [name: string]: Bench } = { accept, crash, engine, idle, latency };
 

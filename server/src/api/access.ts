@@ -2,8 +2,8 @@ import type { FastifyRequest } from 'fastify';
 import type { Access, ServiceAccess } from '../accounts/access.ts';
 import type { EnvironmentContext } from '../context.ts';
 import { BelfryError } from '../lib/errors.ts';
-import type { App } from './app.ts';
 import { wrongKind } from './authentication.ts';
+import type { App } from './route.ts';
 import type { Services } from './services.ts';
 
 /**

@@ -1,35 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import fastify, {
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  type RawReplyDefaultExpression,
-  type RawRequestDefaultExpression,
-  type RawServerDefault,
-} from 'fastify';
+import fastify from 'fastify';
 import { registerAccess } from './access.ts';
 import { BODY_LIMIT_BYTES, bodyTooLarge, parseBody } from './body.ts';
 import { registerCors } from './cors.ts';
 import { answerError, answerUnknownPath, answerUnreadableRequest } from './error-answer.ts';
 import { queryFailure, readQuery } from './query.ts';
+import type { App } from './route.ts';
 import { routes } from './routes/index.ts';
 import type { Services } from './services.ts';
 import { compileValidator } from './validation.ts';
 
 /** How long a client may take to send a request, a slow one with 10 MB included. */
 const REQUEST_TIMEOUT_MS = 120_000;
-
-/** The HTTP server as routes see it. */
-export type App = FastifyInstance<
-  RawServerDefault,
-  RawRequestDefaultExpression,
-  RawReplyDefaultExpression,
-  FastifyBaseLogger,
-  TypeBoxTypeProvider
->;
-
-/** One noun's endpoints: adds them to the app. */
-export type Routes = (app: App, services: Services) => void;
 
 /** The whole HTTP side of the server, without a port: call `listen` or, in tests, `inject`. */
 export function buildApp(services: Services): App {

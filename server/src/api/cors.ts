@@ -1,4 +1,4 @@
-import type { App } from './app.ts';
+import type { App } from './route.ts';
 
 const EXPOSED =
   'x-request-id, retry-after, idempotent-replayed, original-x-request-id, x-ratelimited-message_ids';

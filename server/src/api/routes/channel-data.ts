@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import type { JsonObject } from '../../lib/json.ts';
 import { getChannelData, setChannelData, unsetChannelData } from '../../recipients/channel-data.ts';
 import { environmentContext } from '../access.ts';
-import type { App } from '../app.ts';
+import type { App } from '../route.ts';
 import { answers, ChannelData, ChannelDataRequest, NoContent } from '../schemas.ts';
 import type { Services } from '../services.ts';
 import { recipientOwners } from './recipient-owner.ts';

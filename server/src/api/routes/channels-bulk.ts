@@ -6,8 +6,8 @@ import {
 } from '../../feed/bulk-message-status.ts';
 import { isJsonObject } from '../../lib/json.ts';
 import { environmentContext } from '../access.ts';
-import type { App } from '../app.ts';
 import { BulkOperation } from '../message-schemas.ts';
+import type { App } from '../route.ts';
 import { answers } from '../schemas.ts';
 import type { Services } from '../services.ts';
 import { messageScope } from './messages.ts';

@@ -3,7 +3,7 @@ import { findAccountEnvironment } from '../../control/find-account-environment.t
 import { publishWorkflows } from '../../control/publish.ts';
 import { BelfryError } from '../../lib/errors.ts';
 import { serviceOf } from '../access.ts';
-import type { App } from '../app.ts';
+import type { App } from '../route.ts';
 import type { Services } from '../services.ts';
 
 const Push = Type.Object({

@@ -5,7 +5,7 @@ import { isLoopbackHost } from '../../channels/mail-viewer.ts';
 import type { Database } from '../../db/database.ts';
 import { BelfryError, invalidField } from '../../lib/errors.ts';
 import { isJsonObject } from '../../lib/json.ts';
-import type { App } from '../app.ts';
+import type { App } from '../route.ts';
 import type { DemoAccount, Services } from '../services.ts';
 import { triggerWorkflow } from '../trigger-workflow.ts';
 

@@ -7,7 +7,7 @@ import { cutPage, type PageRequest, readPage, readsBackward } from '../../feed/p
 import { BelfryError } from '../../lib/errors.ts';
 import type { Json, JsonObject } from '../../lib/json.ts';
 import { ksuidFromUuid, uuidFromKsuid } from '../../lib/ksuid.ts';
-import type { App } from '../app.ts';
+import type { App } from '../route.ts';
 import type { Services } from '../services.ts';
 
 type MailRow = {

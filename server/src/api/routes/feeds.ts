@@ -5,8 +5,8 @@ import { requireChannel } from '../../feed/find-channel.ts';
 import { listFeed, readFeedQuery } from '../../feed/list-feed.ts';
 import { parseId } from '../../recipients/reference.ts';
 import { environmentContext } from '../access.ts';
-import type { App } from '../app.ts';
 import { timeRangeQuery } from '../message-schemas.ts';
+import type { App } from '../route.ts';
 import { answers, Nullable, openObject, PageInfo, pageQuery } from '../schemas.ts';
 import type { Services } from '../services.ts';
 

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import type { App } from '../app.ts';
+import type { App } from '../route.ts';
 import type { Services } from '../services.ts';
 
 const Readiness = Type.Object({

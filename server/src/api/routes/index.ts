@@ -1,4 +1,4 @@
-import type { Routes } from '../app.ts';
+import type { Routes } from '../route.ts';
 import { channelDataRoutes } from './channel-data.ts';
 import { channelBulkRoutes } from './channels-bulk.ts';
 import { controlRoutes } from './control.ts';

@@ -9,8 +9,8 @@ import {
 } from '../../feed/message-status.ts';
 import { isJsonObject } from '../../lib/json.ts';
 import { environmentContext } from '../access.ts';
-import type { App } from '../app.ts';
 import { Message } from '../message-schemas.ts';
+import type { App } from '../route.ts';
 import { answers, Nullable, openObject } from '../schemas.ts';
 import type { Services } from '../services.ts';
 import { MessageParams, messageScope } from './messages.ts';

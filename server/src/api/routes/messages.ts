@@ -10,8 +10,8 @@ import { readPage } from '../../feed/page.ts';
 import { textsParameter } from '../../feed/query-reader.ts';
 import { parseCollection, parseId, USERS } from '../../recipients/reference.ts';
 import { environmentContext } from '../access.ts';
-import type { App } from '../app.ts';
 import { Message, RecipientReference, timeRangeQuery } from '../message-schemas.ts';
+import type { App } from '../route.ts';
 import {
   answers,
   Nullable,

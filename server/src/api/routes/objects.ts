@@ -7,7 +7,7 @@ import { pageRequest } from '../../recipients/page.ts';
 import { deleteRecipient, getRecipient, listRecipients } from '../../recipients/recipient.ts';
 import { parseCollection, parseId, type RecipientKey } from '../../recipients/reference.ts';
 import { environmentContext } from '../access.ts';
-import type { App } from '../app.ts';
+import type { App } from '../route.ts';
 import {
   answers,
   NoContent,

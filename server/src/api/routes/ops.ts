@@ -4,7 +4,7 @@ import { listAccounts, updateEnvironment } from '../../accounts/environments.ts'
 import { createKey, listKeys, revokeKey } from '../../accounts/keys.ts';
 import type { Environment } from '../../context.ts';
 import { parsePreferences } from '../../recipients/preference-set.ts';
-import type { App } from '../app.ts';
+import type { App } from '../route.ts';
 import { answers, NoContent, Nullable, openObject } from '../schemas.ts';
 import type { Services } from '../services.ts';
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import fastifyStatic from '@fastify/static';
 import type {} from '@fastify/swagger';
 import type { FastifyReply } from 'fastify';
-import type { App } from '../app.ts';
+import type { App } from '../route.ts';
 
 const builtPages = join(
   dirname(fileURLToPath(import.meta.url)),

@@ -13,7 +13,7 @@ import {
 } from '../../recipients/preferences.ts';
 import { parseId } from '../../recipients/reference.ts';
 import { environmentContext } from '../access.ts';
-import type { App } from '../app.ts';
+import type { App } from '../route.ts';
 import { answers, NoContent, PreferenceSet, PreferenceSetRequest } from '../schemas.ts';
 import type { Services } from '../services.ts';
 import { type RecipientOwner, recipientOwners } from './recipient-owner.ts';

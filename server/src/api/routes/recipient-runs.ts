@@ -14,8 +14,8 @@ import { getRun } from '../../runs/get-run.ts';
 import { listRuns, type RunFilter } from '../../runs/list-runs.ts';
 import { runStatuses } from '../../runs/run-status.ts';
 import { environmentContext } from '../access.ts';
-import type { App } from '../app.ts';
 import { RecipientReference } from '../message-schemas.ts';
+import type { App } from '../route.ts';
 import { answers, Nullable, openObject, PageInfo, pageQuery } from '../schemas.ts';
 import type { Services } from '../services.ts';
 

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FastifyReply } from 'fastify';
-import type { App } from '../app.ts';
+import type { App } from '../route.ts';
 
 const document = join(import.meta.dirname, '..', '..', '..', 'openapi.json');
 const pages = join(import.meta.dirname, '..', 'reference');

@@ -7,7 +7,7 @@ import { deleteRecipient, getRecipient, listRecipients } from '../../recipients/
 import { parseId, type RecipientKey, TENANTS } from '../../recipients/reference.ts';
 import { parseTenantBody } from '../../recipients/tenant.ts';
 import { environmentContext } from '../access.ts';
-import type { App } from '../app.ts';
+import type { App } from '../route.ts';
 import { answers, NoContent, openObject, PageInfo, pageQuery, Tenant } from '../schemas.ts';
 import type { Services } from '../services.ts';
 

@@ -8,7 +8,7 @@ import { preferencesOf } from '../../recipients/preferences.ts';
 import { deleteRecipient, getRecipient, listRecipients } from '../../recipients/recipient.ts';
 import { parseId, USERS } from '../../recipients/reference.ts';
 import { environmentContext } from '../access.ts';
-import type { App } from '../app.ts';
+import type { App } from '../route.ts';
 import {
   answers,
   NoContent,

@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { BelfryError, invalidField } from '../../lib/errors.ts';
 import { environmentContext } from '../access.ts';
-import type { App } from '../app.ts';
+import type { App } from '../route.ts';
 import { answers, NoContent, Nullable, openObject } from '../schemas.ts';
 import type { Services } from '../services.ts';
 import { parseCancelBody, requestHash } from '../trigger-body.ts';
