@@ -87,6 +87,8 @@ const FIRST_COST_MS = 0.05;
 /** Weight of the newest measurement in a lane's cost per run. */
 const COST_SMOOTHING = 0.2;
 const MAX_SLICES = 64;
+/** Lanes that are passed over in an assignment, because their work lies in another slot. */
+const MAX_ASIDE = 64;
 
 export function createSchedulerState(options: SchedulerOptions): SchedulerState {
   return {
@@ -209,6 +211,7 @@ function dispatch(state: SchedulerState): Assignment | undefined {
   let slot: number | undefined;
   let runs = 0;
   let careful = false;
+  const aside: Lane[] = [];
   const { assignmentRuns, loneAssignmentRuns = assignmentRuns } = state.options;
   const wantedRuns = state.ready.size > 1 ? assignmentRuns : loneAssignmentRuns;
 
@@ -216,7 +219,13 @@ function dispatch(state: SchedulerState): Assignment | undefined {
     const lane = nextLane(state);
     const head = lane?.queue[lane.head];
     if (!lane || !head) break;
-    if (slot !== undefined && (head.ref.slot !== slot || head.careful)) break;
+    if (slot !== undefined && (head.ref.slot !== slot || head.careful)) {
+      // Its turn comes with the next assignment, ahead of those that are gathered now.
+      if (aside.length === MAX_ASIDE) break;
+      state.ready.pop();
+      aside.push(lane);
+      continue;
+    }
     slot = head.ref.slot;
     careful = head.careful;
     state.virtualTimeMs = Math.max(state.virtualTimeMs, lane.tagMs);
@@ -228,6 +237,7 @@ function dispatch(state: SchedulerState): Assignment | undefined {
     if (lane.head < lane.queue.length) state.ready.sinkTop();
     else retire(state, lane);
   }
+  for (const lane of aside) state.ready.push(lane);
   if (slot === undefined) return undefined;
   const assignment = { id: state.nextAssignmentId++, slot, slices, careful };
   state.assigned.set(assignment.id, { assignment, shares });
