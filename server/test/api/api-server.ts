@@ -3,8 +3,9 @@ import { type Credentials, createAccount } from '../../src/accounts/create-accou
 import { findEnvironment } from '../../src/accounts/environments.ts';
 import { insertOperatorToken } from '../../src/accounts/insert-key.ts';
 import { generateKey, keyPrefixes } from '../../src/accounts/key.ts';
-import { type App, buildApp } from '../../src/api/app.ts';
+import { buildApp } from '../../src/api/app.ts';
 import { createAuthentication } from '../../src/api/authentication.ts';
+import type { App } from '../../src/api/route.ts';
 import type { Services } from '../../src/api/services.ts';
 import { readConfig } from '../../src/config.ts';
 import type { Context, Environment, EnvironmentContext } from '../../src/context.ts';

@@ -1,6 +1,7 @@
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type App, buildApp } from '../../src/api/app.ts';
+import { buildApp } from '../../src/api/app.ts';
+import type { App } from '../../src/api/route.ts';
 import type { Services } from '../../src/api/services.ts';
 import { channelTypeNumber } from '../../src/channels/channel-type.ts';
 import { readConfig } from '../../src/config.ts';

@@ -16,6 +16,7 @@ import {
 } from '../log/insert-chunks.ts';
 import { openStream, type Stream, type StreamOptions } from '../log/stream.ts';
 import { MESSAGE_STATUS } from '../status.ts';
+import { isRefusal, openSlices, receiptsSql } from './receipts.ts';
 
 /** What became of one attempt, and the slice whose receipt it is. */
 export type DeliveryRecord = {
@@ -47,6 +48,8 @@ export type DeliveryWriterOptions = StreamOptions & {
 
 const MAX_BATCH = 500;
 const RECONNECT_MS = 200;
+/** A batch may be refused because its slices are done; more often than this, its data is at fault. */
+const MAX_REFUSALS = 3;
 /** Retries fall due on whole seconds, so that those of one lane share a chunk. */
 const RETRY_GRAIN_MS = 1_000;
 
@@ -82,22 +85,32 @@ export async function openDeliveryWriter(options: DeliveryWriterOptions): Promis
   }
 
   async function commit(slot: number, batch: readonly Pending[]): Promise<void> {
-    let open = batch;
-    while (open.length > 0) {
+    let records = batch.map((item) => item.record);
+    let refusals = 0;
+    while (records.length > 0) {
       try {
-        await insert(
-          slot,
-          open.map((item) => item.record),
-        );
+        await insert(slot, records);
         break;
       } catch (error) {
-        const state = sqlState(error);
-        if (state !== '22012' && state !== '23505') {
+        if (isRefusal(error)) {
+          refusals += 1;
+        } else {
           log.warn({ err: error }, 'recording deliveries failed; trying again');
           await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
           await reconnect();
         }
-        open = await unrecorded(slot, open).catch(() => open);
+        if (refusals > MAX_REFUSALS) {
+          log.error(
+            { err: error },
+            'the database refuses the outcome of deliveries; only their receipts are kept',
+          );
+          records = records.map((record) => ({ ...record, environmentId: undefined }));
+        }
+        const known = records;
+        records = await openSlices(stream.session, slot, known).then(
+          (positions) => positions.flatMap((position) => known[position] ?? []),
+          () => known,
+        );
       }
     }
     for (const item of batch) item.resolve();
@@ -119,6 +132,7 @@ export async function openDeliveryWriter(options: DeliveryWriterOptions): Promis
       plainArray(records.map((record) => record.sequence)),
       plainArray(records.map((record) => record.slice)),
       plainArray(verdicts.map((verdict) => (verdict.final === 'failed' ? 0 : 1))),
+      plainArray(verdicts.map((verdict) => (verdict.final === 'failed' ? 1 : 0))),
       plainArray(told.map(({ record }) => record.messageId)),
       plainArray(told.map(({ record }) => record.environmentId)),
       plainArray(told.map(({ record }) => record.attempt)),
@@ -131,28 +145,6 @@ export async function openDeliveryWriter(options: DeliveryWriterOptions): Promis
     ]);
     stream.nextSequence += chunks.length;
     options.onAppended(chunkRefs(chunks, stream.number));
-  }
-
-  /** Those whose receipt is not there yet and whose chunk still is, each slice once. */
-  async function unrecorded(slot: number, batch: readonly Pending[]): Promise<readonly Pending[]> {
-    const rows = await stream.session.query<{ n: number }>(
-      `select min(wanted.n)::int as n
-       from unnest($1::smallint[], $2::bigint[], $3::smallint[]) with ordinality
-         as wanted(stream, sequence, slice, n)
-       join chunk_${slot} c using (stream, sequence)
-       where not exists (
-         select
-         from receipt_${slot} r
-         where r.stream = wanted.stream and r.sequence = wanted.sequence and r.slice = wanted.slice
-       )
-       group by wanted.stream, wanted.sequence, wanted.slice`,
-      [
-        batch.map((item) => item.record.stream),
-        batch.map((item) => item.record.sequence),
-        batch.map((item) => item.record.slice),
-      ],
-    );
-    return rows.flatMap(({ n }) => batch[n - 1] ?? []);
   }
 
   async function reconnect(): Promise<void> {
@@ -256,22 +248,10 @@ const FIRST = CHUNK_PARAMETERS + 1;
 const p = (offset: number): string => `$${FIRST + offset}`;
 const NOW = '$2::timestamptz';
 
-const TEXT = `with guard as (
-  select 1 / (count(*) = ${p(0)}::int)::int as present
-  from chunk_SLOT c
-  join (select distinct * from unnest(${p(1)}::smallint[], ${p(2)}::bigint[]) as d(stream, sequence)) wanted
-    using (stream, sequence)
-), receipts as (
-  insert into receipt_SLOT (slot, stream, sequence, slice, done, failed)
-  select SLOT, r.stream, r.sequence, r.slice, r.done, 1 - r.done
-  from guard,
-       unnest(${p(1)}::smallint[], ${p(2)}::bigint[], ${p(3)}::smallint[], ${p(4)}::smallint[])
-         as r(stream, sequence, slice, done)
-  where guard.present = 1
-), attempt as (
+const TEXT = `with ${receiptsSql(FIRST)}, attempt as (
   select *
-  from unnest(${p(5)}::uuid[], ${p(6)}::int[], ${p(7)}::smallint[], ${p(8)}::smallint[], ${p(9)}::text[], ${p(10)}::json[],
-              ${p(11)}::uuid[], ${p(12)}::smallint[], ${p(13)}::json[])
+  from unnest(${p(6)}::uuid[], ${p(7)}::int[], ${p(8)}::smallint[], ${p(9)}::smallint[], ${p(10)}::text[], ${p(11)}::json[],
+              ${p(12)}::uuid[], ${p(13)}::smallint[], ${p(14)}::json[])
     as a(message_id, environment_id, attempt, status, provider, detail, event_id, event_type, event_data)
 ), deliveries as (
   insert into delivery (message_id, attempt, status, provider, detail, attempted_at)

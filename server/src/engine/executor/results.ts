@@ -7,6 +7,7 @@ import {
   insertChunksSql,
   type PlacedChunk,
 } from '../log/insert-chunks.ts';
+import { receiptsSql } from './receipts.ts';
 
 /**
  * Everything that an assignment produced, as columns: one statement writes it with its receipts, so it
@@ -194,19 +195,7 @@ const p = (offset: number): string => `$${FIRST + offset}`;
 /** Of `insertChunksSql`: when all of it happened. */
 const NOW = '$2::timestamptz';
 
-const TEXT = `with guard as (
-  select 1 / (count(*) = ${p(0)}::int)::int as present
-  from chunk_SLOT c
-  join (select distinct * from unnest(${p(1)}::smallint[], ${p(2)}::bigint[]) as d(stream, sequence)) wanted
-    using (stream, sequence)
-), receipts as (
-  insert into receipt_SLOT (slot, stream, sequence, slice, done, failed)
-  select SLOT, r.*
-  from guard,
-       unnest(${p(1)}::smallint[], ${p(2)}::bigint[], ${p(3)}::smallint[], ${p(4)}::smallint[], ${p(5)}::smallint[])
-         as r(stream, sequence, slice, done, failed)
-  where guard.present = 1
-), trigger as (
+const TEXT = `with ${receiptsSql(FIRST)}, trigger as (
   select *
   from unnest(${p(6)}::uuid[], ${p(7)}::int[], ${p(8)}::text[], ${p(9)}::int[], ${p(10)}::jsonb[], ${p(11)}::text[],
               ${p(12)}::jsonb[], ${p(13)}::text[], ${p(14)}::double precision[])

@@ -18,6 +18,7 @@ import type { ChunkCache } from './chunk-cache.ts';
 import { type Evaluation, evaluate, type PreparedSlice, type Surroundings } from './evaluate.ts';
 import { collectionOf, createRecipientLoader, idOf } from './load-recipients.ts';
 import { loadStops, type Stops } from './load-stops.ts';
+import { isRefusal, mayBeDone, openSlices } from './receipts.ts';
 import { writeResults } from './results.ts';
 
 /** What workers of one executor share. */
@@ -47,8 +48,6 @@ export type WorkReport = {
   readonly feeds: readonly FeedChange[];
 };
 
-const DIVISION_BY_ZERO = '22012';
-const UNIQUE_VIOLATION = '23505';
 const NOTHING: WorkReport = { runs: 0, messages: 0, appended: [], feeds: [] };
 
 /**
@@ -69,10 +68,10 @@ export async function executeRuns(
     return await commit(stream, order.slot, evaluation, around.nowMs);
   } catch (error) {
     if (!isRefusal(error)) throw error;
-    const state = sqlState(error);
     // Whichever unique key is met first: a slice that was done before has its receipt.
-    if (state === DIVISION_BY_ZERO || state === UNIQUE_VIOLATION) {
-      const rest = await withoutReceipts(stream, order);
+    if (mayBeDone(error)) {
+      const open = await openSlices(stream.session, order.slot, order.slices);
+      const rest = open.flatMap((position) => order.slices[position] ?? []);
       if (rest.length < order.slices.length) {
         return rest.length === 0
           ? NOTHING
@@ -206,27 +205,6 @@ async function commit(
   };
 }
 
-/** The order's slices that still lack a receipt and whose chunk still exists. */
-async function withoutReceipts(stream: Stream, order: WorkOrder): Promise<SliceOrder[]> {
-  const rows = await stream.session.query<{ n: number }>(
-    `select wanted.n::int
-     from unnest($1::smallint[], $2::bigint[], $3::smallint[]) with ordinality
-       as wanted(stream, sequence, slice, n)
-     join chunk_${order.slot} c using (stream, sequence)
-     where not exists (
-       select
-       from receipt_${order.slot} r
-       where r.stream = wanted.stream and r.sequence = wanted.sequence and r.slice = wanted.slice
-     )`,
-    [
-      order.slices.map((slice) => slice.stream),
-      order.slices.map((slice) => slice.sequence),
-      order.slices.map((slice) => slice.slice),
-    ],
-  );
-  return rows.flatMap(({ n }) => order.slices[n - 1] ?? []);
-}
-
 /** Tries each run's rows alone, in transactions that are rolled back; those refused are skipped. */
 async function findRefused(
   stream: Stream,
@@ -285,11 +263,6 @@ async function isRefused(
   } finally {
     await stream.session.query('rollback');
   }
-}
-
-/** Whether trying again cannot help: the data itself is refused (SQLSTATE classes 22 and 23). */
-function isRefusal(error: unknown): boolean {
-  return /^(22|23)/.test(sqlState(error) ?? '');
 }
 
 function isConnectionError(error: unknown): boolean {

@@ -1,0 +1,71 @@
+import { type Queryable, sqlState } from '../../db/database.ts';
+
+/** A slice, wherever it comes from. */
+export type SliceKey = {
+  readonly stream: number;
+  readonly sequence: number;
+  readonly slice: number;
+};
+
+const DIVISION_BY_ZERO = '22012';
+const UNIQUE_VIOLATION = '23505';
+
+/**
+ * The first two parts of every statement that ends slices, parameters numbered from `first`: chunk count,
+ * then stream, sequence, slice, done and failed of each receipt. The guard divides by zero when a chunk
+ * is gone, which happens only after all of its slices got their receipts. `SLOT` stands for the slot.
+ */
+export function receiptsSql(first: number): string {
+  const p = (offset: number): string => `$${first + offset}`;
+  return `guard as (
+  select 1 / (count(*) = ${p(0)}::int)::int as present
+  from chunk_SLOT c
+  join (select distinct * from unnest(${p(1)}::smallint[], ${p(2)}::bigint[]) as d(stream, sequence)) wanted
+    using (stream, sequence)
+), receipts as (
+  insert into receipt_SLOT (slot, stream, sequence, slice, done, failed)
+  select SLOT, r.*
+  from guard,
+       unnest(${p(1)}::smallint[], ${p(2)}::bigint[], ${p(3)}::smallint[], ${p(4)}::smallint[], ${p(5)}::smallint[])
+         as r(stream, sequence, slice, done, failed)
+  where guard.present = 1
+)`;
+}
+
+/** Positions of the slices that lack a receipt and whose chunk exists, each slice once. */
+export async function openSlices(
+  db: Queryable,
+  slot: number,
+  slices: readonly SliceKey[],
+): Promise<number[]> {
+  const rows = await db.query<{ position: number }>(
+    `select min(wanted.n)::int - 1 as position
+     from unnest($1::smallint[], $2::bigint[], $3::smallint[]) with ordinality
+       as wanted(stream, sequence, slice, n)
+     join chunk_${slot} c using (stream, sequence)
+     where not exists (
+       select
+       from receipt_${slot} r
+       where r.stream = wanted.stream and r.sequence = wanted.sequence and r.slice = wanted.slice
+     )
+     group by wanted.stream, wanted.sequence, wanted.slice
+     order by 1`,
+    [
+      slices.map((slice) => slice.stream),
+      slices.map((slice) => slice.sequence),
+      slices.map((slice) => slice.slice),
+    ],
+  );
+  return rows.map((row) => row.position);
+}
+
+/** Whether an error can mean that somebody else ended a slice first. */
+export function mayBeDone(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === DIVISION_BY_ZERO || state === UNIQUE_VIOLATION;
+}
+
+/** Whether trying again cannot help: the data itself is refused (SQLSTATE classes 22 and 23). */
+export function isRefusal(error: unknown): boolean {
+  return /^(22|23)/.test(sqlState(error) ?? '');
+}
