@@ -33,16 +33,17 @@ export type CompiledTemplate = {
  * Throws a TemplateError with the code `template_syntax_error`, line and column.
  */
 export function compileTemplate(source: string, options: CompileOptions): CompiledTemplate {
-  const templates = parse(source, options.escape);
-  const plain = plainTemplate(templates, options.escape);
-  if (plain && plain.outputs.length === 0) {
-    const constant = storable(plain.texts[0] ?? '');
+  const escaping = options.escape;
+  const templates = parse(source, escaping);
+  const plain = plainTemplate(templates);
+  if (plain?.every((part) => typeof part === 'string')) {
+    const constant = storable(plain.join(''));
     return { constant, render: () => constant };
   }
   if (plain) {
-    return { render: (scope) => guarded(() => renderPlain(plain, scope)) };
+    return { render: (scope) => guarded(() => renderPlain(plain, escaping, scope)) };
   }
-  return { render: (scope) => guarded(() => renderLiquid(templates, options.escape, scope)) };
+  return { render: (scope) => guarded(() => renderLiquid(templates, escaping, scope)) };
 }
 
 /** Renders by liquidjs alone. */

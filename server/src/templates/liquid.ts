@@ -12,7 +12,8 @@ export const MAX_TEMPLATE_LENGTH = 512 * 1024;
 export const MAX_OUTPUT_LENGTH = 1024 * 1024;
 /** Characters and list items that the tags and filters of one rendering may copy. */
 const MAX_MEMORY = 4 * 1024 * 1024;
-const MAX_RENDER_MS = 200;
+/** Milliseconds of one rendering. */
+export const MAX_RENDER_MS = 200;
 
 const FILE_TAGS = ['include', 'render', 'layout', 'block'];
 

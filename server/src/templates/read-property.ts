@@ -1,40 +1,58 @@
 import type { TemplateScope } from './template-scope.ts';
 
-/** A name at the top level of the scope, and the properties from there. */
-export type Path = { readonly name: string; readonly keys: readonly (string | number)[] };
+/** Reads a property; of nothing it is nothing. */
+type Reader = (holder: unknown) => unknown;
 
-/** The value at a path, as liquidjs finds it, for scopes that came from JSON. */
-export function readPath(path: Path, scope: TemplateScope): unknown {
-  const { name, keys } = path;
-  let value: unknown = name in scope ? property(scope, name) : property(scope.data, name);
-  for (let i = 0; i < keys.length; i++) {
-    if (value === undefined || value === null) return value;
-    value = property(value, keys[i] as string | number);
-  }
-  return value;
+/**
+ * Reads a path as liquidjs does with `ownPropertyOnly`, for scopes that came from JSON: a name at
+ * the top level of the scope, else of its `data`, and own properties from there.
+ */
+export function pathReader(
+  name: string,
+  keys: readonly (string | number)[],
+): (scope: TemplateScope) => unknown {
+  const variable = variableReader(name);
+  const [first, ...others] = keys.map(propertyReader);
+  if (!first) return variable;
+  if (others.length === 0) return (scope) => first(variable(scope));
+  return (scope) => {
+    let value = first(variable(scope));
+    for (const next of others) value = next(value);
+    return value;
+  };
 }
 
-/** liquidjs' `readProperty` with `ownPropertyOnly`. */
-function property(holder: unknown, key: string | number): unknown {
+function variableReader(name: string): (scope: TemplateScope) => unknown {
+  const read = propertyReader(name);
+  return (scope) => {
+    // What `scope` inherits is hidden, but is not looked up in `data` either.
+    const holder = Object.hasOwn(scope, name) || name in scope ? scope : scope.data;
+    return read(holder);
+  };
+}
+
+function propertyReader(key: string | number): Reader {
+  if (key === 'size') return size;
+  if (key === 'first') return (holder) => own(holder, Array.isArray(holder) ? 0 : key);
+  if (key === 'last') {
+    return (holder) => own(holder, Array.isArray(holder) ? holder.length - 1 : key);
+  }
+  if (typeof key === 'number' && key < 0) {
+    return (holder) => own(holder, Array.isArray(holder) ? holder.length + key : key);
+  }
+  return (holder) => own(holder, key);
+}
+
+function own(holder: unknown, key: string | number): unknown {
   if (holder === undefined || holder === null) return holder;
-  const own = Object.hasOwn(holder as object, key);
-  switch (key) {
-    case 'size':
-      return own ? Reflect.get(Object(holder), key) : size(holder);
-    case 'first':
-      if (Array.isArray(holder)) return holder[0];
-      break;
-    case 'last':
-      if (Array.isArray(holder)) return holder[holder.length - 1];
-      break;
-  }
-  if (typeof key === 'number' && key < 0 && Array.isArray(holder)) {
-    return holder[holder.length + key];
-  }
-  return own ? (holder as Readonly<Record<string | number, unknown>>)[key] : undefined;
+  return Object.hasOwn(holder as object, key)
+    ? (holder as Readonly<Record<string | number, unknown>>)[key]
+    : undefined;
 }
 
 function size(holder: unknown): unknown {
+  if (holder === undefined || holder === null) return holder;
   if (Array.isArray(holder) || typeof holder === 'string') return holder.length;
-  return typeof holder === 'object' && holder !== null ? Object.keys(holder).length : undefined;
+  if (typeof holder !== 'object') return undefined;
+  return Object.hasOwn(holder, 'size') ? Reflect.get(holder, 'size') : Object.keys(holder).length;
 }
