@@ -10,8 +10,6 @@ export type WorkflowVersions = {
   readonly get: (versionId: number) => Promise<CompiledWorkflow>;
   /** The version when it is in memory. */
   readonly peek: (versionId: number) => CompiledWorkflow | undefined;
-  /** The published version of a key, straight from the database. */
-  readonly active: (environmentId: number, key: string) => Promise<CompiledWorkflow | undefined>;
 };
 
 const DEFAULT_CAPACITY = 2_000;
@@ -57,18 +55,6 @@ export function createWorkflowVersions(
   return {
     get,
     peek,
-    active: async (environmentId, key) => {
-      const [row] = await db.query<{ readonly published_version_id: number }>(
-        `
-        select published_version_id
-        from workflow
-        where environment_id = $1
-          and key = $2
-          and active`,
-        [environmentId, key],
-      );
-      return row ? get(row.published_version_id) : undefined;
-    },
   };
 }
 

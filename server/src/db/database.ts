@@ -23,6 +23,9 @@ export type DatabaseOptions = {
   readonly log: Logger;
 };
 
+/** Longer than any statement of a session takes; a session that is silent for so long is lost. */
+const SESSION_TIMEOUT_MS = 60_000;
+
 const INT8 = 20;
 pg.types.setTypeParser(INT8, Number);
 
@@ -77,6 +80,8 @@ export async function openSession(options: Omit<DatabaseOptions, 'max'>): Promis
     application_name: options.applicationName,
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
+    // A database that is unreachable but not gone answers nothing, ever.
+    query_timeout: SESSION_TIMEOUT_MS,
   });
   const ended = new Promise<void>((resolve) => client.once('end', resolve));
   client.on('error', (error) =>

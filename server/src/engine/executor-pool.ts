@@ -7,8 +7,10 @@ import type { ExecutorOptions, FromExecutor, ToExecutor } from './protocol.ts';
 import type { Assignment } from './scheduler/scheduler.ts';
 
 /** An executor that does not answer for this long is stuck and is killed. */
-const SILENT_MS = 30_000;
-const PING_MS = 5_000;
+const SILENT_MS = 8_000;
+const PING_MS = 2_000;
+/** How long work under way may take to finish when the server stops. */
+const DRAIN_MS = 20_000;
 const FIRST_RESTART_MS = 50;
 const MAX_RESTART_MS = 5_000;
 /** A run that was being evaluated when its executor died, this often, in careful work, is poisoned. */
@@ -116,7 +118,8 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
       hear(executor, message);
     });
     child.on('error', (error) => log.error({ err: error, executor: name }, 'executor error'));
-    child.once('exit', (code, signal) => {
+    const onEnd = (code: number | null, signal: NodeJS.Signals | null): void => {
+      if (executors.get(position) !== executor) return;
       executors.delete(position);
       if (draining) return;
       const livedMs = Date.now() - startedMs;
@@ -127,6 +130,11 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
       setTimeout(() => {
         if (!draining) start(position, Math.min(delayMs * 2, MAX_RESTART_MS));
       }, delayMs);
+    };
+    child.once('exit', onEnd);
+    // A process that could not be started says nothing else.
+    child.once('error', () => {
+      if (child.pid === undefined) onEnd(null, null);
     });
   }
 
@@ -269,7 +277,12 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
           (executor) =>
             new Promise<void>((resolve) => {
               if (executor.child.exitCode !== null || executor.child.signalCode !== null) resolve();
-              executor.child.once('exit', () => resolve());
+              // What a stuck one leaves undone is done after the next start.
+              const impatience = setTimeout(() => executor.child.kill('SIGKILL'), DRAIN_MS);
+              executor.child.once('exit', () => {
+                clearTimeout(impatience);
+                resolve();
+              });
               post(executor, { type: 'drain' });
             }),
         ),

@@ -238,15 +238,6 @@ describe('compiled versions', () => {
     expect(versions.peek(one)).toBe(first);
     await expect(versions.get(2_000_000_000)).rejects.toThrow('no workflow version');
   });
-
-  test('of a published key are found straight from the database', async () => {
-    const versions = createWorkflowVersions(database.db);
-    expect(await versions.active(ctx.environment.id, 'one')).toBeUndefined();
-    await publishWorkflows(ctx, [{ key: 'one', content: workflow('a') }]);
-    expect(await versions.active(ctx.environment.id, 'one')).toMatchObject({ key: 'one' });
-    await publishWorkflows(ctx, [{ key: 'one', content: { ...workflow('a'), active: false } }]);
-    expect(await versions.active(ctx.environment.id, 'one')).toBeUndefined();
-  });
 });
 
 test('the examples are read, published and run', async () => {

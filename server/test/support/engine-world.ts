@@ -65,16 +65,11 @@ export async function createEngineWorld(): Promise<EngineWorld> {
     slug: 'development',
     settings: {},
   };
-  const versions = createWorkflowVersions(db);
   const services: WorkerServices = {
     clock,
     log: silentLog,
     chunks: createChunkCache<RunsBody>(),
-    workflows: {
-      get: versions.get,
-      active: async (environmentId, key) =>
-        (await versions.active(environmentId, key)) !== undefined,
-    },
+    workflows: createWorkflowVersions(db),
     environmentPreferences: async (environmentId) => {
       const [found] = await db.query<{ preferences: JsonObject | null }>(
         `select settings -> 'preferences' as preferences

@@ -1,7 +1,7 @@
 import type { DeliveryOutcome } from '../../channels/provider.ts';
 import { MAX_ATTEMPTS, nextAttemptDelayMs } from '../../channels/retry-schedule.ts';
 import { plainArray, textArray } from '../../db/array-literal.ts';
-import { type Statement, sqlState } from '../../db/database.ts';
+import type { Statement } from '../../db/database.ts';
 import { messageEventTypes } from '../../feed/message-event-type.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';

@@ -47,6 +47,8 @@ export type Surroundings = {
     trigger: ChunkTrigger,
     run: ChunkRun,
   ) => string | undefined;
+  /** Lets the process answer others; called when evaluation has taken long. */
+  readonly breathe: () => Promise<void>;
   /** Called before each run is evaluated, in careful work only. */
   readonly announce?: (stream: number, sequence: number, index: number) => void;
 };
@@ -57,6 +59,9 @@ export type Evaluation = {
   readonly chunks: readonly NewChunk[];
   readonly feeds: readonly FeedChange[];
 };
+
+/** How long evaluation may keep the process from anything else, but for one run's own time. */
+const BREATH_MS = 50;
 
 const NO_STATE: RunState = {};
 const EVENT_PARTS = MAX_MESSAGE_PARTS / 2;
@@ -70,7 +75,11 @@ const POISONED: readonly StepRecord[] = [
 ];
 
 /** Evaluates slices: no I/O, everything that happens is in the result. */
-export function evaluate(slices: readonly PreparedSlice[], around: Surroundings): Evaluation {
+export async function evaluate(
+  slices: readonly PreparedSlice[],
+  around: Surroundings,
+): Promise<Evaluation> {
+  let breathedAtMs = performance.now();
   const results = new Results();
   const feeds: FeedChange[] = [];
   const deliveries = new Map<number, string[]>();
@@ -90,6 +99,10 @@ export function evaluate(slices: readonly PreparedSlice[], around: Surroundings)
       const run = runs[index];
       const trigger = run && triggers[run[0]];
       if (!run || !trigger) continue;
+      if (performance.now() - breathedAtMs > BREATH_MS) {
+        await around.breathe();
+        breathedAtMs = performance.now();
+      }
       around.announce?.(stream, sequence, index);
       const state = run[2] ?? NO_STATE;
       const id = state.id ?? runId(index, 0);

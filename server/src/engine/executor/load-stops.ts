@@ -27,23 +27,9 @@ type Cancellation = {
  * Cancellations and switched-off workflows that concern triggers whose runs resume. A cancellation stops
  * the runs accepted before it, not those of a later trigger with the same key.
  */
-export async function loadStops(
-  db: Queryable,
-  active: (environmentId: number, key: string) => Promise<boolean>,
-  resumed: readonly Resumed[],
-): Promise<Stops> {
-  const inactive = new Set<string>();
-  const keyed: Resumed[] = [];
-  const asked = new Set<string>();
-  for (const entry of resumed) {
-    const { environmentId, trigger } = entry;
-    const workflow = `${environmentId} ${trigger.key}`;
-    if (!asked.has(workflow)) {
-      asked.add(workflow);
-      if (!(await active(environmentId, trigger.key))) inactive.add(workflow);
-    }
-    if (trigger.cancel !== null) keyed.push(entry);
-  }
+export async function loadStops(db: Queryable, resumed: readonly Resumed[]): Promise<Stops> {
+  const inactive = await inactiveWorkflows(db, resumed);
+  const keyed = resumed.filter((entry) => entry.trigger.cancel !== null);
   const byKey = new Map<string, Cancellation[]>();
   if (keyed.length > 0) {
     const rows = await db.query<Cancellation>(
@@ -64,7 +50,7 @@ export async function loadStops(
   }
   return {
     reason: (environmentId, trigger, recipient) => {
-      if (inactive.has(`${environmentId} ${trigger.key}`)) return 'workflow_inactive';
+      if (inactive.has(workflowOf(environmentId, trigger.key))) return 'workflow_inactive';
       if (trigger.cancel === null) return undefined;
       const cancellations = byKey.get(keyOf(environmentId, trigger.key, trigger.cancel)) ?? [];
       const hit = cancellations.some(
@@ -76,6 +62,27 @@ export async function loadStops(
       return hit ? 'cancelled' : undefined;
     },
   };
+}
+
+async function inactiveWorkflows(
+  db: Queryable,
+  resumed: readonly Resumed[],
+): Promise<ReadonlySet<string>> {
+  const rows = await db.query<{ environment_id: number; key: string }>(
+    `select distinct w.environment_id, w.key
+     from unnest($1::int[], $2::text[]) as r(environment_id, key)
+     join workflow w using (environment_id, key)
+     where not w.active`,
+    [
+      plainArray(resumed.map((entry) => entry.environmentId)),
+      textArray(resumed.map((entry) => entry.trigger.key)),
+    ],
+  );
+  return new Set(rows.map((row) => workflowOf(row.environment_id, row.key)));
+}
+
+function workflowOf(environmentId: number, key: string): string {
+  return `${environmentId} ${key}`;
 }
 
 function keyOf(environmentId: number, workflowKey: string, cancellationKey: string): string {

@@ -44,15 +44,11 @@ let underWay = 0;
 let draining = false;
 let wakeWorker: (() => void)[] = [];
 
-const versions = createWorkflowVersions(db);
 const services: WorkerServices = {
   clock: systemClock,
   log,
   chunks: createChunkCache<RunsBody>(),
-  workflows: {
-    get: versions.get,
-    active: async (environmentId, key) => (await versions.active(environmentId, key)) !== undefined,
-  },
+  workflows: createWorkflowVersions(db),
   environmentPreferences: createEnvironmentPreferences(db, systemClock),
   announce: (id, stream, sequence, index) =>
     send({ type: 'evaluating', kind: RUNS, id, stream, sequence, index }),

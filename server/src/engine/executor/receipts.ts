@@ -65,7 +65,18 @@ export function mayBeDone(error: unknown): boolean {
   return state === DIVISION_BY_ZERO || state === UNIQUE_VIOLATION;
 }
 
-/** Whether trying again cannot help: the data itself is refused (SQLSTATE classes 22 and 23). */
+/**
+ * Whether trying again cannot help: the database refuses the data (SQLSTATE classes 22, 23 and 54), or our
+ * own code fails on it. What the database may get over (lost sessions, locks, disk) is not a refusal.
+ */
 export function isRefusal(error: unknown): boolean {
-  return /^(22|23)/.test(sqlState(error) ?? '');
+  const state = sqlState(error);
+  if (state !== undefined) return /^(22|23|54)/.test(state);
+  return error instanceof TypeError || error instanceof RangeError;
+}
+
+/** Whether an error says something about the database rather than about what it was asked for. */
+export function isDatabaseTrouble(error: unknown): boolean {
+  if (sqlState(error) !== undefined) return true;
+  return error instanceof Error && /connection|ECONN|terminat|time-?out/i.test(error.message);
 }

@@ -1,4 +1,3 @@
-import { sqlState } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -15,10 +14,11 @@ import { chunkRefs, placeChunks } from '../log/insert-chunks.ts';
 import type { Stream } from '../log/stream.ts';
 import type { SliceOrder } from '../protocol.ts';
 import type { ChunkCache } from './chunk-cache.ts';
-import { type Evaluation, evaluate, type PreparedSlice, type Surroundings } from './evaluate.ts';
+import { evaluate, type PreparedSlice, type Surroundings } from './evaluate.ts';
 import { collectionOf, createRecipientLoader, idOf } from './load-recipients.ts';
 import { loadStops, type Stops } from './load-stops.ts';
-import { isRefusal, mayBeDone, openSlices } from './receipts.ts';
+import { isDatabaseTrouble, isRefusal, mayBeDone, openSlices } from './receipts.ts';
+import { skipRefused, withoutRefusedTriggers } from './refused-runs.ts';
 import { writeResults } from './results.ts';
 
 /** What workers of one executor share. */
@@ -26,10 +26,7 @@ export type WorkerServices = {
   readonly clock: Clock;
   readonly log: Logger;
   readonly chunks: ChunkCache<RunsBody>;
-  readonly workflows: {
-    readonly get: (versionId: number) => Promise<CompiledWorkflow>;
-    readonly active: (environmentId: number, key: string) => Promise<boolean>;
-  };
+  readonly workflows: { readonly get: (versionId: number) => Promise<CompiledWorkflow> };
   readonly environmentPreferences: (environmentId: number) => Promise<JsonObject | undefined>;
   readonly announce: (orderId: number, stream: number, sequence: number, index: number) => void;
 };
@@ -62,10 +59,8 @@ export async function executeRuns(
   const prepared = await prepare(services, stream, order.slot, order.slices);
   if (prepared.length === 0) return NOTHING;
   const around = await surroundings(services, stream, order, prepared);
-  const evaluation = evaluate(prepared, around);
-  around.announce?.(0, 0, -1);
   try {
-    return await commit(stream, order.slot, evaluation, around.nowMs);
+    return await evaluateAndCommit(stream, order.slot, prepared, around);
   } catch (error) {
     if (!isRefusal(error)) throw error;
     // Whichever unique key is met first: a slice that was done before has its receipt.
@@ -78,14 +73,14 @@ export async function executeRuns(
           : executeRuns(services, stream, { ...order, slices: rest });
       }
     }
-    services.log.error({ err: error }, 'the database refuses a row; looking for its run');
-    const slices = await findRefused(stream, order.slot, prepared, around);
+    services.log.error({ err: error }, 'a run cannot be evaluated or stored; looking for it');
+    const slices = await skipRefused(stream, order.slot, prepared, around);
     try {
-      return await commit(stream, order.slot, evaluate(slices, around), around.nowMs);
+      return await evaluateAndCommit(stream, order.slot, slices, around);
     } catch (again) {
       if (!isRefusal(again)) throw again;
       const bare = slices.map(withoutRefusedTriggers);
-      return commit(stream, order.slot, evaluate(bare, around), around.nowMs);
+      return await evaluateAndCommit(stream, order.slot, bare, around);
     }
   }
 }
@@ -148,12 +143,11 @@ async function surroundings(
     preferences.set(environmentId, await services.environmentPreferences(environmentId));
   }
   const stops: Stops | undefined =
-    resumed.length > 0
-      ? await loadStops(stream.session, services.workflows.active, resumed)
-      : undefined;
+    resumed.length > 0 ? await loadStops(stream.session, resumed) : undefined;
   const recipients = await loader.load(stream.session);
   return {
     nowMs: services.clock.now(),
+    breathe: () => new Promise((resolve) => setImmediate(resolve)),
     workflow: (versionId) =>
       workflows.get(versionId) ?? new Error('the workflow version is unknown'),
     recipient: (environmentId, collection, id) =>
@@ -180,91 +174,29 @@ async function workflowOrError(
   try {
     return await services.workflows.get(trigger.version);
   } catch (error) {
-    if (sqlState(error) !== undefined || isConnectionError(error)) throw error;
+    if (isDatabaseTrouble(error)) throw error;
     return error instanceof Error ? error : new Error(String(error));
   }
 }
 
-async function commit(
-  stream: Stream,
-  slot: number,
-  evaluation: Evaluation,
-  nowMs: number,
-): Promise<WorkReport> {
-  const chunks = placeChunks(evaluation.chunks, stream.nextSequence, nowMs);
-  await stream.session.query(
-    writeResults(slot),
-    evaluation.results.values(nowMs, { stream: stream.number, chunks }),
-  );
-  stream.nextSequence += chunks.length;
-  return {
-    runs: evaluation.results.runCount,
-    messages: evaluation.results.messageCount,
-    appended: chunkRefs(chunks, stream.number),
-    feeds: evaluation.feeds,
-  };
-}
-
-/** Tries each run's rows alone, in transactions that are rolled back; those refused are skipped. */
-async function findRefused(
+async function evaluateAndCommit(
   stream: Stream,
   slot: number,
   slices: readonly PreparedSlice[],
   around: Surroundings,
-): Promise<PreparedSlice[]> {
-  const found: PreparedSlice[] = [];
-  for (const slice of slices) {
-    const from = slice.slice * SLICE_RUNS;
-    const to = Math.min(from + SLICE_RUNS, slice.chunk.body.runs.length);
-    const skip = [...slice.skip];
-    for (let index = from; index < to; index++) {
-      const others = Array.from({ length: to - from }, (_, i) => from + i).filter(
-        (i) => i !== index,
-      );
-      const alone = withoutRefusedTriggers({ ...slice, skip: others });
-      if (await isRefused(stream, slot, evaluate([alone], around), around.nowMs)) skip.push(index);
-    }
-    found.push({ ...slice, skip });
-  }
-  return found;
-}
-
-/** Takes away what the recipients of a trigger share, where none of its runs in the slice is left. */
-function withoutRefusedTriggers(slice: PreparedSlice): PreparedSlice {
-  const { body } = slice.chunk;
-  const from = slice.slice * SLICE_RUNS;
-  const skipped = new Set(slice.skip);
-  const kept = new Set(
-    body.runs
-      .slice(from, from + SLICE_RUNS)
-      .flatMap(([trigger], i) => (skipped.has(from + i) ? [] : [trigger])),
+): Promise<WorkReport> {
+  const { results, chunks: products, feeds } = await evaluate(slices, around);
+  around.announce?.(0, 0, -1);
+  const chunks = placeChunks(products, stream.nextSequence, around.nowMs);
+  await stream.session.query(
+    writeResults(slot),
+    results.values(around.nowMs, { stream: stream.number, chunks }),
   );
-  const triggers = body.triggers.map((trigger, number) =>
-    kept.has(number) ? trigger : { ...trigger, actor: null, tenant: null, data: {}, cancel: null },
-  );
-  return { ...slice, chunk: { ...slice.chunk, body: { ...body, triggers } } };
-}
-
-async function isRefused(
-  stream: Stream,
-  slot: number,
-  evaluation: Evaluation,
-  nowMs: number,
-): Promise<boolean> {
-  await stream.session.query('begin');
-  try {
-    const chunks = placeChunks(evaluation.chunks, stream.nextSequence, nowMs);
-    const values = evaluation.results.values(nowMs, { stream: stream.number, chunks });
-    await stream.session.query(writeResults(slot), values);
-    return false;
-  } catch (error) {
-    if (!isRefusal(error)) throw error;
-    return true;
-  } finally {
-    await stream.session.query('rollback');
-  }
-}
-
-function isConnectionError(error: unknown): boolean {
-  return error instanceof Error && /connection|ECONN|terminat/i.test(error.message);
+  stream.nextSequence += chunks.length;
+  return {
+    runs: results.runCount,
+    messages: results.messageCount,
+    appended: chunkRefs(chunks, stream.number),
+    feeds,
+  };
 }
