@@ -70,7 +70,7 @@ const POISONED: readonly StepRecord[] = [
     step_ref: 'run',
     step_type: 'run',
     outcome: 'error',
-    reason: 'this run could not be evaluated or stored; see the executor’s log',
+    reason: 'this run could not be evaluated or stored; the log has a line with its id',
   },
 ];
 

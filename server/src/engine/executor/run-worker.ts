@@ -1,3 +1,4 @@
+import { formatAddress } from '../../lib/address.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -59,6 +60,7 @@ export async function executeRuns(
   const prepared = await prepare(services, stream, order.slot, order.slices);
   if (prepared.length === 0) return NOTHING;
   const around = await surroundings(services, stream, order, prepared);
+  logSkipped(services.log, prepared);
   try {
     return await evaluateAndCommit(stream, order.slot, prepared, around);
   } catch (error) {
@@ -75,12 +77,28 @@ export async function executeRuns(
     }
     services.log.error({ err: error }, 'a run cannot be evaluated or stored; looking for it');
     const slices = await skipRefused(stream, order.slot, prepared, around);
+    logSkipped(services.log, slices);
     try {
       return await evaluateAndCommit(stream, order.slot, slices, around);
     } catch (again) {
       if (!isRefusal(again)) throw again;
       const bare = slices.map(withoutRefusedTriggers);
       return await evaluateAndCommit(stream, order.slot, bare, around);
+    }
+  }
+}
+
+/** One line for each run that is recorded as failed without being done. */
+function logSkipped(log: Logger, slices: readonly PreparedSlice[]): void {
+  for (const { stream, sequence, chunk, skip } of slices) {
+    for (const index of skip) {
+      const run = chunk.body.runs[index];
+      const runId = run?.[2]?.id ?? formatAddress(chunk.acceptedMs, stream, sequence, index, 0);
+      const workflow = run && chunk.body.triggers[run[0]]?.key;
+      log.error(
+        { runId, workflow },
+        'the run cannot be evaluated or stored; it is recorded as failed',
+      );
     }
   }
 }
