@@ -75,7 +75,7 @@ export const configVariables = [
   ['BELFRY_BOOTSTRAP_PUBLIC_KEY', '(generated)', 'Public key of `development`, likewise.'],
   ['BELFRY_BOOTSTRAP_SERVICE_TOKEN', '(generated)', 'Service token of `demo`, likewise.'],
   ['BELFRY_LOG_LEVEL', 'info', `One of ${LOG_LEVELS.join(', ')}.`],
-  ['BELFRY_EXECUTORS', '(cores, at most 4)', 'Executor processes, 1 to 64.'],
+  ['BELFRY_EXECUTORS', '(half the cores, 1 to 4)', 'Executor processes, 1 to 64.'],
   [
     'BELFRY_URL',
     '(from BELFRY_HOST and BELFRY_PORT)',
@@ -114,13 +114,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       serviceToken: read('BELFRY_BOOTSTRAP_SERVICE_TOKEN'),
     },
     logLevel: oneOf('BELFRY_LOG_LEVEL', read('BELFRY_LOG_LEVEL'), LOG_LEVELS, 'info'),
-    executors: integer(
-      'BELFRY_EXECUTORS',
-      read('BELFRY_EXECUTORS'),
-      Math.min(availableParallelism(), MAX_DEFAULT_EXECUTORS),
-      1,
-      64,
-    ),
+    executors: integer('BELFRY_EXECUTORS', read('BELFRY_EXECUTORS'), defaultExecutors(), 1, 64),
   };
 }
 
@@ -150,6 +144,11 @@ export function readClientConfig(env: Readonly<Record<string, string | undefined
     operatorToken: read('BELFRY_OPERATOR_TOKEN'),
     colours: read('NO_COLOR') === undefined && read('TERM') !== 'dumb',
   };
+}
+
+/** The database and the server process need the other half. */
+function defaultExecutors(): number {
+  return Math.max(1, Math.min(Math.floor(availableParallelism() / 2), MAX_DEFAULT_EXECUTORS));
 }
 
 function integer(

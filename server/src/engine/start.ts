@@ -27,7 +27,7 @@ import {
 import { createTimers } from './timers.ts';
 
 /** Run assignments an executor holds: one more than it executes at once, so that it never waits. */
-const CONCURRENCY = 3;
+const CONCURRENCY = 5;
 const RUN_SLOTS = CONCURRENCY + 1;
 /** Runs in an assignment while a single lane has work. */
 const LONE_RUNS = 400;
