@@ -5,29 +5,35 @@ import { jsonPath } from './schema-problems.ts';
 import type { Problem } from './step.ts';
 
 const MAX_SCHEMA_LENGTH = 64 * 1024;
-/** A customer's regular expression may take exponential time; a check is stopped after this. */
+/** A customer's schema may take exponential time; a check is stopped after this. */
 const MAX_CHECK_MS = 50;
 const MAX_PROBLEMS = 50;
+
+// Keywords with which a check may take more time than reading the data: regular expressions,
+// references (each level of them may double the work), and schemas that meet many values or meet
+// a value many times.
+const COSTLY =
+  /"(?:pattern|patternProperties|format|\$ref|\$dynamicRef|\$recursiveRef|allOf|anyOf|oneOf|not|if|items|prefixItems|additionalItems|contains|uniqueItems|propertyNames|dependencies|dependentSchemas|unevaluatedItems|unevaluatedProperties)":|"additionalProperties":\{/;
 
 /** A workflow's `trigger_data_json_schema`, ready to check data with. */
 export type TriggerDataSchema = {
   readonly schema: JsonObject;
-  /** Whether checking runs regular expressions of the customer's. */
-  readonly patterns: boolean;
+  /** Whether checking may take long and must be watched. */
+  readonly isCostly: boolean;
 };
 
 /** The schema of a workflow's trigger data; undefined when it has none. */
 export function compileTriggerDataSchema(content: JsonObject): TriggerDataSchema | undefined {
   const schema = content.trigger_data_json_schema;
   if (!isJsonObject(schema) || Object.keys(schema).length === 0) return undefined;
-  return { schema, patterns: /"(pattern|patternProperties)":/.test(JSON.stringify(schema)) };
+  return { schema, isCostly: COSTLY.test(JSON.stringify(schema)) };
 }
 
 /** Where a trigger's data breaks the workflow's schema; paths begin with `data`. */
 export function triggerDataProblems(compiled: TriggerDataSchema, data: JsonObject): Problem[] {
   try {
     const check = () => Errors(compiled.schema, data)[1];
-    const errors = compiled.patterns ? withinTime(check) : check();
+    const errors = compiled.isCostly ? withinTime(check) : check();
     return errors
       .filter((error) => error.keyword !== 'boolean')
       .slice(0, MAX_PROBLEMS)
@@ -67,7 +73,7 @@ function patternProblems(value: unknown, path: string): Problem[] {
 
 let guard: { readonly script: Script; readonly holder: { check?: () => unknown } } | undefined;
 
-// V8 stops a regular expression only together with the script that called it.
+// V8 stops a regular expression, or a loop, only together with the script that called it.
 function withinTime<Result>(check: () => Result): Result {
   guard ??= { script: new Script('check()'), holder: createContext({}) };
   guard.holder.check = check;

@@ -38,3 +38,15 @@ test('a hostile regular expression or reference is stopped and told', () => {
   expect(problems(pattern, { a: `${'a'.repeat(60)}!` })).toMatchObject([{ path: 'data' }]);
   expect(problems({ $ref: '#' }, {})).toMatchObject([{ path: 'data' }]);
 });
+
+test('a schema whose references double the work at each level is stopped and told', () => {
+  const twice = (level: number) => {
+    const next = { $ref: `#/definitions/level${level + 1}` };
+    return { allOf: [next, next] };
+  };
+  const levels = Array.from({ length: 40 }, (_, level) => [`level${level}`, twice(level)] as const);
+  const definitions = { ...Object.fromEntries(levels), level40: { type: 'object' } };
+  expect(problems({ definitions, $ref: '#/definitions/level0' }, {})).toMatchObject([
+    { path: 'data', reason: expect.stringContaining('timed out') },
+  ]);
+});
