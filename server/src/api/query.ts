@@ -13,7 +13,8 @@ import { BelfryError } from '../lib/errors.ts';
 export type Query = { [key: string]: QueryValue };
 type QueryValue = string | QueryValue[] | Query;
 
-const PAIR_LIMIT = 2_000;
+// Reading takes time that grows with its square, and happens before anybody has shown a key.
+const PAIR_LIMIT = 1_000;
 const DEPTH_LIMIT = 5;
 const INDEX_LIMIT = 1_000;
 
@@ -53,7 +54,7 @@ function segments(name: string): string[] {
   const head = bracket < 0 ? name : name.slice(0, bracket);
   const parts = head.split('.');
   if (bracket >= 0) {
-    for (const match of name.slice(bracket).matchAll(/\[([^\]]*)\]/g)) parts.push(match[1] ?? '');
+    for (const match of name.slice(bracket).matchAll(/\[([^[\]]*)\]/g)) parts.push(match[1] ?? '');
   }
   if (parts.length > DEPTH_LIMIT) {
     throw new BelfryError(

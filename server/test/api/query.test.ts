@@ -39,6 +39,7 @@ test('no key of a query reaches a prototype', () => {
 test.each([
   ['deeply nested', `a${'[b]'.repeat(50)}=1`, 'invalid_params'],
   ['long', 'a=1&'.repeat(5_000), 'invalid_params'],
+  ['bracketed', `${'a'.padEnd(15_000, '[')}[b][c][d][e][f]=1`, 'invalid_params'],
   ['badly encoded', 'a=%zz', 'malformed_request'],
 ])('a %s query is refused', (_name, text, code) => {
   expect(() => parseQuery(text)).toThrowError(expect.objectContaining({ code }));
