@@ -9,7 +9,7 @@ const BODY_DEPTH_LIMIT = 64;
 
 // What makes a closer look necessary: a NUL or a half of a surrogate pair, which PostgreSQL cannot
 // store, and a key that would set a prototype. Escapes count, other text cannot hide them.
-const SUSPECT = /__proto__|\\u(?:0000|00[57][0-9a-f]|d[89a-f])/i;
+const SUSPECT = /__proto__|\\u(?:0000|00[5-7][0-9a-f]|d[89a-f])/i;
 
 // Up to here the rest of a refused body is read and dropped, so that the client, which is still
 // sending, gets the answer instead of a broken connection.
