@@ -132,6 +132,22 @@ const TABLES: ReadonlyMap<string, string> = new Map([
   ['operator', 'operator_token'],
 ]);
 
+// Locks the tokens that are left, in one order: of two that revoke the last two at the same time,
+// one waits and finds that the other's is gone.
+const revokeOperatorTokenStatement = `
+  with living as (
+    select id
+    from operator_token
+    where revoked_at is null
+    order by id
+    for update
+  )
+  update operator_token
+  set revoked_at = coalesce(revoked_at, now())
+  where id = $1
+    and (revoked_at is not null or exists (select 1 from living where id <> $1))
+  returning id`;
+
 /**
  * Ends a key; again is fine. The last operator token cannot be revoked, because nobody could then
  * make another. The caller makes the process forget what it remembers (`Authentication.forget`).
@@ -142,11 +158,12 @@ export async function revokeKey(ctx: Context, input: { readonly id: string }): P
   if (!match || !table) throw missingKey(input.id);
   const isOperator = table === 'operator_token';
   const rows = await ctx.db.query(
-    `
+    isOperator
+      ? revokeOperatorTokenStatement
+      : `
     update ${table}
     set revoked_at = coalesce(revoked_at, now())
     where id = $1
-      ${isOperator ? 'and (revoked_at is not null or exists (select 1 from operator_token o where o.id <> $1 and o.revoked_at is null))' : ''}
     returning id`,
     [Number(match[2])],
   );

@@ -150,3 +150,17 @@ test('the last operator token cannot be revoked', async () => {
   await revokeKey(ctx, { id: first?.id ?? '' });
   expect(await ids()).toHaveLength(1);
 });
+
+test('of several who revoke the last operator tokens at once, one is refused', async () => {
+  for (let round = 0; round < 5; round++) {
+    await createKey(ctx, { kind: 'operator' });
+    const ids = (await listKeys(ctx, {})).flatMap(({ id, kind, revoked_at }) =>
+      kind === 'operator' && revoked_at === null ? [id] : [],
+    );
+    expect(ids).toHaveLength(2);
+    const answers = await Promise.allSettled(ids.map((id) => revokeKey(ctx, { id })));
+    expect(answers.filter(({ status }) => status === 'rejected')).toMatchObject([
+      { reason: { code: 'conflict' } },
+    ]);
+  }
+});
