@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bootstrap, DEMO_ACCOUNT } from './accounts/bootstrap.ts';
@@ -9,6 +9,9 @@ import type { Config } from './config.ts';
 import type { Context, Environment } from './context.ts';
 import { publishWorkflows } from './control/publish.ts';
 import { readDirectory } from './control/read-directory.ts';
+import { StartError, systemErrorCode } from './db/start-error.ts';
+
+const SHORTEST_SECRET = 16;
 
 const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
 
@@ -21,16 +24,17 @@ export async function prepareFirstStart(
   config: Config,
 ): Promise<{ readonly credentials: Credentials | undefined; readonly isNew: boolean }> {
   const path = join(config.dataDir, 'credentials.json');
-  const made = await bootstrap(ctx, givenKeys(config));
+  const made = await bootstrap(ctx, givenKeys(config), (credentials) =>
+    writeSecretFile(path, documentOf(credentials)),
+  );
   if (!made) {
     const kept = await readCredentials(path);
     // By URL, several data dirs may share a database: only our own database gets new keys by itself.
     if (kept || config.databaseUrl !== undefined) return { credentials: kept, isNew: false };
     const credentials = await reissueCredentials(ctx);
-    if (credentials) await writeSecretFile(path, `${JSON.stringify(credentials, null, 2)}\n`);
+    if (credentials) await writeSecretFile(path, documentOf(credentials));
     return { credentials, isNew: credentials !== undefined };
   }
-  await writeSecretFile(path, `${JSON.stringify(made, null, 2)}\n`);
   await publishExamples(ctx);
   return { credentials: made, isNew: true };
 }
@@ -44,11 +48,19 @@ function givenKeys(config: Config): Parameters<typeof bootstrap>[1] {
   };
 }
 
+function documentOf(credentials: Credentials): string {
+  return `${JSON.stringify(credentials, null, 2)}\n`;
+}
+
 async function readCredentials(path: string): Promise<Credentials | undefined> {
+  const text = await readSecretFile(path);
+  if (text === undefined) return undefined;
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as Credentials;
+    return JSON.parse(text) as Credentials;
   } catch {
-    return undefined;
+    throw new StartError(
+      `${path} is not JSON; repair it, or remove it: keys that nobody has any more must be made anew.`,
+    );
   }
 }
 
@@ -82,20 +94,35 @@ async function publishExamples(ctx: Context): Promise<void> {
 /** A secret of this installation that is made once and kept in the data dir. */
 export async function installationSecret(dataDir: string): Promise<string> {
   const path = join(dataDir, 'secret');
-  try {
-    return (await readFile(path, 'utf8')).trim();
-  } catch {
+  const kept = await readSecretFile(path);
+  if (kept === undefined) {
     const secret = randomBytes(32).toString('base64url');
-    await mkdir(dataDir, { recursive: true });
     await writeSecretFile(path, `${secret}\n`);
     return secret;
+  }
+  // Whoever knows a short secret, or that it is empty, can sign webhooks in our name.
+  if (kept.trim().length < SHORTEST_SECRET) {
+    throw new StartError(
+      `${path} is cut off; restore it from a backup, or remove it: a new one changes every webhook's signing secret.`,
+    );
+  }
+  return kept.trim();
+}
+
+/** The file's text; undefined when there is none. One that cannot be read must not be replaced. */
+async function readSecretFile(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw error;
   }
 }
 
 async function writeSecretFile(path: string, text: string): Promise<void> {
   await mkdir(join(path, '..'), { recursive: true });
-  // Aside and renamed: a start that is killed leaves the whole file or none.
-  await writeFile(`${path}.new`, text, { mode: 0o600 });
-  await chmod(`${path}.new`, 0o600);
+  // Aside, on disk and renamed: a start that is killed, or a power cut, leaves the whole file or none.
+  await rm(`${path}.new`, { force: true });
+  await writeFile(`${path}.new`, text, { mode: 0o600, flush: true });
   await rename(`${path}.new`, path);
 }

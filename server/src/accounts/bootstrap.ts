@@ -19,13 +19,15 @@ const BOOTSTRAP_LOCK = 0x62656c66;
 
 /**
  * Makes the account `demo` and an operator token in a database that has no account yet, and
- * returns the credentials, which exist nowhere else: the caller writes them to
- * `credentials.json`. Undefined when there was an account already; given keys that `development`
- * of `demo` does not have yet are added then. Of several servers that start at once one does it.
+ * returns the credentials, which exist nowhere else: `save` keeps them before they become valid,
+ * so that a start that is killed leaves no account to which nobody has a key. Undefined when there
+ * was an account already; given keys that `development` of `demo` does not have yet are added
+ * then. Of several servers that start at once one does it.
  */
 export async function bootstrap(
   ctx: Context,
   keys: BootstrapKeys,
+  save: (credentials: Credentials) => Promise<void> = async () => {},
 ): Promise<Credentials | undefined> {
   const exists = await hasAccount(ctx.db);
   const signingKeys = exists ? [] : await makeSigningKeys(2);
@@ -38,7 +40,9 @@ export async function bootstrap(
     const credentials = await insertAccount(tx, { name: DEMO_ACCOUNT, keys }, signingKeys);
     const operatorToken = generateKey(keyPrefixes.operator);
     await insertOperatorToken(tx, 'default', operatorToken);
-    return { ...credentials, operator_token: operatorToken };
+    const made = { ...credentials, operator_token: operatorToken };
+    await save(made);
+    return made;
   });
 }
 
