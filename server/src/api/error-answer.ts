@@ -84,6 +84,9 @@ function callerError(thrown: unknown): BelfryError {
       );
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
       return new BelfryError('malformed_request', 'The body is not as long as Content-Length says');
+    // What a path outside of the folder of static files gets: there is nothing either.
+    case 'FST_STATIC_FORBIDDEN_PATH':
+      return new BelfryError('not_found', 'There is no such file');
     case 'FST_ERR_BAD_URL':
       return new BelfryError('malformed_request', 'The URL has a broken percent encoding');
     default:

@@ -134,3 +134,11 @@ describe('the operator', () => {
     expect((await ops('POST', 'keys/key_999999/revoke')).status).toBe(404);
   });
 });
+
+test.each(['/assets/../index.html', '/assets/%2e%2e/index.html', '/assets/..%5cindex.html'])(
+  'a file outside of the folder of the pages is not found: %s',
+  async (url) => {
+    const answer = await api.call('GET', url);
+    expect([answer.status, answer.body.code]).toEqual([404, 'not_found']);
+  },
+);
