@@ -174,6 +174,20 @@ test.each([
   }
 });
 
+test.each(['x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'forwarded', 'via'])(
+  'neither the viewer nor the demo answers through a proxy: %s',
+  async (name) => {
+    const headers = { host: '127.0.0.1:4400', [name]: '203.0.113.7' };
+    for (const [url, code] of [
+      ['/dev/mail.json', 'mail_viewer_off'],
+      ['/dev/demo.json', 'demo_off'],
+    ]) {
+      const response = await appWith().inject({ method: 'GET', url: url ?? '', headers });
+      expect([response.statusCode, response.json().code]).toEqual([404, code]);
+    }
+  },
+);
+
 test.each(['localhost:4400', '[::1]:4400', '127.0.0.2'])(
   'the viewer answers at %s',
   async (host) => {
