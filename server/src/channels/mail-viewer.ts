@@ -2,6 +2,15 @@ import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import type { Provider } from './provider.ts';
 
+const PROXY_HEADERS = [
+  'forwarded',
+  'via',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-real-ip',
+];
+
 /**
  * The e-mail provider of an installation without an SMTP server: nothing leaves the machine. The
  * message row is what the viewer at /dev/mail shows, so there is nothing to do.
@@ -23,6 +32,14 @@ export function mailViewerIsOn(options: {
   readonly host: string;
 }): boolean {
   return options.smtpUrl === undefined && isLoopbackHost(options.host);
+}
+
+/**
+ * Whether a request came through a proxy. One on this machine makes everybody look local, and may
+ * call us by our loopback address whatever name it was called by.
+ */
+export function isForwarded(headers: Readonly<Record<string, unknown>>): boolean {
+  return PROXY_HEADERS.some((name) => headers[name] !== undefined);
 }
 
 /** Whether a host name or address, without port, is this machine's loopback. */

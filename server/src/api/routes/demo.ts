@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { DEMO_ACCOUNT } from '../../accounts/bootstrap.ts';
 import { findEnvironment } from '../../accounts/environments.ts';
-import { isLoopbackHost } from '../../channels/mail-viewer.ts';
+import { isForwarded, isLoopbackHost } from '../../channels/mail-viewer.ts';
 import type { Database } from '../../db/database.ts';
 import { BelfryError, invalidField } from '../../lib/errors.ts';
 import { isJsonObject } from '../../lib/json.ts';
@@ -64,6 +64,9 @@ function requireDemo({ config, demo }: Services, request: FastifyRequest): DemoA
       'demo_off',
       `This server listens on ${config.host}, where others may reach it.`,
     );
+  }
+  if (isForwarded(request.headers)) {
+    throw new BelfryError('demo_off', 'The demo does not answer through a proxy.');
   }
   // A page of somebody else's may neither reach this endpoint from another origin, nor by a name
   // of its own that points to this machine.

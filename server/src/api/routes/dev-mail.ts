@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { channelTypeNumber } from '../../channels/channel-type.ts';
-import { isLoopbackHost, mailViewerIsOn } from '../../channels/mail-viewer.ts';
+import { isForwarded, isLoopbackHost, mailViewerIsOn } from '../../channels/mail-viewer.ts';
 import type { Database } from '../../db/database.ts';
 import { cutPage, type PageRequest, readPage, readsBackward } from '../../feed/page.ts';
 import { BelfryError } from '../../lib/errors.ts';
@@ -59,6 +59,9 @@ export function devMailRoutes(app: App, services: Services): void {
         'mail_viewer_off',
         'The mail viewer is on only without BELFRY_SMTP_URL and with BELFRY_HOST at a loopback address such as 127.0.0.1',
       );
+    }
+    if (isForwarded(request.headers)) {
+      throw new BelfryError('mail_viewer_off', 'The mail viewer does not answer through a proxy');
     }
     // A name of somebody else's that points to this machine would let their page read the mail.
     if (!isLoopbackHost(request.hostname)) {
