@@ -29,7 +29,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     ...['db', 'context', 'config', 'accounts', 'recipients', 'feed'],
     ...['templates', 'channels', 'workflows', 'control', 'runs', 'engine'],
   ],
-  'first-start': ['context', 'config', 'accounts', 'control'],
+  'first-start': ['db', 'context', 'config', 'accounts', 'control'],
   metrics: ['engine'],
   main: [
     ...['db', 'context', 'config', 'accounts', 'feed', 'control', 'engine', 'api'],
