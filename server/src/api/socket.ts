@@ -23,6 +23,7 @@ export type SocketLimits = ConnectionLimits & {
   readonly maxFrameBytes: number;
   /** A socket without any frame for so long is closed; clients send a heartbeat every 30 s. */
   readonly idleMs: number;
+  /** How often silent sockets, and those whose key was revoked, are looked for. */
   readonly sweepEveryMs: number;
   /** How long a shutdown waits for the other side to say goodbye. */
   readonly goodbyeMs: number;
@@ -49,6 +50,7 @@ export type SocketServer = {
 };
 
 const GOING_AWAY = 1001;
+const POLICY_VIOLATION = 1008;
 const SERVICE_RESTART = 1012;
 
 /** Answers WebSocket upgrades of `/ws/v1/websocket` on this HTTP server. */
@@ -60,7 +62,7 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
     perMessageDeflate: false,
     clientTracking: false,
   });
-  const connections = new Set<Connection>();
+  const connections = new Map<Connection, Admission>();
   const perEnvironment = new Map<number, number>();
   let pending = 0;
   let closing = false;
@@ -74,9 +76,8 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
     if (closing || pending > limits.maxPending || connections.size >= limits.maxSockets) {
       throw new BelfryError('overloaded', 'This server takes no more sockets at the moment');
     }
-    const access = await options.authentication.authenticateKey(
-      url.searchParams.get('api_key') ?? '',
-    );
+    const key = url.searchParams.get('api_key') ?? '';
+    const access = await options.authentication.authenticateKey(key);
     if (access.kind !== 'public') throw wrongKind(access, 'a public key (pk_...)');
     const { environment } = access;
     const token = url.searchParams.get('user_token') || undefined;
@@ -87,7 +88,39 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
         `This environment has ${limits.maxSocketsPerEnvironment} sockets open, its limit`,
       );
     }
-    return { environment: { ...ctx, environment }, userId };
+    return { key, environment: { ...ctx, environment }, userId };
+  };
+
+  /** Sends those away whom this key, as it is now, would not let in again. */
+  const recheckKey = async (key: string, admitted: readonly Connection[]): Promise<void> => {
+    const environment = await options.authentication.authenticateKey(key).then(
+      (access) => (access.kind === 'public' ? access.environment : undefined),
+      (error: unknown) => {
+        if (error instanceof BelfryError) return undefined;
+        throw error;
+      },
+    );
+    for (const connection of admitted) {
+      const needsToken =
+        environment?.settings.enhanced_security &&
+        connections.get(connection)?.userId === undefined;
+      if (!environment || needsToken) connection.close(POLICY_VIOLATION, 'not authorised any more');
+    }
+  };
+
+  let rechecking = false;
+  const recheck = async (): Promise<void> => {
+    if (rechecking) return;
+    rechecking = true;
+    try {
+      const byKey = Map.groupBy(connections.keys(), (one) => connections.get(one)?.key ?? '');
+      for (const [key, admitted] of byKey) await recheckKey(key, admitted);
+    } catch (error) {
+      // Without the database nobody is let in, and nobody is sent away.
+      ctx.log.debug({ err: error }, 'keys of sockets could not be checked');
+    } finally {
+      rechecking = false;
+    }
   };
 
   const count = (environmentId: number, change: 1 | -1): void => {
@@ -105,7 +138,8 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
     stream.on('error', onError);
     pending += 1;
     try {
-      const { environment, userId } = await admit(request);
+      const admission = await admit(request);
+      const { environment, userId } = admission;
       if (stream.destroyed) return;
       stream.removeListener('error', onError);
       wss.handleUpgrade(request, stream, head, (socket) => {
@@ -116,7 +150,7 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
           limits,
         });
         const { id } = environment.environment;
-        connections.add(connection);
+        connections.set(connection, admission);
         count(id, 1);
         socket.on('close', () => {
           connections.delete(connection);
@@ -135,9 +169,10 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
 
   const sweep = setInterval(() => {
     const oldest = ctx.clock.now() - limits.idleMs;
-    for (const connection of connections) {
+    for (const connection of connections.keys()) {
       if (connection.lastFrameMs() < oldest) connection.close(GOING_AWAY, 'no heartbeat');
     }
+    void recheck();
   }, limits.sweepEveryMs);
   sweep.unref();
 
@@ -149,10 +184,10 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
       const empty = new Promise<void>((resolve) => {
         whenEmpty = resolve;
       });
-      for (const connection of connections) connection.close(SERVICE_RESTART, 'restarting');
+      for (const connection of connections.keys()) connection.close(SERVICE_RESTART, 'restarting');
       if (connections.size > 0) {
         const timer = setTimeout(() => {
-          for (const connection of connections) connection.terminate();
+          for (const connection of connections.keys()) connection.terminate();
         }, limits.goodbyeMs);
         await empty;
         clearTimeout(timer);
@@ -163,6 +198,7 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
 }
 
 type Admission = {
+  readonly key: string;
   readonly environment: EnvironmentContext;
   readonly userId: string | undefined;
 };

@@ -3,6 +3,8 @@ import { connect } from 'node:net';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { EnvironmentCredentials } from '../../src/accounts/create-account.ts';
+import { updateEnvironment } from '../../src/accounts/environments.ts';
+import { createKey, revokeKey } from '../../src/accounts/keys.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { type FeedServer, startFeedServer } from '../support/feed-server.ts';
 import { createMessageWorld, type MessageWorld } from '../support/messages.ts';
@@ -295,6 +297,39 @@ test('a silent socket is closed, one with a heartbeat stays', async () => {
   expect(alive.socket.readyState).toBe(alive.socket.OPEN);
   alive.socket.close();
   await timed.close();
+});
+
+test('a socket ends with the key that opened it, others stay', async () => {
+  let nowMs = Date.now();
+  const ctx = { ...world.ctx, clock: { now: () => nowMs } };
+  const swept = await startFeedServer(ctx, { limits: { sweepEveryMs: 5 } });
+  const account = world.credentials.account;
+  const made = await createKey(ctx, { kind: 'public', account, environment: 'development' });
+  const [revoked, valid] = await Promise.all([open({ api_key: made.key }, swept), open({}, swept)]);
+  await revokeKey(ctx, { id: made.id });
+  nowMs += 6_000;
+  expect(await revoked.closed).toBe(1008);
+  expect(valid.socket.readyState).toBe(valid.socket.OPEN);
+  valid.socket.close();
+  await swept.close();
+});
+
+test('sockets without a user token end when the environment begins to ask for one', async () => {
+  let nowMs = Date.now();
+  const ctx = { ...world.ctx, clock: { now: () => nowMs } };
+  const swept = await startFeedServer(ctx, { limits: { sweepEveryMs: 5 } });
+  const [anybody, proved] = await Promise.all([
+    open({}, swept),
+    open({ user_token: await tokenFor(newUser(), '1h') }, swept),
+  ]);
+  const reference = world.development.environment.publicId;
+  await updateEnvironment(ctx, { reference, settings: { enhanced_security: true } });
+  nowMs += 6_000;
+  expect(await anybody.closed).toBe(1008);
+  expect(proved.socket.readyState).toBe(proved.socket.OPEN);
+  proved.socket.close();
+  await updateEnvironment(ctx, { reference, settings: { enhanced_security: false } });
+  await swept.close();
 });
 
 test('a shutdown sends everybody away with 1012 and takes nobody new', async () => {
