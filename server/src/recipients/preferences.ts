@@ -1,7 +1,7 @@
 import type { EnvironmentContext } from '../context.ts';
 import { textArray } from '../db/array-literal.ts';
 import type { Queryable } from '../db/database.ts';
-import { invalidField } from '../lib/errors.ts';
+import { type BelfryError, invalidField } from '../lib/errors.ts';
 import { isJsonObject, type JsonObject } from '../lib/json.ts';
 import { type PreferenceSet, preferenceSetAnswer, resolvePreferences } from './preference-set.ts';
 import { type RecipientKey, TENANTS } from './reference.ts';
@@ -9,6 +9,15 @@ import { type RecipientKey, TENANTS } from './reference.ts';
 const DEFAULT_SET = 'default';
 
 const PREFERENCES_BYTES = 256 * 1024;
+
+const MERGED = 'jsonb_deep_merge(p.preferences, excluded.preferences)';
+
+// Whether the merged set stays within the limit; the merge itself is done only when the sizes of
+// both sides do not prove it already.
+const FITS = `(
+        octet_length(p.preferences::text) + octet_length(excluded.preferences::text) <= ${PREFERENCES_BYTES}
+        or octet_length(${MERGED}::text) <= ${PREFERENCES_BYTES}
+      )`;
 
 export type PreferenceWrite = RecipientKey & {
   readonly setId: string;
@@ -22,7 +31,7 @@ export async function mergePreferences(
   writes: readonly PreferenceWrite[],
 ): Promise<void> {
   if (writes.length === 0) return;
-  await tx.query(
+  const written = await tx.query(
     {
       name: 'merge_preferences',
       text: `
@@ -32,8 +41,10 @@ export async function mergePreferences(
           as given (collection, recipient_id, id, preferences)
         order by given.collection, given.recipient_id, given.id
         on conflict (environment_id, collection, recipient_id, id) do update
-        set preferences = jsonb_deep_merge(p.preferences, excluded.preferences),
-          updated_at = now()`,
+        set preferences = ${MERGED},
+          updated_at = now()
+        where ${FITS}
+        returning 1`,
     },
     [
       environmentId,
@@ -43,6 +54,7 @@ export async function mergePreferences(
       textArray(writes.map(({ preferences }) => preferencesText(preferences))),
     ],
   );
+  if (written.length < writes.length) throw tooLarge();
 }
 
 /** Replaces the set, or merges into it, and returns it resolved. Makes a recipient that is new. */
@@ -52,7 +64,7 @@ export async function setPreferences(
 ): Promise<PreferenceSet> {
   const { collection, id, setId, preferences, strategy } = input;
   const values = [ctx.environment.id, collection, id, setId, preferencesText(preferences)];
-  await ctx.db.query(
+  const written = await ctx.db.query(
     {
       name: `set_preferences_${strategy}`,
       text: `
@@ -64,15 +76,14 @@ export async function setPreferences(
         insert into preference_set as p (environment_id, collection, recipient_id, id, preferences)
         values ($1, $2, $3, $4, $5)
         on conflict (environment_id, collection, recipient_id, id) do update
-        set preferences = ${
-          strategy === 'merge'
-            ? 'jsonb_deep_merge(p.preferences, excluded.preferences)'
-            : 'excluded.preferences'
-        },
-          updated_at = now()`,
+        set preferences = ${strategy === 'merge' ? MERGED : 'excluded.preferences'},
+          updated_at = now()
+        where ${strategy === 'merge' ? FITS : 'true'}
+        returning 1`,
     },
     values,
   );
+  if (written.length === 0) throw tooLarge();
   return getPreferences(ctx, { collection, id, setId });
 }
 
@@ -170,10 +181,12 @@ async function tenantPreferences(
 
 function preferencesText(preferences: JsonObject): string {
   const text = JSON.stringify(preferences);
-  if (Buffer.byteLength(text) > PREFERENCES_BYTES) {
-    throw invalidField('preferences', 'are larger than 256 kB');
-  }
+  if (Buffer.byteLength(text) > PREFERENCES_BYTES) throw tooLarge();
   return text;
+}
+
+function tooLarge(): BelfryError {
+  return invalidField('preferences', 'are larger than 256 kB');
 }
 
 /** The sets of many recipients of a collection, by recipient and set id, resolved. */

@@ -127,3 +127,21 @@ describe('what is no preference is refused by name', () => {
     ).toEqual({ categories: { a: null } });
   });
 });
+
+test('merging never makes a set larger than 256 kB, whichever way it is merged', async () => {
+  const part = (name: string) => ({
+    workflows: Object.fromEntries(
+      Array.from({ length: 4_000 }, (_, index) => [`${name}-${'x'.repeat(20)}-${index}`, false]),
+    ),
+  });
+  const merge = (name: string) =>
+    setPreferences(ctx, { ...set, preferences: part(name), strategy: 'merge' });
+  await merge('a');
+  // The same again does not grow it.
+  await merge('a');
+  const refusal = { code: 'invalid_params', message: 'preferences are larger than 256 kB' };
+  await expect(merge('b')).rejects.toMatchObject(refusal);
+  const inline = { ...ada, properties: {}, preferences: { default: part('b') } };
+  await expect(identify(ctx, inline)).rejects.toMatchObject(refusal);
+  expect(Object.keys((await getPreferences(ctx, set)).workflows)).toHaveLength(4_000);
+});
