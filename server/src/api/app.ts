@@ -32,6 +32,10 @@ export function createApp(services: Services): App {
     bodyLimit: BODY_LIMIT_BYTES,
     forceCloseConnections: 'idle',
     requestTimeout: REQUEST_TIMEOUT_MS,
+    http: {
+      // Clients may offer other protocols beside HTTP/1.1 (Java's offers `h2c`); those are ignored.
+      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
+    },
     clientErrorHandler: answerUnreadableRequest,
     genReqId: () => randomUUID(),
     routerOptions: {

@@ -1,4 +1,5 @@
 import { createPrivateKey } from 'node:crypto';
+import { get } from 'node:http';
 import { connect } from 'node:net';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -255,6 +256,22 @@ test('a socket that floods frames is closed', async () => {
   for (let i = 0; i < 400; i++) socket.send(null, String(i), 'phoenix', 'heartbeat', {});
   expect(await socket.closed).toBe(1008);
   await stillServes();
+});
+
+test('a request that offers another protocol is answered as any other', async () => {
+  const { hostname, port } = new URL(server.url);
+  const headers = {
+    connection: 'Upgrade, HTTP2-Settings',
+    upgrade: 'h2c',
+    'http2-settings': 'AAMAAABkAAQAoAAAAAIAAAAA',
+  };
+  const status = await new Promise<number | undefined>((resolve, reject) => {
+    get({ hostname, port, path: '/healthz', headers, agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    }).on('error', reject);
+  });
+  expect(status).toBe(200);
 });
 
 test('joins of a socket and sockets of an environment are bounded', async () => {
