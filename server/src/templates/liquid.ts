@@ -1,6 +1,7 @@
 import { Context, type Emitter, Liquid, Tag, toValueSync } from 'liquidjs';
 import { registerFilters, registerHtmlFilters, toText } from './filters.ts';
 import { escapeHtml } from './html.ts';
+import { limitFilterTime } from './limit-filters.ts';
 import type { TemplateScope } from './template-scope.ts';
 
 /** What happens to the value of an output before it joins the text. */
@@ -75,6 +76,7 @@ function createLiquid(escaping: Escape): Liquid {
   for (const name of FILE_TAGS) liquid.registerTag(name, UnsupportedTag);
   registerFilters(liquid);
   if (escaping === 'html') registerHtmlFilters(liquid);
+  limitFilterTime(liquid);
   limitNestedOutput(liquid);
   return liquid;
 }
