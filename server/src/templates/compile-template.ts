@@ -12,6 +12,9 @@ import { plainTemplate, renderPlain } from './plain-template.ts';
 import { TemplateError } from './template-error.ts';
 import type { TemplateScope } from './template-scope.ts';
 
+/** liquidjs' parser takes time that grows with their square. */
+const MAX_TAGS = 10_000;
+
 export type CompileOptions = {
   /** `html` escapes every output that does not end in the filter `raw`. */
   readonly escape: Escape;
@@ -66,11 +69,24 @@ export function parse(source: string, escaping: Escape): LiquidTemplate[] {
       `a template has at most ${MAX_TEMPLATE_LENGTH} characters, this one has ${source.length}`,
     );
   }
+  const tags = countTags(source);
+  if (tags > MAX_TAGS) {
+    throw new TemplateError(
+      'template_syntax_error',
+      `a template has at most ${MAX_TAGS} outputs and tags, this one has ${tags}`,
+    );
+  }
   try {
     return liquidFor(escaping).parse(source);
   } catch (error) {
     throw templateError('template_syntax_error', error);
   }
+}
+
+/** Outputs and tags; in a `liquid` tag each line is one. */
+function countTags(source: string): number {
+  const starts = /\{%-?\s*liquid\b/.test(source) ? /\{[{%]|\n/g : /\{[{%]/g;
+  return source.match(starts)?.length ?? 0;
 }
 
 function guarded(render: () => string): string {

@@ -26,3 +26,16 @@ test('filters that are stopped in time give what they gave', () => {
     '{{ data.items | group_by: "n" | size }} {{ data.items | find: "n", 2 | json }}';
   expect(render(source, data)).toBe('1 2 3 6 2 3 {"n":2}');
 });
+
+test.each([
+  ['outputs', '{{ a }}'.repeat(10_001)],
+  ['tags', '{% if a %}b{% endif %}'.repeat(5_001)],
+  ['lines of a liquid tag', `{%- liquid\n${'echo a\n'.repeat(10_001)}-%}`],
+])('a template with too many %s is refused before it is parsed', (_, source) => {
+  expect(() => compileTemplate(source, { escape: 'none' })).toThrowError(
+    expect.objectContaining({
+      code: 'template_syntax_error',
+      message: expect.stringContaining('at most 10000 outputs and tags'),
+    }),
+  );
+});
