@@ -7,15 +7,19 @@ import MarkdownIt from 'markdown-it';
  */
 const markdown = new MarkdownIt({ html: false, linkify: false });
 
+/** A feed item shows no more than this; rendering takes the server's only thread. */
+const SHOWN_LENGTH = 32_000;
+
 const REMEMBERED = 5_000;
 const REMEMBERED_LENGTH = 2_000;
 const rendered = new Map<string, string>();
 
-/** Markdown as HTML that is safe to put into a page. Short texts seen lately are remembered. */
+/** Markdown as HTML that is safe to put into a page; a very long one is cut. Short texts seen lately are remembered. */
 export function markdownToHtml(source: string): string {
   const known = rendered.get(source);
   if (known !== undefined) return known;
-  const html = markdown.render(source).trimEnd();
+  const shown = source.length > SHOWN_LENGTH ? `${source.slice(0, SHOWN_LENGTH)}…` : source;
+  const html = markdown.render(shown).trimEnd();
   if (source.length <= REMEMBERED_LENGTH) {
     if (rendered.size >= REMEMBERED) {
       // A Map keeps insertion order: the first key is the oldest.
