@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -13,6 +14,8 @@ import {
   stopBelfry,
   temporaryDirectory,
 } from './belfry.ts';
+
+const root = join(import.meta.dirname, '..', '..', '..');
 
 const closers: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -96,6 +99,11 @@ test('a database that is not there is one sentence', async () => {
   );
 });
 
+test('a mail sender that is no address is one sentence', async () => {
+  const env = { BELFRY_DATA_DIR: await dataDir(), BELFRY_MAIL_FROM: 'Belfry' };
+  await expectRefusal(env, /^BELFRY_MAIL_FROM is "Belfry": set one e-mail address/);
+});
+
 test('a variable with a value that makes no sense is one sentence', async () => {
   await expectRefusal({ BELFRY_PORT: 'eighty' }, /^BELFRY_PORT is "eighty": /);
 });
@@ -117,6 +125,28 @@ test.each(['SIGTERM', 'SIGINT'] as const)('%s drains and exits with 0', async (s
   // A terminal and npm both deliver it.
   server.process.kill(signal);
   expect((await server.finished).code).toBe(0);
+  await gone(below);
+});
+
+test('a signal to `npm start` alone stops the server, too', async () => {
+  const env = {
+    ...process.env,
+    DATABASE_URL: (await database()).url,
+    BELFRY_DATA_DIR: await dataDir(),
+    BELFRY_PORT: '0',
+    BELFRY_LOG_LEVEL: 'warn',
+  };
+  const npm = spawn('npm', ['start'], { cwd: root, env, stdio: ['ignore', 'pipe', 'ignore'] });
+  let stdout = '';
+  npm.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  const ended = new Promise((resolve) => npm.once('exit', resolve));
+  await waitFor('npm start to be ready', () => stdout.includes('\nready ') || undefined, 30_000);
+  const below = await descendants(npm.pid);
+  closers.push(async () => killAll(below));
+  npm.kill('SIGTERM');
+  expect(await ended).toBe(0);
   await gone(below);
 });
 
