@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { singleEmailAddress } from './lib/email-address.ts';
 
 const MAX_DEFAULT_EXECUTORS = 4;
 
@@ -103,7 +104,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     dataDir: resolve(read('BELFRY_DATA_DIR') ?? './.belfry'),
     databaseUrl: url('DATABASE_URL', read('DATABASE_URL'), ['postgres:', 'postgresql:']),
     smtpUrl: url('BELFRY_SMTP_URL', read('BELFRY_SMTP_URL'), ['smtp:', 'smtps:']),
-    mailFrom: read('BELFRY_MAIL_FROM') ?? 'Belfry <belfry@localhost>',
+    mailFrom: emailAddress(
+      'BELFRY_MAIL_FROM',
+      read('BELFRY_MAIL_FROM') ?? 'Belfry <belfry@localhost>',
+    ),
     allowPrivateWebhooks: flag(
       'BELFRY_ALLOW_PRIVATE_WEBHOOKS',
       read('BELFRY_ALLOW_PRIVATE_WEBHOOKS'),
@@ -164,6 +168,11 @@ function integer(
     throw new ConfigError(name, text, `set a whole number from ${least} to ${most}`);
   }
   return value;
+}
+
+function emailAddress(name: string, text: string): string {
+  if (singleEmailAddress(text)) return text;
+  throw new ConfigError(name, text, 'set one e-mail address, like Name <name@example.com>');
 }
 
 function flag(name: string, text: string | undefined): boolean {

@@ -1,6 +1,6 @@
 import type { SendMailOptions } from 'nodemailer';
+import { type EmailAddress, emailAddresses, singleEmailAddress } from '../lib/email-address.ts';
 import type { Json } from '../lib/json.ts';
-import { type EmailAddress, emailAddresses, singleEmailAddress } from './email-address.ts';
 import type { DeliveryOutcome, OutgoingMessage } from './provider.ts';
 
 export type SmtpMail = { readonly to: string; readonly mail: SendMailOptions };

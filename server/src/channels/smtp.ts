@@ -1,5 +1,5 @@
 import { createTransport } from 'nodemailer';
-import { type EmailAddress, singleEmailAddress } from './email-address.ts';
+import { type EmailAddress, singleEmailAddress } from '../lib/email-address.ts';
 import type { DeliveryOutcome, OutgoingMessage, Provider } from './provider.ts';
 import { type SmtpMail, smtpMail } from './smtp-mail.ts';
 import { outcomeOfSmtpError } from './smtp-outcome.ts';
