@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify from 'fastify';
 import { registerAccess } from './access.ts';
-import { BODY_LIMIT_BYTES, bodyTooLarge, parseBody } from './body.ts';
+import { BODY_LIMIT_BYTES, bodyText, bodyTooLarge, parseBody } from './body.ts';
 import { registerCors } from './cors.ts';
 import { answerError, answerUnknownPath, answerUnreadableRequest } from './error-answer.ts';
 import { queryFailure, readQuery } from './query.ts';
@@ -50,12 +50,12 @@ export function createApp(services: Services): App {
   }).withTypeProvider<TypeBoxTypeProvider>();
 
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser<string>(
+  app.addContentTypeParser<Buffer>(
     /^application\/(?:[\w.-]+\+)?json\b/i,
-    { parseAs: 'string' },
-    (_request, text, done) => {
+    { parseAs: 'buffer' },
+    (request, bytes, done) => {
       try {
-        done(null, parseBody(text));
+        done(null, parseBody(bodyText(bytes, request.headers['content-encoding'])));
       } catch (error) {
         done(error instanceof Error ? error : new Error('unreadable body'));
       }

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { BelfryError, invalidField } from '../lib/errors.ts';
 import { unstorable } from '../lib/text.ts';
 
@@ -24,6 +25,19 @@ export function bodyTooLarge(contentLength: string | undefined): BelfryError | u
   const bytes = Number(contentLength);
   if (bytes <= BODY_LIMIT_BYTES || bytes > DRAINED_BYTES) return undefined;
   return new BelfryError('request_too_large', 'The body is larger than 10 MB');
+}
+
+/** The text of a body. Throws the 415 of a compressed one and the 400 of one that is not UTF-8. */
+export function bodyText(bytes: Buffer, contentEncoding: string | undefined): string {
+  if (contentEncoding !== undefined && contentEncoding.toLowerCase() !== 'identity') {
+    throw new BelfryError(
+      'unsupported_media_type',
+      `The body has the Content-Encoding "${contentEncoding}"; send it without one`,
+    );
+  }
+  // Decoding would put U+FFFD for what is broken, and a name or an id would be another one.
+  if (!isUtf8(bytes)) throw new BelfryError('malformed_json', 'The body is not valid UTF-8');
+  return bytes.toString('utf8');
 }
 
 /** The value of a JSON body; undefined for an empty one. Throws 400 and 422 errors. */

@@ -87,6 +87,8 @@ function callerError(thrown: unknown): BelfryError {
     // What a path outside of the folder of static files gets: there is nothing either.
     case 'FST_STATIC_FORBIDDEN_PATH':
       return new BelfryError('not_found', 'There is no such file');
+    case 'FST_ERR_MAX_PARAM_LENGTH':
+      return new BelfryError('malformed_request', 'A part of the URL is longer than any id can be');
     case 'FST_ERR_BAD_URL':
       return new BelfryError('malformed_request', 'The URL has a broken percent encoding');
     default:

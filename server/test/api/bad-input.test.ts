@@ -254,6 +254,22 @@ test('bytes that are no HTTP get an envelope, and the server lives on', async ()
   await app.close();
 });
 
+test.each([
+  ['bytes that are not UTF-8', { 'content-encoding': 'identity' }, 400, 'malformed_json'],
+  ['a compressed body', { 'content-encoding': 'gzip' }, 415, 'unsupported_media_type'],
+])('%s are refused and not read as something else', async (_name, headers, status, code) => {
+  const app = buildApp(api.services);
+  const answer = await app.inject({
+    method: 'PUT',
+    url: '/v1/users/latin',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...headers },
+    payload: Buffer.from('{"name":"Jos\u00e9"}', 'latin1'),
+  });
+  expect([answer.statusCode, answer.json().code]).toEqual([status, code]);
+  expect((await api.call('GET', '/v1/users/latin', { key })).status).toBe(404);
+  await app.close();
+});
+
 test('ids are taken from the path as they are meant', async () => {
   const ids = [
     '🔔',
@@ -288,6 +304,7 @@ test.each(['a%2Fb', 'a%23b', 'a%00', '%20', 'x'.repeat(257), encodeURIComponent(
 
 test.each([
   ['/v1/users/%zz', 400, 'malformed_request'],
+  [`/v1/users/${'x'.repeat(10_000)}`, 400, 'malformed_request'],
   ['/v1/users?after=%zz', 400, 'malformed_request'],
   ['/v1/users?after=%00', 422, 'invalid_params'],
   ['/v1/users?after=nonsense!', 422, 'invalid_params'],
