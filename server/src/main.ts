@@ -19,6 +19,7 @@ import { installationSecret, prepareFirstStart } from './first-start.ts';
 import { systemClock } from './lib/clock.ts';
 import type { Logger } from './lib/log.ts';
 import { createMetrics } from './metrics.ts';
+import { createTraffic } from './ops/traffic.ts';
 
 const API_CONNECTIONS = 10;
 const RESTART_DATABASE_MS = 200;
@@ -126,6 +127,7 @@ async function build(
     engine,
     workflows,
     authentication: createAuthentication(ctx),
+    traffic: createTraffic(ctx),
     metrics: createMetrics({
       engine: () => engine?.stats(),
       sockets: () => sockets?.connectionCount() ?? 0,

@@ -3,16 +3,21 @@ import type { Queryable } from '../db/database.ts';
 
 /** What a key opens. */
 export type Access =
-  | { readonly kind: 'secret'; readonly keyId: number; readonly environment: Environment }
-  | {
+  | (KeyAccess & { readonly kind: 'secret' })
+  | (KeyAccess & {
       readonly kind: 'public';
-      readonly keyId: number;
-      readonly environment: Environment;
       /** The user whom a signed token proved; without one the key may act for any user. */
       readonly userId?: string;
-    }
+    })
   | ServiceAccess
   | OperatorAccess;
+
+type KeyAccess = {
+  readonly keyId: number;
+  /** The key's last four characters. */
+  readonly keyHint: string;
+  readonly environment: Environment;
+};
 
 export type ServiceAccess = {
   readonly kind: 'service';
@@ -35,6 +40,7 @@ export type FoundKey =
 type Row = {
   readonly kind: Access['kind'];
   readonly id: number;
+  readonly hint: string;
   readonly revoked: boolean;
   readonly account_id: number | null;
   readonly name: string | null;
@@ -47,17 +53,17 @@ type Row = {
 const findKeyStatement = {
   name: 'find_key',
   text: `
-    select k.kind, k.id, k.revoked_at is not null as revoked, e.account_id, null as name,
+    select k.kind, k.id, k.hint, k.revoked_at is not null as revoked, e.account_id, null as name,
       e.id as environment_id, e.public_id, e.slug, e.settings
     from api_key k
     join environment e on e.id = k.environment_id
     where k.hash = $1
     union all
-    select 'service', id, revoked_at is not null, account_id, name, null, null, null, null
+    select 'service', id, hint, revoked_at is not null, account_id, name, null, null, null, null
     from service_token
     where hash = $1
     union all
-    select 'operator', id, revoked_at is not null, null, name, null, null, null, null
+    select 'operator', id, hint, revoked_at is not null, null, name, null, null, null, null
     from operator_token
     where hash = $1`,
 };
@@ -86,6 +92,7 @@ function accessFromRow(row: Row): Access {
       return {
         kind: row.kind,
         keyId: row.id,
+        keyHint: row.hint,
         environment: {
           id: row.environment_id ?? 0,
           publicId: row.public_id ?? '',

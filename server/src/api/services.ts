@@ -3,6 +3,7 @@ import type { Config } from '../config.ts';
 import type { Context } from '../context.ts';
 import type { PublishedWorkflows } from '../control/published-workflows.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { TrafficCounters } from '../ops/traffic.ts';
 import type { Authentication } from './authentication.ts';
 
 /** What the routes are built on. `main.ts` makes it; a test makes the parts that it needs. */
@@ -12,6 +13,7 @@ export type Services = Context & {
   /** Which version of a workflow a trigger runs. Cached: the trigger asks once a request. */
   readonly workflows: PublishedWorkflows;
   readonly authentication: Authentication;
+  readonly traffic: TrafficCounters;
   readonly metrics: Registry;
   readonly readiness: () => Readiness;
   /** Absent: the server does not know the keys of the account `demo`, so there is no demo page. */

@@ -14,12 +14,15 @@ type TriggerInput = {
   readonly idempotency?: TriggerRequest['idempotency'] | undefined;
 };
 
+/** The engine's answer, and for how many recipients it is. */
+type TriggerOutcome = { readonly answer: TriggerAnswer; readonly runs: number };
+
 /** Runs the published workflow: reads the body, identifies whom it brings along, accepts the run. */
 export async function triggerWorkflow(
   services: Pick<Services, 'engine' | 'workflows'>,
   ctx: EnvironmentContext,
   { workflowKey, body, idempotency }: TriggerInput,
-): Promise<TriggerAnswer> {
+): Promise<TriggerOutcome> {
   const { identify, ...trigger } = parseTriggerBody(body);
   const workflow = await requirePublished(services, ctx.environment.id, workflowKey);
   if (!workflow.active) {
@@ -30,13 +33,14 @@ export async function triggerWorkflow(
   }
   refuseBadData(workflow, trigger.data);
   if (identify.length > 0) await identifyMany(ctx, identify);
-  return services.engine.trigger({
+  const answer = await services.engine.trigger({
     ...trigger,
     environmentId: ctx.environment.id,
     workflowKey,
     versionId: workflow.versionId,
     ...(idempotency && { idempotency }),
   });
+  return { answer, runs: trigger.recipients.length };
 }
 
 /** The published version of a workflow, or a 404. */

@@ -8,6 +8,7 @@ import { CliError } from './result.ts';
 import { showFailure } from './run-command.ts';
 import { runsCommand } from './runs.ts';
 import { startCommand } from './start.ts';
+import { topCommand } from './top.ts';
 import { triggerCommand } from './trigger.ts';
 
 /** The operator's CLI. Sets the exit code: 0 done, 1 failed, 2 called in a wrong way. */
@@ -38,6 +39,7 @@ export function createProgram(): Command {
   program.addCommand(triggerCommand());
   program.addCommand(runsCommand());
   program.addCommand(messagesCommand());
+  program.addCommand(topCommand());
   program.addCommand(keysCommand());
   program.addCommand(accountCommand());
   program.addCommand(doctorCommand());

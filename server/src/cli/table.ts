@@ -51,9 +51,12 @@ function marked(cell: Cell, text: string): string {
   return typeof cell === 'string' ? text : cell.mark(text);
 }
 
-/** Ids and names are others' texts: they must not break the line or command the terminal. */
 function textOf(cell: Cell): string {
-  const text = typeof cell === 'string' ? cell : cell.text;
+  return printable(typeof cell === 'string' ? cell : cell.text);
+}
+
+/** Ids and names are others' texts: they must not break the line or command the terminal. */
+export function printable(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
 }
 

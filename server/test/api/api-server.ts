@@ -12,6 +12,7 @@ import type { Context, Environment, EnvironmentContext } from '../../src/context
 import { createPublishedWorkflows } from '../../src/control/published-workflows.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { systemClock } from '../../src/lib/clock.ts';
+import { createTraffic } from '../../src/ops/traffic.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { silentLog } from '../support/log.ts';
 
@@ -70,6 +71,7 @@ export async function startTestApi(
     engine,
     workflows,
     authentication: createAuthentication(ctx),
+    traffic: createTraffic(ctx),
     metrics: new Registry(),
     readiness: () => ({ ready: true, parts: { database: { state: 'up' } } }),
   };

@@ -25,17 +25,18 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     ...['db', 'context', 'accounts', 'recipients', 'feed'],
     ...['templates', 'channels', 'workflows', 'control', 'runs'],
   ],
+  ops: ['db', 'context'],
   api: [
     ...['db', 'context', 'config', 'accounts', 'recipients', 'feed'],
-    ...['templates', 'channels', 'workflows', 'control', 'runs', 'engine'],
+    ...['templates', 'channels', 'workflows', 'control', 'runs', 'engine', 'ops'],
   ],
   'first-start': ['db', 'context', 'config', 'accounts', 'control'],
   metrics: ['engine'],
   main: [
-    ...['db', 'context', 'config', 'accounts', 'feed', 'control', 'engine', 'api'],
+    ...['db', 'context', 'config', 'accounts', 'feed', 'control', 'engine', 'ops', 'api'],
     ...['first-start', 'metrics'],
   ],
-  cli: ['db', 'config', 'control', 'main'],
+  cli: ['db', 'config', 'control', 'ops', 'main'],
 };
 
 type Import = { readonly from: string; readonly to: string };

@@ -6,6 +6,7 @@ import { readConfig } from '../../src/config.ts';
 import type { Context } from '../../src/context.ts';
 import { countFeed } from '../../src/feed/count-feed.ts';
 import { createFeedHub, type FeedHub } from '../../src/feed/feed-hub.ts';
+import { createTraffic } from '../../src/ops/traffic.ts';
 
 export type FeedServer = {
   readonly url: string;
@@ -35,6 +36,7 @@ export async function startFeedServer(
     engine: { trigger: noEngine, cancel: noEngine },
     workflows: { published: async () => undefined, invalidate: () => {}, close: async () => {} },
     authentication,
+    traffic: createTraffic(ctx),
     metrics: new Registry(),
     readiness: () => ({ ready: true, parts: {} }),
   });

@@ -39,7 +39,7 @@ export function demoRoutes(app: App, services: Services): void {
     const { workflow, actor, data } = readBody(request.body);
     const environment = await findEnvironment(services.db, `${DEMO_ACCOUNT}/development`);
     const { db, clock, log } = services;
-    const answer = await triggerWorkflow(
+    const { answer } = await triggerWorkflow(
       services,
       { db, clock, log, environment },
       {

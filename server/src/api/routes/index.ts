@@ -10,6 +10,7 @@ import { messageStatusRoutes } from './message-status.ts';
 import { messageRoutes } from './messages.ts';
 import { objectRoutes } from './objects.ts';
 import { opsRoutes } from './ops.ts';
+import { opsTopRoutes } from './ops-top.ts';
 import { pageRoutes } from './pages.ts';
 import { preferenceRoutes } from './preferences.ts';
 import { recipientRunRoutes } from './recipient-runs.ts';
@@ -36,6 +37,7 @@ export const routes: readonly Routes[] = [
   messageRoutes,
   recipientRunRoutes,
   opsRoutes,
+  opsTopRoutes,
   referenceRoutes,
   pageRoutes,
 ];

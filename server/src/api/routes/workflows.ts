@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { BelfryError, invalidField } from '../../lib/errors.ts';
 import { environmentContext } from '../access.ts';
+import { countRefused, countTrigger } from '../count-traffic.ts';
 import type { App } from '../route.ts';
 import { answers, NoContent, Nullable, openObject } from '../schemas.ts';
 import type { Services } from '../services.ts';
@@ -62,6 +63,7 @@ export function workflowRoutes(app: App, services: Services): void {
     '/v1/workflows/:key/trigger',
     {
       validatorCompiler: unchecked,
+      onResponse: countRefused(services),
       schema: {
         description:
           'Runs the published workflow for 1 to 1,000 recipients. Answers when the trigger is durable. With an `Idempotency-Key` a repetition within 24 hours is answered with the first run.',
@@ -80,7 +82,7 @@ export function workflowRoutes(app: App, services: Services): void {
       const ctx = environmentContext(services, request);
       const workflowKey = request.params.key;
       const idempotencyKey = idempotencyKeyOf(request);
-      const answer = await triggerWorkflow(services, ctx, {
+      const { answer, runs } = await triggerWorkflow(services, ctx, {
         workflowKey,
         body: request.body,
         idempotency:
@@ -94,8 +96,10 @@ export function workflowRoutes(app: App, services: Services): void {
       });
       switch (answer.kind) {
         case 'accepted':
+          countTrigger(services, request, runs);
           return reply.send({ workflow_run_id: answer.workflowRunId });
         case 'replayed':
+          countTrigger(services, request, 0);
           return reply
             .header('idempotent-replayed', 'true')
             .header('original-x-request-id', answer.originalRequestId)

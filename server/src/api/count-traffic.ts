@@ -1,0 +1,43 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { TrafficEvent } from '../ops/traffic.ts';
+import type { Services } from './services.ts';
+
+type TriggerRequest = FastifyRequest<{ Params: { key: string } }>;
+
+/** Counts an accepted trigger for whoever sent it. */
+export function countTrigger(
+  { traffic }: Pick<Services, 'traffic'>,
+  request: TriggerRequest,
+  runs: number,
+): void {
+  traffic.count({ ...senderOf(request), workflowKey: request.params.key, outcome: { runs } });
+}
+
+/** Counts triggers that are answered with an error, whoever refused them. */
+export function countRefused({ traffic }: Pick<Services, 'traffic'>) {
+  return async (request: TriggerRequest, reply: FastifyReply): Promise<void> => {
+    const { statusCode } = reply;
+    if (statusCode < 400) return;
+    // A name that is no workflow's can be anything; it must not drive the others' out.
+    const workflowKey = statusCode === 404 ? undefined : request.params.key.slice(0, 255);
+    traffic.count({ ...senderOf(request), workflowKey, outcome: 'refused' });
+  };
+}
+
+function senderOf({ access, headers, ip }: FastifyRequest) {
+  const caller: TrafficEvent['caller'] =
+    access?.kind === 'secret' || access?.kind === 'public'
+      ? {
+          accountId: access.environment.accountId,
+          environmentId: access.environment.id,
+          keyId: access.keyId,
+          keyHint: access.keyHint,
+        }
+      : undefined;
+  const bytes = Number(headers['content-length'] ?? 0);
+  return {
+    caller,
+    sourceAddress: ip.startsWith('::ffff:') ? ip.slice(7) : ip,
+    bytes: Number.isFinite(bytes) ? bytes : 0,
+  };
+}
