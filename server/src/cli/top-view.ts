@@ -132,7 +132,7 @@ function numbers(entry: JsonObject): string {
     count(entry.runs_per_s),
     count(entry.refused_per_s),
     `${Math.round(Number(share) * 100)} %`,
-    typeof factor === 'number' ? `${factor < 10 ? factor.toFixed(1) : count(factor)} x` : '-',
+    typeof factor === 'number' ? times(factor) : '-',
     typeof since === 'string' ? since.slice(11, 19) : '',
   ]);
 }
@@ -160,6 +160,10 @@ function normalText(top: JsonObject): string {
   return `Normal is the average since the server started, ${age} ago.`;
 }
 
+function times(factor: number): string {
+  return factor >= 10_000 ? '>9,999 x' : `${count(factor)} x`;
+}
+
 /** 12,345; below ten with one digit. */
 function count(value: Json | undefined): string {
   const number = Number(value ?? 0);
@@ -182,7 +186,7 @@ function fit(text: string, width: number, fill = false): string {
 
 function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
-  for (const word of text.split(' ')) {
+  for (const word of text.split(/ (?!%)/)) {
     const line = lines.at(-1);
     if (line !== undefined && line.length + 1 + word.length <= width) {
       lines[lines.length - 1] = `${line} ${word}`;

@@ -168,7 +168,7 @@ function describe(
     triggers: triggers / span,
     refused: refused / span,
     bytes: bytes / span,
-    normal: factor === undefined ? undefined : normal.perSecond,
+    normal: factor === undefined ? undefined : normal.calmPerSecond,
     factor,
     sinceMs: normal.surgeSinceMs,
     notable: normal.surgeSinceMs !== undefined && share >= NOTABLE_SHARE,

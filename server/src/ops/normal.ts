@@ -26,6 +26,8 @@ const SECOND_MS = 1_000;
  */
 export type Normal = {
   readonly perSecond: number;
+  /** The same as it was when the surge began. */
+  readonly calmPerSecond: number;
   /** The rate of the last seconds. */
   readonly smooth: number;
   readonly updatedMs: number;
@@ -38,7 +40,7 @@ export type Normal = {
 /** A key not seen before was silent since watching began. */
 export function newNormal(nowMs: number): Normal {
   const never = { loudSinceMs: undefined, loudAtMs: 0, surgeSinceMs: undefined };
-  return { perSecond: 0, smooth: 0, updatedMs: nowMs, ...never };
+  return { perSecond: 0, calmPerSecond: 0, smooth: 0, updatedMs: nowMs, ...never };
 }
 
 /** The count above which a second is loud. */
@@ -69,8 +71,11 @@ export function learn(before: Normal, second: Second): Normal {
     surgeSinceMs === undefined
       ? { count, ageMs: endMs - watchedSinceMs }
       : { count: Math.min(count, SURGE_FACTOR * normal), ageMs: HORIZON_MS };
+  const perSecond =
+    calm.perSecond + (taken.count - calm.perSecond) * weight(SECOND_MS, taken.ageMs);
   return {
-    perSecond: calm.perSecond + (taken.count - calm.perSecond) * weight(SECOND_MS, taken.ageMs),
+    perSecond,
+    calmPerSecond: surgeSinceMs === undefined ? perSecond : calm.calmPerSecond,
     smooth,
     updatedMs: endMs,
     loudSinceMs,
@@ -85,8 +90,10 @@ export function quieten(normal: Normal, watchedSinceMs: number, nowMs: number): 
   const perSecond = normal.perSecond * (1 - weight(silentMs, nowMs - watchedSinceMs));
   const smooth = normal.smooth * Math.exp(-silentMs / SMOOTH_MS);
   const isOver = smooth <= CALM_FACTOR * reference(perSecond) && nowMs - normal.loudAtMs >= GAP_MS;
+  const isCalm = isOver || normal.surgeSinceMs === undefined;
   return {
     perSecond,
+    calmPerSecond: isCalm ? perSecond : normal.calmPerSecond,
     smooth,
     updatedMs: normal.updatedMs + silentMs,
     loudSinceMs: isOver ? undefined : normal.loudSinceMs,
@@ -95,9 +102,10 @@ export function quieten(normal: Normal, watchedSinceMs: number, nowMs: number): 
   };
 }
 
-/** How many times its normal a rate is; undefined while that is unknown or nearly nothing. */
+/** How many times its normal, as before the surge, a rate is; undefined while that is unknown or nearly nothing. */
 export function factorOf(normal: Normal, watchedMs: number, rate: number): number | undefined {
-  return watchedMs <= LEARN_MS || normal.perSecond < 0.01 ? undefined : rate / normal.perSecond;
+  const { calmPerSecond } = normal;
+  return watchedMs <= LEARN_MS || calmPerSecond < 0.01 ? undefined : rate / calmPerSecond;
 }
 
 function reference(perSecond: number): number {

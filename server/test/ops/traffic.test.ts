@@ -54,7 +54,8 @@ describe('a flood', () => {
     expect(total.runs).toBeCloseTo(310, 0);
     expect(accounts[0]).toMatchObject({ key: '3', load: 300, error: 0, notable: true });
     expect(accounts[0]?.share).toBeCloseTo(300 / 310, 3);
-    expect(accounts[0]?.factor).toBeGreaterThan(35);
+    expect(accounts[0]?.factor).toBeGreaterThan(55);
+    expect(accounts[0]?.factor).toBeLessThan(62);
     expect(accounts[0]?.sinceMs).toBeLessThan(floodStart + 101);
     expect(accounts.slice(1).map(({ sinceMs }) => sinceMs)).toEqual([undefined, undefined]);
   });
@@ -94,6 +95,14 @@ test('a large account at its normal stays behind a small one that surges', () =>
   const [first, second] = traffic.top('10s').accounts;
   expect(first).toMatchObject({ key: '2', notable: true });
   expect(second).toMatchObject({ key: '1', notable: false, sinceMs: undefined });
+});
+
+test('what has no normal gets none from its own surge', () => {
+  const { traffic, pass } = watched();
+  pass(60, { 1: 5 });
+  pass(60, { 1: 5, 2: 1_000 });
+  const [first] = traffic.top('10s').accounts;
+  expect(first).toMatchObject({ key: '2', factor: undefined, normal: undefined, notable: true });
 });
 
 test('in the first seconds nobody is called a surge, because nothing is known to be normal', () => {
