@@ -153,6 +153,26 @@ create table lane (
   constraint lane_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
 );
 
+create table ledger_minute (
+  day smallint not null,
+  minute integer not null,
+  environment_id integer not null,
+  slot smallint not null,
+  accepted integer not null
+) partition by list (day);
+CREATE INDEX ledger_minute_minute ON ONLY ledger_minute USING btree (minute);
+
+create table ledger_settled (
+  day smallint not null,
+  minute integer not null,
+  environment_id integer not null,
+  accepted bigint not null,
+  done bigint not null,
+  failed bigint not null,
+  constraint ledger_settled_pkey PRIMARY KEY (day, minute, environment_id)
+) partition by list (day);
+CREATE INDEX ledger_settled_minute ON ONLY ledger_settled USING btree (minute);
+
 create table log_stream (
   stream smallint not null,
   high_sequence bigint default 0 not null,
@@ -317,6 +337,7 @@ create table workflow_run (
   actor jsonb,
   tenant text,
   data jsonb not null,
+  data_size integer,
   cancellation_key text,
   accepted_at timestamp with time zone not null,
   constraint workflow_run_pkey PRIMARY KEY (id)

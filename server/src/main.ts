@@ -22,6 +22,8 @@ import { createMetrics } from './metrics.ts';
 import { createTraffic } from './ops/traffic.ts';
 
 const API_CONNECTIONS = 10;
+const API_STATEMENT_MS = 20_000;
+const ENGINE_CONNECTIONS = 3;
 const RESTART_DATABASE_MS = 200;
 
 export type RunningServer = {
@@ -77,15 +79,24 @@ async function build(
   close: () => Promise<void>,
 ): Promise<RunningServer> {
   const database = await openOwnDatabase(config, log, closers);
+  await migrate(database.url, { log });
   const db = openDatabase({
     url: database.url,
     max: API_CONNECTIONS,
     applicationName: 'belfry server',
     log,
+    statementTimeoutMs: API_STATEMENT_MS,
   });
   closers.push(db.close);
+  // Reading a long log again takes its time.
+  const engineDb = openDatabase({
+    url: database.url,
+    max: ENGINE_CONNECTIONS,
+    applicationName: 'belfry engine',
+    log,
+  });
+  closers.push(engineDb.close);
   const ctx: Context = { db, clock: systemClock, log };
-  await migrate(db, { log });
 
   const parts: Record<string, PartState> = {};
   let engine: RunningEngine | undefined;
@@ -99,7 +110,7 @@ async function build(
 
   engine = await startEngine({
     databaseUrl: database.url,
-    db,
+    db: engineDb,
     clock: systemClock,
     log,
     executors: config.executors,

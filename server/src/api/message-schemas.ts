@@ -64,7 +64,12 @@ export const Message = Type.Object(
     archived_at: Nullable(Time),
     clicked_at: Nullable(Time),
     link_clicked_at: Nullable(Time),
-    data: Nullable(Type.Object({}, openObject)),
+    data: Nullable(
+      Type.Object(
+        {},
+        { ...openObject, description: 'Of the trigger; left out where it is larger than 64 kB.' },
+      ),
+    ),
     metadata: Type.Object({}, openObject),
     inserted_at: Time,
     updated_at: Time,

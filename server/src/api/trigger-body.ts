@@ -18,6 +18,7 @@ export type CancelBody = {
 };
 
 const RECIPIENT_LIMIT = 1_000;
+const OWN_DATA_CHARACTERS = 65_536;
 const KEY_CHARACTERS = 255;
 
 /** Reads by hand instead of by schema: it is the hottest request, and each error names its field. */
@@ -85,6 +86,7 @@ function parseRecipients(value: Json | undefined, identify: InlineRecipient[]): 
     if (inline) identify.push(inline);
     const text = keyText(key);
     if (seen.has(text)) continue;
+    if (triggerData) checkOwnData(triggerData, `recipients[${index}].$trigger_data`);
     seen.add(text);
     recipients.push(
       triggerData
@@ -93,6 +95,17 @@ function parseRecipients(value: Json | undefined, identify: InlineRecipient[]): 
     );
   }
   return recipients;
+}
+
+/** A recipient's own data is in each of its messages, and so in every list of them. */
+function checkOwnData(data: JsonObject, field: string): void {
+  const size = JSON.stringify(data).length;
+  if (size > OWN_DATA_CHARACTERS) {
+    throw invalidField(
+      field,
+      `must have at most ${OWN_DATA_CHARACTERS} characters as JSON, not ${size}; what all recipients share belongs into data`,
+    );
+  }
 }
 
 function checkCount(count: number): void {

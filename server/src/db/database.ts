@@ -21,10 +21,14 @@ export type DatabaseOptions = {
   readonly max: number;
   readonly applicationName: string;
   readonly log: Logger;
+  /** A statement that takes longer is ended: nobody waits for its answer any more. */
+  readonly statementTimeoutMs?: number;
 };
 
 /** Longer than any statement of a session takes; a session that is silent for so long is lost. */
 const SESSION_TIMEOUT_MS = 60_000;
+
+const UNREACHABLE_MS = 5_000;
 
 const INT8 = 20;
 pg.types.setTypeParser(INT8, Number);
@@ -36,6 +40,14 @@ export function openDatabase(options: DatabaseOptions): Database {
     max: options.max,
     application_name: options.applicationName,
     connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+    ...(options.statementTimeoutMs === undefined
+      ? {}
+      : {
+          statement_timeout: options.statementTimeoutMs,
+          // The database cannot end anything while it cannot be reached.
+          query_timeout: options.statementTimeoutMs + UNREACHABLE_MS,
+        }),
   });
   // An idle connection that breaks is replaced on the next use; without a listener it would throw.
   pool.on('error', (error) =>

@@ -94,3 +94,9 @@ export function triggerDataConditions(data: TriggerData, values: Values): string
 export function allOf(conditions: readonly string[]): string {
   return conditions.length === 0 ? 'true' : conditions.join('\n  and ');
 }
+
+/** Trigger data with more characters than this is in no list: fifty rows of it would be a flood. */
+const SHOWN_DATA = 65_536;
+
+/** The trigger's data, or null where it is too large to show. */
+export const RUN_DATA = `case when coalesce(r.data_size, 0) <= ${SHOWN_DATA} then r.data end`;

@@ -1,6 +1,13 @@
 import type { EnvironmentContext } from '../context.ts';
 import { lowestUuidAt } from '../lib/address.ts';
-import { allOf, createValues, feedConditions, JOINED_TABLES, type Values } from './conditions.ts';
+import {
+  allOf,
+  createValues,
+  feedConditions,
+  JOINED_TABLES,
+  RUN_DATA,
+  type Values,
+} from './conditions.ts';
 import { countFeed, type FeedMetadata, feedMetadata } from './count-feed.ts';
 import { embeddedColumns } from './embedded-recipient.ts';
 import { readExcludedPaths } from './exclude-fields.ts';
@@ -95,7 +102,7 @@ async function readRows(
     `select m.id, m.workflow_key, m.version_id, m.workflow_run_id, m.tenant, m.content,
   m.trigger_data, m.inserted_at, m.updated_at, m.seen_at, m.read_at, m.interacted_at,
   m.archived_at, m.link_clicked_at,
-  r.data as run_data,
+  ${RUN_DATA} as run_data,
   r.actor,
   ${embeddedColumns('a')} as actor_row,
   ${embeddedColumns('u')} as user_row,

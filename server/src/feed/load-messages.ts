@@ -1,7 +1,7 @@
 import type { EnvironmentContext } from '../context.ts';
 import { BelfryError } from '../lib/errors.ts';
 import { uuidFromKsuid } from '../lib/ksuid.ts';
-import { JOINED_TABLES } from './conditions.ts';
+import { JOINED_TABLES, RUN_DATA } from './conditions.ts';
 import { type Message, type MessageRow, messageJson } from './message-json.ts';
 
 /** Whose messages a caller may touch: everybody's, or one user's. */
@@ -13,7 +13,7 @@ export const DELIVERY_STATUS = 'coalesce(d.status, m.status)';
 export const MESSAGE_COLUMNS = `m.id, m.collection, m.recipient_id, m.tenant, m.workflow_run_id,
   m.recipient_run_id, m.workflow_key, m.version_id, m.step_ref, m.trigger_data, m.inserted_at,
   m.updated_at, m.seen_at, m.read_at, m.interacted_at, m.archived_at, m.link_clicked_at,
-  r.data as run_data,
+  ${RUN_DATA} as run_data,
   r.actor,
   v.content -> 'categories' as categories,
   ${DELIVERY_STATUS} as delivery_status,

@@ -249,6 +249,8 @@ create table workflow_run (
   actor jsonb,
   tenant text,
   data jsonb not null,
+  -- Characters of data as JSON, so that a list need not read what is too large to show.
+  data_size int,
   cancellation_key text,
   accepted_at timestamptz not null
 ) partition by range (id);

@@ -143,6 +143,7 @@ export class Results {
       receipts.sequences.map((sequence, i) => `${receipts.streams[i]} ${sequence}`),
     );
     const triggers = this.#triggers.map((entry) => entry.trigger);
+    const data = triggers.map((trigger) => JSON.stringify(trigger.data));
     return [
       ...chunkValues(appended.stream, now, appended.chunks),
       chunks.size,
@@ -157,7 +158,7 @@ export class Results {
       plainArray(triggers.map((trigger) => trigger.version)),
       textArray(triggers.map(({ actor }) => (actor === null ? null : referenceText(actor)))),
       textArray(triggers.map((trigger) => trigger.tenant)),
-      textArray(triggers.map((trigger) => JSON.stringify(trigger.data))),
+      textArray(data),
       textArray(triggers.map((trigger) => trigger.cancel)),
       plainArray(triggers.map((trigger) => trigger.at)),
       plainArray(this.#runs.ids),
@@ -180,6 +181,7 @@ export class Results {
       plainArray(this.#steps.types),
       textArray(this.#steps.refs),
       textArray(this.#traces),
+      plainArray(data.map((text) => text.length)),
     ];
   }
 }
@@ -198,12 +200,13 @@ const NOW = '$2::timestamptz';
 const TEXT = `with ${receiptsSql(FIRST)}, trigger as (
   select *
   from unnest(${p(6)}::uuid[], ${p(7)}::int[], ${p(8)}::text[], ${p(9)}::int[], ${p(10)}::jsonb[], ${p(11)}::text[],
-              ${p(12)}::jsonb[], ${p(13)}::text[], ${p(14)}::double precision[])
-    with ordinality as t(id, environment_id, key, version_id, actor, tenant, data, cancellation_key, accepted_ms, n)
+              ${p(12)}::jsonb[], ${p(13)}::text[], ${p(14)}::double precision[], ${p(35)}::int[])
+    with ordinality
+      as t(id, environment_id, key, version_id, actor, tenant, data, cancellation_key, accepted_ms, data_size, n)
 ), workflow_runs as (
   insert into workflow_run
-    (id, environment_id, workflow_key, version_id, actor, tenant, data, cancellation_key, accepted_at)
-  select id, environment_id, key, version_id, actor, tenant, data, cancellation_key, to_timestamp(accepted_ms / 1000)
+    (id, environment_id, workflow_key, version_id, actor, tenant, data, data_size, cancellation_key, accepted_at)
+  select id, environment_id, key, version_id, actor, tenant, data, data_size, cancellation_key, to_timestamp(accepted_ms / 1000)
   from trigger
   on conflict (id) do nothing
 ), run as (
