@@ -173,8 +173,9 @@ test('catches up after a burst of more items than a page', async () => {
   const ids: string[] = [];
   for (let i = 0; i < 30; i++) ids.push(...(await arrive({}, {}, {}, {})));
   await settled(feed, ids.toReversed());
-  // All in one millisecond, as one slice of the engine writes them.
-  const insertedMs = Date.now();
+  // All in one millisecond, as one slice of the engine writes them; after those above, which got a
+  // millisecond each and may be ahead of the clock.
+  const insertedMs = Date.now() + 500;
   await arrive(...Array.from({ length: 120 }, () => ({ insertedMs })));
   await waitFor('the burst', () => (state(feed).items.length === 240 ? true : undefined));
   expect(state(feed).metadata.total_count).toBe(240);
