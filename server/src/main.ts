@@ -223,7 +223,9 @@ async function openOwnDatabase(
 function engineStates(engine: RunningEngine | undefined): Record<string, PartState> {
   const stats = engine?.stats();
   if (!stats) return { scheduler: { state: 'starting' } };
+  const { trouble } = stats.appender;
   return {
+    appender: trouble === undefined ? { state: 'up' } : { state: 'down', reason: trouble },
     scheduler: stats.owner
       ? { state: 'up' }
       : { state: 'down', reason: 'the session to the database was lost; it is being opened again' },

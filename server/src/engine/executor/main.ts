@@ -20,6 +20,7 @@ import { executeRuns, type WorkerServices } from './run-worker.ts';
 type WorkMessage = Extract<ToExecutor, { type: 'work' }>;
 
 const RECONNECT_MS = 200;
+const COMPLAIN_MS = 5_000;
 
 // A terminal's ctrl-C reaches the whole group; the server process decides when work ends.
 process.on('SIGINT', () => undefined);
@@ -42,6 +43,8 @@ const orders: WorkMessage[] = [];
 let appendedByDeliveries: ChunkRef[] = [];
 let underWay = 0;
 let draining = false;
+let failures = 0;
+let complainedAtMs = Number.NEGATIVE_INFINITY;
 let wakeWorker: (() => void)[] = [];
 
 const services: WorkerServices = {
@@ -141,7 +144,7 @@ async function work(): Promise<void> {
         feeds: heard(report.feeds),
       });
     } catch (error) {
-      log.warn({ err: error }, 'work came back undone');
+      complain(error, 'work came back undone');
       await stream?.session.close().catch(() => undefined);
       stream = undefined;
       await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
@@ -168,11 +171,21 @@ async function deliver(order: WorkMessage): Promise<void> {
       feeds: [],
     });
   } catch (error) {
-    log.warn({ err: error }, 'deliveries came back undone');
+    complain(error, 'deliveries came back undone');
     await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
     send({ type: 'returned', kind: order.kind, id: order.id });
   }
   underWay -= 1;
+}
+
+/** The first of a series of failures at once, then how many there were. */
+function complain(error: unknown, message: string): void {
+  failures += 1;
+  const nowMs = performance.now();
+  if (nowMs - complainedAtMs < COMPLAIN_MS) return;
+  log.warn({ err: error, failures }, message);
+  complainedAtMs = nowMs;
+  failures = 0;
 }
 
 function takeAppended(): ChunkRef[] {

@@ -31,6 +31,7 @@ const LINGER_MS = 2;
 const BUSY_TRIGGERS = 4;
 const RECONNECT_MS = 100;
 const MAX_RECONNECTS = 100;
+const LOG_EVERY = 50;
 
 type Pending = {
   readonly request: TriggerRequest;
@@ -61,6 +62,8 @@ export type AppenderStats = {
   readonly commits: number;
   readonly triggers: number;
   readonly runs: number;
+  /** Why the last attempt to append failed; undefined after one that did not. */
+  readonly trouble: string | undefined;
 };
 
 export type AppenderOptions = {
@@ -81,6 +84,9 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
   let pending: Pending[] = [];
   let pendingBytes = 0;
   let inDoubt: InDoubt | undefined;
+  /** False from a failure until what is in doubt is settled; nothing is inserted in between. */
+  let connected = true;
+  let trouble: string | undefined;
   let closing = false;
   let wake: (() => void) | undefined;
   let commits = 0;
@@ -127,7 +133,6 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
   /** Never throws: every item of the batch gets its answer. */
   async function commit(batch: readonly Pending[]): Promise<void> {
     let open = batch;
-    let connected = true;
     let reconnects = 0;
     while (open.length > 0) {
       try {
@@ -147,9 +152,19 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
           await isolateRefused(open, asError(error));
           return;
         }
+        trouble = asError(error).message;
+        if (connected && isShortage(error)) {
+          // Nothing was written, and waiting with it makes no room.
+          inDoubt = undefined;
+          log.error({ reason: trouble }, 'the database has no room for triggers');
+          for (const item of open) item.reject(noRoom(trouble));
+          return;
+        }
         connected = false;
         reconnects += 1;
-        log.warn({ err: error, reconnects }, 'appending triggers failed; connecting again');
+        if (reconnects % LOG_EVERY === 1) {
+          log.warn({ err: error, reconnects }, 'appending triggers failed; connecting again');
+        }
         if (reconnects > MAX_RECONNECTS) {
           for (const item of open) item.reject(databaseAway());
           return;
@@ -217,6 +232,7 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
 
   function finish(done: InDoubt): void {
     inDoubt = undefined;
+    trouble = undefined;
     commits += 1;
     triggers += done.batch.length;
     for (const chunk of done.chunks) runs += chunk.runCount;
@@ -287,7 +303,7 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
         wake?.();
       });
     },
-    stats: () => ({ pending: pending.length, commits, triggers, runs }),
+    stats: () => ({ pending: pending.length, commits, triggers, runs, trouble }),
     close: async () => {
       closing = true;
       wake?.();
@@ -303,6 +319,19 @@ const UNIQUE_VIOLATION = '23505';
 function isRefusal(error: unknown): boolean {
   const state = sqlState(error);
   return state !== undefined && (state.startsWith('22') || state.startsWith('23'));
+}
+
+/** Whether the database lacks disk, memory or connections (SQLSTATE class 53). */
+function isShortage(error: unknown): boolean {
+  return sqlState(error)?.startsWith('53') ?? false;
+}
+
+function noRoom(reason: string): BelfryError {
+  return new BelfryError(
+    'overloaded',
+    `The database cannot store triggers now (${reason}); make room for it, then retry`,
+    { retryAfterMs: 5_000 },
+  );
 }
 
 function databaseAway(): BelfryError {
