@@ -32,6 +32,7 @@ const BUSY_TRIGGERS = 4;
 const RECONNECT_MS = 100;
 const MAX_RECONNECTS = 100;
 const LOG_EVERY = 50;
+const TROUBLE_MS = 10_000;
 
 type Pending = {
   readonly request: TriggerRequest;
@@ -62,7 +63,7 @@ export type AppenderStats = {
   readonly commits: number;
   readonly triggers: number;
   readonly runs: number;
-  /** Why the last attempt to append failed; undefined after one that did not. */
+  /** Why the last attempt to append failed, for a while; undefined after one that did not. */
   readonly trouble: string | undefined;
 };
 
@@ -86,7 +87,7 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
   let inDoubt: InDoubt | undefined;
   /** False from a failure until what is in doubt is settled; nothing is inserted in between. */
   let connected = true;
-  let trouble: string | undefined;
+  let trouble: { readonly reason: string; readonly atMs: number } | undefined;
   let closing = false;
   let wake: (() => void) | undefined;
   let commits = 0;
@@ -152,12 +153,13 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
           await isolateRefused(open, asError(error));
           return;
         }
-        trouble = asError(error).message;
+        const reason = asError(error).message;
+        trouble = { reason, atMs: clock.now() };
         if (connected && isShortage(error)) {
           // Nothing was written, and waiting with it makes no room.
           inDoubt = undefined;
-          log.error({ reason: trouble }, 'the database has no room for triggers');
-          for (const item of open) item.reject(noRoom(trouble));
+          log.error({ reason }, 'the database has no room for triggers');
+          for (const item of open) item.reject(noRoom(reason));
           return;
         }
         connected = false;
@@ -303,7 +305,12 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
         wake?.();
       });
     },
-    stats: () => ({ pending: pending.length, commits, triggers, runs, trouble }),
+    stats: () => {
+      // Not for ever: a server that is sent no triggers because it is not ready could never get ready.
+      const recent =
+        trouble && clock.now() - trouble.atMs < TROUBLE_MS ? trouble.reason : undefined;
+      return { pending: pending.length, commits, triggers, runs, trouble: recent };
+    },
     close: async () => {
       closing = true;
       wake?.();
