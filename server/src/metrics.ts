@@ -66,6 +66,17 @@ export function createMetrics(parts: {
     s.owner ? 1 : 0,
   );
 
+  gauge(
+    'belfry_ledger_gap_runs',
+    'Recipient runs by which accepted and executed or pending work differ; 0 when the ledger balances.',
+    (s) => s.ledger?.gapRuns ?? 0,
+  );
+  gauge(
+    'belfry_ledger_checked_at_seconds',
+    'When the ledger was last checked, in seconds since 1970; 0 when it was not since the start.',
+    (s) => (s.ledger?.checkedAtMs ?? 0) / 1_000,
+  );
+
   registry.registerMetric(
     new Gauge({
       name: 'belfry_sockets',

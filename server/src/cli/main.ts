@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { accountCommand } from './account.ts';
 import { doctorCommand } from './doctor.ts';
 import { keysCommand } from './keys.ts';
+import { ledgerCommand } from './ledger.ts';
 import { messagesCommand } from './messages.ts';
 import { pushCommand } from './push.ts';
 import { CliError } from './result.ts';
@@ -42,6 +43,7 @@ export function createProgram(): Command {
   program.addCommand(topCommand());
   program.addCommand(keysCommand());
   program.addCommand(accountCommand());
+  program.addCommand(ledgerCommand());
   program.addCommand(doctorCommand());
   return program;
 }

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../lib/json.ts';
+import type { LedgerCheck } from './ledger/ledger.ts';
 
 /** A user id, or an object. */
 export type RecipientReference = string | { readonly id: string; readonly collection: string };
@@ -53,6 +54,8 @@ export type Engine = {
   /** Resolves after the commit that makes the trigger durable. */
   readonly trigger: (request: TriggerRequest) => Promise<TriggerAnswer>;
   readonly cancel: (request: CancelRequest) => Promise<void>;
+  /** What the latest check of the ledger found, if there was one. */
+  readonly ledger?: () => LedgerCheck | undefined;
 };
 
 /** A feed that got a new message. */

@@ -5,6 +5,8 @@ import type { Logger } from '../lib/log.ts';
 import { recordCancellation } from './cancel.ts';
 import type { Engine, FeedChange } from './engine.ts';
 import { type ExecutorPoolStats, startExecutorPool } from './executor-pool.ts';
+import { createLedger, type LedgerCheck } from './ledger/ledger.ts';
+import { forgetLedger } from './ledger/lists.ts';
 import { type AppenderStats, openAppender } from './log/appender.ts';
 import { type ChunkKind, type ChunkRef, DELIVERIES, RUNS, SLICE_RUNS } from './log/chunk.ts';
 import {
@@ -41,6 +43,9 @@ const LOAD_TIMERS_MS = 10_000;
 const TRUNCATE_MS = 1_000;
 const HOUSEKEEPING_MS = 600_000;
 const MAX_TIMER_SLEEP_MS = 1_000;
+const LEDGER_MS = 15_000;
+/** Checks of the ledger take a fiftieth of the time, however much there is to count. */
+const LEDGER_REST = 50;
 
 export type EngineOptions = {
   readonly databaseUrl: string;
@@ -66,6 +71,8 @@ export type EngineStats = {
   /** Milliseconds by which the oldest due timer is late; 0 when none is. */
   readonly timerLatenessMs: number;
   readonly owner: boolean;
+  /** What the ledger's latest check in this server found. */
+  readonly ledger: LedgerCheck | undefined;
 };
 
 export type RunningEngine = Engine & {
@@ -105,6 +112,8 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   const timers = createTimers(clock.now() + RECOVERY_HORIZON_MS);
   const usedSlots = new Set<number>();
   const refusedTruncations = new Map<number, number>();
+  const ledger = createLedger({ db, clock, log });
+  let ledgerRestMs = 0;
   let timerLatenessMs = 0;
   let timerSleep: NodeJS.Timeout | undefined;
 
@@ -145,6 +154,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     every(LOAD_TIMERS_MS, () => timers.load(db, clock.now())),
     every(TRUNCATE_MS, truncateFinished),
     every(HOUSEKEEPING_MS, housekeeping),
+    every(LEDGER_MS, checkLedger),
   ];
   void watchOwnership();
   wakeTimers();
@@ -240,6 +250,15 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     await bringTimersNear(db, nowMs);
     await forgetIdempotencyKeys(db, nowMs);
     await forgetCancellations(db, nowMs);
+    await forgetLedger(db, nowMs);
+  }
+
+  async function checkLedger(): Promise<void> {
+    if (performance.now() < ledgerRestMs) return;
+    const startedMs = performance.now();
+    await ledger.check();
+    const endedMs = performance.now();
+    ledgerRestMs = endedMs + LEDGER_REST * (endedMs - startedMs);
   }
 
   async function watchOwnership(): Promise<void> {
@@ -283,6 +302,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     started: pool.started,
     trigger: (request) => appender.append(request),
     cancel: (request) => recordCancellation(db, clock.now(), request),
+    ledger: ledger.latest,
     watchFeeds: (add, remove) => pool.watch(add, remove),
     processIds: () => pool.processIds(),
     stats: () => ({
@@ -295,6 +315,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
       lanes: states[RUNS].lanes.size,
       timerLatenessMs,
       owner,
+      ledger: ledger.latest(),
     }),
     stop: async () => {
       await appender.close();

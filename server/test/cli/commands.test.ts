@@ -249,3 +249,33 @@ test('without a server each command says that none answers', async () => {
     expect(stderr).toMatch(`No server answers at ${url}; start one with npm start`);
   }
 });
+
+test('ledger shows that accepted work is accounted for, and tells of a gap by its exit code', async () => {
+  const gauge = async (name: string): Promise<number> => {
+    const text = await (await fetch(`${server.url}/metrics`)).text();
+    return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
+  };
+  const [run1] = await someOf('runs');
+  const acceptedMs = Date.parse(run1.inserted_at);
+  await waitFor(
+    'a check of the ledger',
+    async () =>
+      (await gauge('belfry_ledger_checked_at_seconds')) * 1_000 > acceptedMs ? true : undefined,
+    40_000,
+  );
+  const { entries, ...state } = await runJson('ledger', '--account', 'demo');
+  expect(state).toMatchObject({ state: 'balanced', gap_runs: 0, gaps: [] });
+  expect(entries[0]).toMatchObject({ account: 'demo', missing: 0 });
+  expect((await run('ledger')).stdout).toContain('The ledger balances');
+  await database.db.query('delete from recipient_run');
+  await waitFor(
+    'the gap',
+    async () => ((await gauge('belfry_ledger_gap_runs')) > 0 ? true : undefined),
+    40_000,
+  );
+  const gap = await run('ledger');
+  expect(gap).toMatchObject({
+    code: 1,
+    stdout: expect.stringContaining('The ledger has a gap of'),
+  });
+}, 100_000);

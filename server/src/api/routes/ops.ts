@@ -7,6 +7,7 @@ import { parsePreferences } from '../../recipients/preference-set.ts';
 import type { App } from '../route.ts';
 import { answers, NoContent, Nullable, openObject } from '../schemas.ts';
 import type { Services } from '../services.ts';
+import { ledgerRoutes } from './ledger.ts';
 
 const tags = ['Operator'];
 const config = { access: 'operator' } as const;
@@ -43,6 +44,7 @@ const EnvironmentAnswer = Type.Object({
 export function opsRoutes(app: App, services: Services): void {
   accountRoutes(app, services);
   keyRoutes(app, services);
+  ledgerRoutes(app, services);
 }
 
 function accountRoutes(app: App, services: Services): void {

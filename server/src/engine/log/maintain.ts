@@ -1,5 +1,6 @@
 import type { Database } from '../../db/database.ts';
 import { sqlState } from '../../db/database.ts';
+import { foldSlot } from '../ledger/accepted.ts';
 import { idempotencyDays } from './idempotency.ts';
 import { FAR_SLOT, FIRST_TIMER_SLOT, NEAR_TIMER_MS } from './slots.ts';
 
@@ -30,6 +31,7 @@ export async function truncateSlot(db: Database, slot: number): Promise<boolean>
          on conflict (stream) do update
          set high_sequence = greatest(log_stream.high_sequence, excluded.high_sequence)`,
       );
+      await foldSlot(tx, slot);
       await tx.query(`truncate chunk_${slot}, receipt_${slot}`);
       return true;
     });
