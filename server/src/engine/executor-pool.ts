@@ -4,7 +4,7 @@ import type { Logger } from '../lib/log.ts';
 import type { FeedChange } from './engine.ts';
 import { type ChunkKind, type ChunkRef, RUNS } from './log/chunk.ts';
 import type { ExecutorOptions, FromExecutor, ToExecutor } from './protocol.ts';
-import type { Assignment } from './scheduler/scheduler.ts';
+import type { Assignment } from './scheduler/state.ts';
 
 /** An executor that does not answer for this long is stuck and is killed. */
 const SILENT_MS = 8_000;

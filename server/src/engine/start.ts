@@ -8,7 +8,14 @@ import { type ExecutorPoolStats, startExecutorPool } from './executor-pool.ts';
 import { createLedger, type LedgerCheck } from './ledger/ledger.ts';
 import { forgetLedger } from './ledger/lists.ts';
 import { type AppenderStats, openAppender } from './log/appender.ts';
-import { type ChunkKind, type ChunkRef, DELIVERIES, RUNS, SLICE_RUNS } from './log/chunk.ts';
+import {
+  type ChunkKind,
+  type ChunkRef,
+  DELIVERIES,
+  environmentOfLane,
+  RUNS,
+  SLICE_RUNS,
+} from './log/chunk.ts';
 import {
   bringTimersNear,
   forgetCancellations,
@@ -20,12 +27,10 @@ import { isOpenSlot, SLOT_COUNT } from './log/slots.ts';
 import { createLogFollower } from './log-follower.ts';
 import { acquireOwnership } from './owner.ts';
 import type { ExecutorOptions } from './protocol.ts';
-import {
-  createSchedulerState,
-  type SchedulerEvent,
-  type SchedulerState,
-  schedule,
-} from './scheduler/scheduler.ts';
+import { CLASS_WEIGHTS, NOISY } from './scheduler/options.ts';
+import { reportScheduler, type SchedulerReport } from './scheduler/report.ts';
+import { type SchedulerEvent, schedule } from './scheduler/scheduler.ts';
+import { createSchedulerState, type SchedulerState } from './scheduler/state.ts';
 import { createTimers } from './timers.ts';
 
 /** Run assignments an executor holds: one more than it executes at once, so that it never waits. */
@@ -41,6 +46,8 @@ const RECOVERY_HORIZON_MS = 60_000;
 const CATCH_UP_MS = 5_000;
 const LOAD_TIMERS_MS = 10_000;
 const TRUNCATE_MS = 1_000;
+const SCHEDULE_MS = 100;
+const LOAD_ACCOUNTS_MS = 10_000;
 const HOUSEKEEPING_MS = 600_000;
 const MAX_TIMER_SLEEP_MS = 1_000;
 const LEDGER_MS = 15_000;
@@ -80,6 +87,8 @@ export type RunningEngine = Engine & {
   readonly started: Promise<void>;
   readonly watchFeeds: (add: readonly string[], remove: readonly string[]) => Promise<void>;
   readonly stats: () => EngineStats;
+  /** The lanes with the most work, what makes some of them noisy, and since when. */
+  readonly lanes: (limit: number) => SchedulerReport;
   readonly processIds: () => number[];
   /** Answers what was accepted, lets work under way finish, gives the database up. */
   readonly stop: () => Promise<void>;
@@ -103,14 +112,18 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     [RUNS]: createSchedulerState({
       assignmentRuns: SLICE_RUNS,
       loneAssignmentRuns: LONE_RUNS,
+      noisy: NOISY,
+      classWeights: CLASS_WEIGHTS,
     }),
     [DELIVERIES]: createSchedulerState({
       assignmentRuns: DELIVERY_RUNS,
       reserveSlots: true,
+      classWeights: CLASS_WEIGHTS,
     }),
   };
   const timers = createTimers(clock.now() + RECOVERY_HORIZON_MS);
   const usedSlots = new Set<number>();
+  let accountIds = new Map<number, number>();
   const refusedTruncations = new Map<number, number>();
   const ledger = createLedger({ db, clock, log });
   let ledgerRestMs = 0;
@@ -153,17 +166,43 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     every(CATCH_UP_MS, catchUp),
     every(LOAD_TIMERS_MS, () => timers.load(db, clock.now())),
     every(TRUNCATE_MS, truncateFinished),
+    every(SCHEDULE_MS, async () => {
+      pump(RUNS, { type: 'tick' });
+      pump(DELIVERIES, { type: 'tick' });
+    }),
+    every(LOAD_ACCOUNTS_MS, loadAccounts),
     every(HOUSEKEEPING_MS, housekeeping),
     every(LEDGER_MS, checkLedger),
   ];
+  await loadAccounts();
   void watchOwnership();
   wakeTimers();
 
   function pump(kind: ChunkKind, event: SchedulerEvent): void {
     const state = states[kind];
+    if (event.type === 'appended') for (const { laneId } of event.refs) map(kind, laneId);
     const perExecutor = kind === RUNS ? RUN_SLOTS : DELIVERY_SLOTS;
     state.slots = owner && !stopping ? pool.readyCount() * perExecutor : 0;
-    for (const assignment of schedule(state, event)) pool.assign(kind, assignment);
+    for (const assignment of schedule(state, event, performance.now()))
+      pool.assign(kind, assignment);
+  }
+
+  /** Accounts share before their lanes do. An environment made since is its own until the next load. */
+  async function loadAccounts(): Promise<void> {
+    const rows = await db.query<{ id: number; account_id: number }>(
+      'select id, account_id from environment',
+    );
+    accountIds = new Map(rows.map((row) => [row.id, row.account_id]));
+    for (const kind of [RUNS, DELIVERIES] as const) {
+      for (const laneId of states[kind].lanes.keys()) map(kind, laneId);
+    }
+  }
+
+  function map(kind: ChunkKind, laneId: number): void {
+    const accountId = accountIds.get(environmentOfLane(laneId));
+    if (accountId === undefined) return;
+    if (states[kind].lanes.get(laneId)?.account.id === accountId) return;
+    pump(kind, { type: 'mapped', laneId, accountId });
   }
 
   function take(refs: readonly ChunkRef[]): void {
@@ -216,7 +255,9 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
       if (ref.dueMs !== undefined && ref.dueMs > clock.now()) {
         timers.add(ref);
       } else {
-        schedule(states[ref.kind], { type: 'appended', refs: [ref], receipted });
+        // Whatever may start does so with the next tick.
+        states[ref.kind].slots = 0;
+        schedule(states[ref.kind], { type: 'appended', refs: [ref], receipted }, performance.now());
       }
     }
   }
@@ -305,6 +346,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     ledger: ledger.latest,
     watchFeeds: (add, remove) => pool.watch(add, remove),
     processIds: () => pool.processIds(),
+    lanes: (limit) => reportScheduler(states[RUNS], limit),
     stats: () => ({
       appender: appender.stats(),
       executors: pool.stats(),

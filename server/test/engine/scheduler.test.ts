@@ -1,13 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { SLICE_RUNS } from '../../src/engine/log/chunk.ts';
-import {
-  type Assignment,
-  createSchedulerState,
-  type SchedulerEvent,
-  schedule,
-} from '../../src/engine/scheduler/scheduler.ts';
+import type { SchedulerEvent } from '../../src/engine/scheduler/scheduler.ts';
+import { type Assignment, createSchedulerState } from '../../src/engine/scheduler/state.ts';
 import { forSeeds, integer } from '../support/random.ts';
-import { checkedScheduler, LONE_RUNS, must, ref, runsOf, stateWith } from '../support/schedules.ts';
+import {
+  checkedScheduler,
+  LONE_RUNS,
+  must,
+  ref,
+  runsOf,
+  schedule,
+  stateWith,
+} from '../support/schedules.ts';
 
 describe('any schedule', () => {
   it('assigns each slice once until it is finished, leaves no slot idle and starves nobody', () => {

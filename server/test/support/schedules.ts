@@ -1,13 +1,20 @@
 import { type ChunkRef, RUNS, SLICE_RUNS, sliceCountOf } from '../../src/engine/log/chunk.ts';
 import {
+  type SchedulerEvent,
+  schedule as scheduleAt,
+} from '../../src/engine/scheduler/scheduler.ts';
+import {
   type Assignment,
   createSchedulerState,
-  type SchedulerEvent,
   type SchedulerState,
-  schedule,
-} from '../../src/engine/scheduler/scheduler.ts';
+} from '../../src/engine/scheduler/state.ts';
 
 let nextSequence = 1;
+
+/** For promises in which time plays no part. */
+export function schedule(state: SchedulerState, event: SchedulerEvent): Assignment[] {
+  return scheduleAt(state, event, 0);
+}
 
 /** An expectation that costs nothing in a loop of millions. */
 export function must(holds: boolean, what: string): void {

@@ -1,4 +1,6 @@
 import type { ChunkRef } from '../log/chunk.ts';
+import { DecayingSum } from './decaying-sum.ts';
+import { TagHeap } from './heap.ts';
 
 /** Slices `next` to `end` (exclusive) of a chunk that wait. */
 export type QueuedSlices = {
@@ -7,100 +9,84 @@ export type QueuedSlices = {
   readonly end: number;
   readonly careful: boolean;
   readonly skip: readonly number[];
+  /** When it came to a lane that had nothing to do: what it waits for then is others. */
+  freshAtMs: number | undefined;
 };
+
+export type Level = 'normal' | 'noisy';
 
 export type Lane = {
   readonly id: number;
+  account: Account;
   weight: number;
-  /** Start tag of the lane's next work, in milliseconds of weighted service. */
+  /** Multiplies the weight; from the lane's class. */
+  readonly classWeight: number;
+  /** Assignments that may hold work of the lane at once. */
+  maxInFlight: number;
+  /** By order of an operator: nothing of it starts. */
+  held: boolean;
+  level: Level;
+  sinceMs: number;
+  /** When its share fell below the limit to become normal again; undefined while it is above. */
+  belowSinceMs: number | undefined;
+  /** Start tag of the lane's next work among those of its account, in milliseconds of weighted service. */
   tagMs: number;
   /** Service time of one run, smoothed. */
   costMs: number;
   /** First in, first out, from `head` on. */
   queue: QueuedSlices[];
   head: number;
-  ready: boolean;
-  /** Assignments under way that hold work of the lane. */
-  held: number;
+  queuedRuns: number;
+  /** Assignments and runs under way that hold work of the lane. */
+  assignments: number;
+  inFlightRuns: number;
+  /** Milliseconds of service in about the last second. */
+  readonly recentService: DecayingSum;
 };
 
-/** Lanes with work, the smallest tag first (ties by id, so that order is deterministic). Binary heap. */
-export class LaneHeap {
-  readonly #lanes: Lane[] = [];
-  readonly #positions = new Map<Lane, number>();
+/** Lanes of an account that are at the same level and have work; the account's place in a tier. */
+export type Group = {
+  readonly id: number;
+  readonly account: Account;
+  tagMs: number;
+  /** Service that its lane served least has been given. */
+  virtualTimeMs: number;
+  readonly lanes: TagHeap<Lane>;
+};
 
-  get size(): number {
-    return this.#lanes.length;
-  }
+export type Account = {
+  /** Of a lane whose account is unknown: minus one less its id. */
+  readonly id: number;
+  weight: number;
+  readonly lanes: Set<Lane>;
+  readonly groups: Readonly<Record<Level, Group>>;
+  readonly recentService: DecayingSum;
+  inFlightRuns: number;
+};
 
-  peek(): Lane | undefined {
-    return this.#lanes[0];
-  }
+/** Groups with work at one level. */
+export type Tier = { readonly groups: TagHeap<Group>; virtualTimeMs: number };
 
-  push(lane: Lane): void {
-    this.#place(lane, this.#lanes.length);
-    this.#rise(this.#lanes.length - 1);
-  }
-
-  pop(): void {
-    const top = this.#lanes[0];
-    const last = this.#lanes.pop();
-    if (!top || !last) return;
-    this.#positions.delete(top);
-    if (last === top) return;
-    this.#place(last, 0);
-    this.#sink(0);
-  }
-
-  /** Restores order after the first lane's tag grew. */
-  sinkTop(): void {
-    this.#sink(0);
-  }
-
-  /** Restores order after a lane's tag changed. */
-  reposition(lane: Lane): void {
-    const position = this.#positions.get(lane);
-    if (position === undefined) return;
-    this.#rise(position);
-    this.#sink(this.#positions.get(lane) ?? position);
-  }
-
-  #place(lane: Lane, position: number): void {
-    this.#lanes[position] = lane;
-    this.#positions.set(lane, position);
-  }
-
-  #rise(from: number): void {
-    let position = from;
-    const lane = this.#lanes[position];
-    if (!lane) return;
-    while (position > 0) {
-      const above = (position - 1) >> 1;
-      const parent = this.#lanes[above];
-      if (!parent || !isBefore(lane, parent)) break;
-      this.#place(parent, position);
-      position = above;
-    }
-    this.#place(lane, position);
-  }
-
-  #sink(from: number): void {
-    let position = from;
-    const lane = this.#lanes[position];
-    if (!lane) return;
-    while (true) {
-      const left = this.#lanes[2 * position + 1];
-      const right = this.#lanes[2 * position + 2];
-      const child = left && right && isBefore(right, left) ? right : left;
-      if (!child || !isBefore(child, lane)) break;
-      const below = child === left ? 2 * position + 1 : 2 * position + 2;
-      this.#place(child, position);
-      position = below;
-    }
-    this.#place(lane, position);
-  }
+export function createTier(): Tier {
+  return { groups: new TagHeap(), virtualTimeMs: 0 };
 }
 
-function isBefore(a: Lane, b: Lane): boolean {
-  return a.tagMs < b.tagMs || (a.tagMs === b.tagMs && a.id < b.id);
+export function createAccount(id: number): Account {
+  const groups = {} as Record<Level, Group>;
+  const account = {
+    id,
+    weight: 1,
+    lanes: new Set<Lane>(),
+    groups,
+    recentService: new DecayingSum(),
+    inFlightRuns: 0,
+  };
+  for (const level of ['normal', 'noisy'] as const) {
+    groups[level] = { id, account, tagMs: 0, virtualTimeMs: 0, lanes: new TagHeap() };
+  }
+  return account;
+}
+
+export function hasWork(lane: Lane): boolean {
+  return lane.head < lane.queue.length;
 }

@@ -1,22 +1,22 @@
-import { type ChunkRef, SLICE_RUNS } from '../log/chunk.ts';
-import { type Lane, LaneHeap, type QueuedSlices } from './lane.ts';
-
-/** One slice of an assignment. */
-export type AssignedSlice = {
-  readonly ref: ChunkRef;
-  readonly slice: number;
-  /** Indexes in the chunk that are recorded as failed without being evaluated. */
-  readonly skip: readonly number[];
-};
-
-/** Work for one executor: slices of one slot, executed in one transaction. */
-export type Assignment = {
-  readonly id: number;
-  readonly slot: number;
-  readonly slices: readonly AssignedSlice[];
-  /** Announce each run before it is evaluated: something in here killed an executor. */
-  readonly careful: boolean;
-};
+import type { ChunkRef } from '../log/chunk.ts';
+import { charge } from './charge.ts';
+import { detectNoisy } from './detect.ts';
+import { dispatch, mayHoldMore } from './dispatch.ts';
+import { hasWork, type Lane } from './lane.ts';
+import { runsInSlice } from './runs-in-slice.ts';
+import {
+  type AssignedWork,
+  type Assignment,
+  accountOf,
+  isNoisy,
+  laneOf,
+  makeReady,
+  makeUnready,
+  noteActive,
+  noteWaiting,
+  type SchedulerState,
+  setAccount,
+} from './state.ts';
 
 export type SchedulerEvent =
   | {
@@ -39,81 +39,56 @@ export type SchedulerEvent =
         readonly index: number;
       };
     }
+  /** A lane's weight among the lanes of its account; that of the account where it is not known. */
   | { readonly type: 'weighted'; readonly laneId: number; readonly weight: number }
+  | { readonly type: 'accountWeighted'; readonly accountId: number; readonly weight: number }
+  /** At most so many assignments (one or more) hold work of the lane. */
+  | { readonly type: 'limited'; readonly laneId: number; readonly maxInFlight: number }
+  /** Nothing of the lane starts while it is held. */
+  | { readonly type: 'held'; readonly laneId: number; readonly held: boolean }
+  /** The lane belongs to this account (a positive number). */
+  | { readonly type: 'mapped'; readonly laneId: number; readonly accountId: number }
   /** Nothing happened but time. */
   | { readonly type: 'tick' };
 
-export type SchedulerOptions = {
-  /** Runs in an assignment, more or less: a slice is never split. */
-  readonly assignmentRuns: number;
-  /** The same while no other lane waits: larger statements cost less a run. */
-  readonly loneAssignmentRuns?: number;
-  /**
-   * For work that waits for others: a lane gets a slot only while it holds fewer than are free (dynamic
-   * threshold, Choudhury and Hahne, 1998). One lane then has at most a half, two a third each, and a lane
-   * that comes anew always finds a free one, however long the others wait.
-   */
-  readonly reserveSlots?: boolean;
-};
-
-export type SchedulerState = {
-  readonly options: SchedulerOptions;
-  /** Assignments under way at the most; follows the executors that live. */
-  slots: number;
-  readonly lanes: Map<number, Lane>;
-  readonly ready: LaneHeap;
-  /** Lanes with work that hold as many slots as they may; no more than there are slots. */
-  readonly parked: Set<Lane>;
-  readonly assigned: Map<number, AssignedWork>;
-  /** Slices without a receipt, by slot. */
-  readonly openSlices: Map<number, number>;
-  /** Service that has been handed out to the lane served least, in milliseconds. */
-  virtualTimeMs: number;
-  nextAssignmentId: number;
-  queuedRuns: number;
-};
-
-type AssignedWork = {
-  readonly assignment: Assignment;
-  readonly shares: readonly {
-    readonly lane: Lane;
-    readonly runs: number;
-    readonly chargedMs: number;
-  }[];
-};
-
-/** What a lane is charged per run before anything is known of it. */
-const FIRST_COST_MS = 0.05;
 /** Weight of the newest measurement in a lane's cost per run. */
 const COST_SMOOTHING = 0.2;
-const MAX_SLICES = 64;
-/** Lanes that are passed over in an assignment, because their work lies in another slot. */
-const MAX_ASIDE = 64;
-
-export function createSchedulerState(options: SchedulerOptions): SchedulerState {
-  return {
-    options,
-    slots: 0,
-    lanes: new Map(),
-    ready: new LaneHeap(),
-    parked: new Set(),
-    assigned: new Map(),
-    openSlices: new Map(),
-    virtualTimeMs: 0,
-    nextAssignmentId: 1,
-    queuedRuns: 0,
-  };
-}
 
 /**
- * Start-time fair queueing (Goyal, Vin and Cheng, 1996) over lanes, in milliseconds of service: the lane
- * with the smallest start tag goes first and its tag grows by the service it got over its weight, so slow
- * work pays for itself. Assignments are decided at dispatch, hence weights act on the existing backlog.
- * Heads of lanes with little to do are gathered into one assignment.
+ * Start-time fair queueing (Goyal, Vin and Cheng, 1996) in milliseconds of service, between accounts and
+ * then between the lanes of each: what has the smallest start tag goes first, and its tag grows by the
+ * service it got over its weight, so slow work pays for itself. Assignments are decided at dispatch, hence
+ * weights, limits and holds act on the existing backlog. Lanes that take much more than others are noisy:
+ * they are served after the quiet ones, little at a time, in a limited number of slots. Heads of lanes with
+ * little to do are gathered into one assignment.
  *
- * Deterministic: the state (changed in place) and the event decide; there is no clock, I/O or randomness.
+ * Deterministic: the state (changed in place), the event and the time decide; there is no clock, I/O or
+ * randomness.
  */
-export function schedule(state: SchedulerState, event: SchedulerEvent): Assignment[] {
+export function schedule(
+  state: SchedulerState,
+  event: SchedulerEvent,
+  nowMs: number,
+): Assignment[] {
+  state.nowMs = Math.max(state.nowMs, nowMs);
+  apply(state, event);
+  detectNoisy(state);
+  const assignments: Assignment[] = [];
+  for (const lane of state.parked) {
+    if (!mayHoldMore(state, lane)) continue;
+    state.parked.delete(lane);
+    makeReady(state, lane, false);
+  }
+  while (state.assigned.size < state.slots) {
+    const assignment = dispatch(state);
+    if (!assignment) break;
+    assignments.push(assignment);
+  }
+  noteWaiting(state);
+  return assignments;
+}
+
+function apply(state: SchedulerState, event: SchedulerEvent): void {
   switch (event.type) {
     case 'appended':
       for (const ref of event.refs) enqueue(state, ref, event.receipted ?? []);
@@ -127,35 +102,28 @@ export function schedule(state: SchedulerState, event: SchedulerEvent): Assignme
     case 'weighted':
       laneOf(state, event.laneId).weight = event.weight;
       break;
+    case 'accountWeighted':
+      accountOf(state, event.accountId).weight = event.weight;
+      break;
+    case 'limited':
+      laneOf(state, event.laneId).maxInFlight = Math.max(1, event.maxInFlight);
+      break;
+    case 'held': {
+      const lane = laneOf(state, event.laneId);
+      const head = lane.queue[lane.head];
+      lane.held = event.held;
+      // Its waiting says nothing of others from now on.
+      if (head) head.freshAtMs = undefined;
+      if (event.held) makeUnready(state, lane);
+      else makeReady(state, lane, true);
+      break;
+    }
+    case 'mapped':
+      setAccount(state, laneOf(state, event.laneId), event.accountId);
+      break;
     case 'tick':
       break;
   }
-  const assignments: Assignment[] = [];
-  unpark(state);
-  while (state.assigned.size < state.slots) {
-    const assignment = dispatch(state);
-    if (!assignment) break;
-    assignments.push(assignment);
-  }
-  return assignments;
-}
-
-function laneOf(state: SchedulerState, laneId: number): Lane {
-  let lane = state.lanes.get(laneId);
-  if (!lane) {
-    lane = {
-      id: laneId,
-      weight: 1,
-      tagMs: 0,
-      costMs: FIRST_COST_MS,
-      queue: [],
-      head: 0,
-      ready: false,
-      held: 0,
-    };
-    state.lanes.set(laneId, lane);
-  }
-  return lane;
 }
 
 function enqueue(state: SchedulerState, ref: ChunkRef, receipted: readonly number[]): void {
@@ -163,142 +131,57 @@ function enqueue(state: SchedulerState, ref: ChunkRef, receipted: readonly numbe
   if (open <= 0) return;
   state.openSlices.set(ref.slot, (state.openSlices.get(ref.slot) ?? 0) + open);
   const lane = laneOf(state, ref.laneId);
+  const wasIdle = !hasWork(lane);
+  const isFresh = wasIdle && lane.assignments === 0 && !lane.held;
   const done = new Set(receipted);
   for (let next = 0; next < ref.sliceCount; next++) {
     if (done.has(next)) continue;
     let end = next + 1;
     while (end < ref.sliceCount && !done.has(end)) end += 1;
-    for (let slice = next; slice < end; slice++) state.queuedRuns += runsInSlice(ref, slice);
-    lane.queue.push({ ref, next, end, careful: false, skip: [] });
+    for (let slice = next; slice < end; slice++) count(state, lane, runsInSlice(ref, slice));
+    const freshAtMs = isFresh && !hasWork(lane) ? state.nowMs : undefined;
+    lane.queue.push({ ref, next, end, careful: false, skip: [], freshAtMs });
     next = end;
   }
-  makeReady(state, lane);
+  if (!lane.held) noteActive(state, lane);
+  makeReady(state, lane, wasIdle);
 }
 
-function makeReady(state: SchedulerState, lane: Lane): void {
-  if (lane.ready) return;
-  // A lane that was idle starts now; it has no claim on the service of the past.
-  lane.tagMs = Math.max(lane.tagMs, state.virtualTimeMs);
-  lane.ready = true;
-  state.ready.push(lane);
+function count(state: SchedulerState, lane: Lane, runs: number): void {
+  state.queuedRuns += runs;
+  lane.queuedRuns += runs;
 }
 
-function mayHoldMore(state: SchedulerState, lane: Lane): boolean {
-  return !state.options.reserveSlots || lane.held < state.slots - state.assigned.size;
-}
-
-function unpark(state: SchedulerState): void {
-  for (const lane of state.parked) {
-    if (!mayHoldMore(state, lane)) continue;
-    state.parked.delete(lane);
-    state.ready.push(lane);
+function release(state: SchedulerState, work: AssignedWork): void {
+  state.assigned.delete(work.assignment.id);
+  if (isNoisy(work)) state.noisyAssignments -= 1;
+  for (const lane of new Set(work.shares.map((share) => share.lane))) lane.assignments -= 1;
+  for (const { lane, runs } of work.shares) {
+    lane.inFlightRuns -= runs;
+    lane.account.inFlightRuns -= runs;
+    state.inFlightRuns -= runs;
+    noteActive(state, lane);
   }
-}
-
-/** The lane to serve next; those that hold as much as they may step aside. */
-function nextLane(state: SchedulerState): Lane | undefined {
-  for (;;) {
-    const lane = state.ready.peek();
-    if (!lane || mayHoldMore(state, lane)) return lane;
-    state.ready.pop();
-    state.parked.add(lane);
-  }
-}
-
-function dispatch(state: SchedulerState): Assignment | undefined {
-  const slices: AssignedSlice[] = [];
-  const shares: { lane: Lane; runs: number; chargedMs: number }[] = [];
-  let slot: number | undefined;
-  let runs = 0;
-  let careful = false;
-  const aside: Lane[] = [];
-  const { assignmentRuns, loneAssignmentRuns = assignmentRuns } = state.options;
-  const wantedRuns = state.ready.size > 1 ? assignmentRuns : loneAssignmentRuns;
-
-  while (runs < wantedRuns && slices.length < MAX_SLICES && !careful) {
-    const lane = nextLane(state);
-    const head = lane?.queue[lane.head];
-    if (!lane || !head) break;
-    if (slot !== undefined && (head.ref.slot !== slot || head.careful)) {
-      // Its turn comes with the next assignment, ahead of those that are gathered now.
-      if (aside.length === MAX_ASIDE) break;
-      state.ready.pop();
-      aside.push(lane);
-      continue;
-    }
-    slot = head.ref.slot;
-    careful = head.careful;
-    state.virtualTimeMs = Math.max(state.virtualTimeMs, lane.tagMs);
-    const taken = take(state, lane, head, slices, wantedRuns - runs);
-    runs += taken;
-    const chargedMs = lane.costMs * taken;
-    lane.tagMs += chargedMs / lane.weight;
-    shares.push({ lane, runs: taken, chargedMs });
-    if (lane.head < lane.queue.length) state.ready.sinkTop();
-    else retire(state, lane);
-  }
-  for (const lane of aside) state.ready.push(lane);
-  if (slot === undefined) return undefined;
-  const assignment = { id: state.nextAssignmentId++, slot, slices, careful };
-  state.assigned.set(assignment.id, { assignment, shares });
-  for (const lane of new Set(shares.map((share) => share.lane))) lane.held += 1;
-  return assignment;
-}
-
-/** Moves slices from the lane's first entry, at least one; returns the number of their runs. */
-function take(
-  state: SchedulerState,
-  lane: Lane,
-  entry: QueuedSlices,
-  slices: AssignedSlice[],
-  wantedRuns: number,
-): number {
-  let taken = 0;
-  do {
-    slices.push({ ref: entry.ref, slice: entry.next, skip: entry.skip });
-    taken += runsInSlice(entry.ref, entry.next);
-    entry.next += 1;
-  } while (
-    entry.next < entry.end &&
-    taken < wantedRuns &&
-    slices.length < MAX_SLICES &&
-    !entry.careful
-  );
-  state.queuedRuns -= taken;
-  if (entry.next >= entry.end) {
-    lane.head += 1;
-    if (lane.head > 1_024 && lane.head * 2 > lane.queue.length) {
-      lane.queue.splice(0, lane.head);
-      lane.head = 0;
-    }
-  }
-  return taken;
-}
-
-function retire(state: SchedulerState, lane: Lane): void {
-  state.ready.pop();
-  lane.ready = false;
-  lane.queue = [];
-  lane.head = 0;
-}
-
-function release(state: SchedulerState, assignmentId: number, work: AssignedWork): void {
-  state.assigned.delete(assignmentId);
-  for (const lane of new Set(work.shares.map((share) => share.lane))) lane.held -= 1;
 }
 
 function finish(state: SchedulerState, assignmentId: number, serviceMs: number): void {
   const work = state.assigned.get(assignmentId);
   if (!work) return;
-  release(state, assignmentId, work);
+  release(state, work);
   const { slot, slices } = work.assignment;
   state.openSlices.set(slot, (state.openSlices.get(slot) ?? 0) - slices.length);
   const totalMs = work.shares.reduce((sum, share) => sum + share.chargedMs, 0);
-  for (const { lane, runs, chargedMs } of work.shares) {
+  state.recentService.add(serviceMs, state.nowMs);
+  for (const { lane, runs, chargedMs, freshAtMs } of work.shares) {
     const actualMs = totalMs > 0 ? (serviceMs * chargedMs) / totalMs : 0;
     lane.costMs += COST_SMOOTHING * (actualMs / runs - lane.costMs);
-    lane.tagMs += (actualMs - chargedMs) / lane.weight;
-    if (lane.ready) state.ready.reposition(lane);
+    lane.recentService.add(actualMs, state.nowMs);
+    lane.account.recentService.add(actualMs, state.nowMs);
+    state.served.add(lane.account);
+    charge(state, lane, actualMs - chargedMs);
+    if (freshAtMs !== undefined && lane.level === 'normal') {
+      state.cap.measure(state.nowMs - freshAtMs, state.noisy.size === 0);
+    }
   }
 }
 
@@ -310,18 +193,20 @@ function giveBack(
 ): void {
   const work = state.assigned.get(assignmentId);
   if (!work) return;
-  release(state, assignmentId, work);
+  release(state, work);
   for (const { ref, slice, skip } of [...work.assignment.slices].reverse()) {
     const isPoisoned =
       poisoned && ref.stream === poisoned.stream && ref.sequence === poisoned.sequence;
     const lane = laneOf(state, ref.laneId);
-    state.queuedRuns += runsInSlice(ref, slice);
+    const wasIdle = !hasWork(lane);
+    count(state, lane, runsInSlice(ref, slice));
     const entry = {
       ref,
       next: slice,
       end: slice + 1,
       careful,
       skip: isPoisoned ? [...skip, poisoned.index] : skip,
+      freshAtMs: undefined,
     };
     if (lane.head > 0) {
       lane.head -= 1;
@@ -329,12 +214,6 @@ function giveBack(
     } else {
       lane.queue.unshift(entry);
     }
-    makeReady(state, lane);
+    makeReady(state, lane, wasIdle);
   }
-}
-
-/** Runs in a slice: all slices of a chunk are full but the last. */
-function runsInSlice(ref: ChunkRef, slice: number): number {
-  if (ref.sliceCount === ref.runCount) return 1;
-  return Math.min(SLICE_RUNS, ref.runCount - slice * SLICE_RUNS);
 }

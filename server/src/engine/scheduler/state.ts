@@ -1,0 +1,245 @@
+import type { ChunkRef } from '../log/chunk.ts';
+import { DecayingSum } from './decaying-sum.ts';
+import {
+  type Account,
+  createAccount,
+  createTier,
+  hasWork,
+  type Lane,
+  type Level,
+  type Tier,
+} from './lane.ts';
+import { NoisyCap } from './noisy-cap.ts';
+import { NOISY, type SchedulerOptions } from './options.ts';
+import { Recency } from './recency.ts';
+
+/** One slice of an assignment. */
+export type AssignedSlice = {
+  readonly ref: ChunkRef;
+  readonly slice: number;
+  /** Indexes in the chunk that are recorded as failed without being evaluated. */
+  readonly skip: readonly number[];
+};
+
+/** Work for one executor: slices of one slot, executed in one transaction. */
+export type Assignment = {
+  readonly id: number;
+  readonly slot: number;
+  readonly slices: readonly AssignedSlice[];
+  /** Announce each run before it is evaluated: something in here killed an executor. */
+  readonly careful: boolean;
+};
+
+export type Share = {
+  readonly lane: Lane;
+  readonly runs: number;
+  readonly chargedMs: number;
+  readonly freshAtMs: number | undefined;
+};
+
+export type AssignedWork = { readonly assignment: Assignment; readonly shares: readonly Share[] };
+
+/** A lane became noisy, or normal again: with what was seen. */
+export type Transition = {
+  readonly atMs: number;
+  readonly laneId: number;
+  readonly accountId: number | undefined;
+  readonly from: Level;
+  readonly to: Level;
+  readonly because: 'in flight' | 'service time' | 'quiet again';
+  readonly inFlightRuns: number;
+  readonly inFlightShare: number;
+  readonly serviceShare: number;
+  readonly queuedRuns: number;
+};
+
+export type SchedulerState = {
+  readonly options: SchedulerOptions;
+  /** Assignments under way at the most; follows the executors that live. */
+  slots: number;
+  readonly lanes: Map<number, Lane>;
+  readonly accounts: Map<number, Account>;
+  readonly tiers: Readonly<Record<Level, Tier>>;
+  /** Lanes with work that hold as many slots as they may; no more than there are slots. */
+  readonly parked: Set<Lane>;
+  readonly noisy: Set<Lane>;
+  /** Accounts that were served since the last look for noisy lanes. */
+  readonly served: Set<Account>;
+  readonly assigned: Map<number, AssignedWork>;
+  /** Slices without a receipt, by slot. */
+  readonly openSlices: Map<number, number>;
+  readonly cap: NoisyCap;
+  readonly recentService: DecayingSum;
+  /** The latest transitions, the newest last. */
+  readonly transitions: Transition[];
+  /** Assignments under way that hold work of noisy lanes. */
+  noisyAssignments: number;
+  noisyServedMs: number;
+  /** Lanes that had something to do: normal ones, and all. */
+  readonly quietActive: Recency<Lane>;
+  readonly active: Recency<Lane>;
+  /** Lanes that had to wait. */
+  readonly waited: Recency<Lane>;
+  evaluatedMs: number;
+  inFlightRuns: number;
+  nowMs: number;
+  nextAssignmentId: number;
+  queuedRuns: number;
+};
+
+/** What a lane is charged per run before anything is known of it. */
+const FIRST_COST_MS = 0.05;
+const LONG_AGO = Number.NEGATIVE_INFINITY;
+
+export function createSchedulerState(options: SchedulerOptions): SchedulerState {
+  return {
+    options,
+    slots: 0,
+    lanes: new Map(),
+    accounts: new Map(),
+    tiers: { normal: createTier(), noisy: createTier() },
+    parked: new Set(),
+    noisy: new Set(),
+    served: new Set(),
+    assigned: new Map(),
+    openSlices: new Map(),
+    cap: new NoisyCap(options.noisy ?? NOISY),
+    recentService: new DecayingSum(),
+    transitions: [],
+    noisyAssignments: 0,
+    noisyServedMs: LONG_AGO,
+    quietActive: new Recency(),
+    active: new Recency(),
+    waited: new Recency(),
+    evaluatedMs: LONG_AGO,
+    inFlightRuns: 0,
+    nowMs: 0,
+    nextAssignmentId: 1,
+    queuedRuns: 0,
+  };
+}
+
+export function accountOf(state: SchedulerState, id: number): Account {
+  let account = state.accounts.get(id);
+  if (!account) {
+    account = createAccount(id);
+    state.accounts.set(id, account);
+  }
+  return account;
+}
+
+/** A lane that nothing was said of is an account of its own. */
+const ownAccountId = (laneId: number): number => -1 - laneId;
+
+export function isAccountKnown(lane: Lane): boolean {
+  return lane.account.id !== ownAccountId(lane.id);
+}
+
+export function laneOf(state: SchedulerState, laneId: number): Lane {
+  const known = state.lanes.get(laneId);
+  if (known) return known;
+  const account = accountOf(state, ownAccountId(laneId));
+  const lane: Lane = {
+    id: laneId,
+    account,
+    weight: 1,
+    classWeight: state.options.classWeights?.[laneId % 4] ?? 1,
+    maxInFlight: Number.POSITIVE_INFINITY,
+    held: false,
+    level: 'normal',
+    sinceMs: state.nowMs,
+    belowSinceMs: undefined,
+    tagMs: 0,
+    costMs: FIRST_COST_MS,
+    queue: [],
+    head: 0,
+    queuedRuns: 0,
+    assignments: 0,
+    inFlightRuns: 0,
+    recentService: new DecayingSum(),
+  };
+  account.lanes.add(lane);
+  state.lanes.set(laneId, lane);
+  return lane;
+}
+
+/**
+ * The lane may be served. One that `wakes` (it had no work, or comes from elsewhere) starts now: it has no
+ * claim on the service of the past.
+ */
+export function makeReady(state: SchedulerState, lane: Lane, wakes: boolean): void {
+  if (lane.held || !hasWork(lane)) return;
+  const group = lane.account.groups[lane.level];
+  const tier = state.tiers[lane.level];
+  if (group.lanes.has(lane) || state.parked.has(lane)) return;
+  if (wakes) lane.tagMs = Math.max(lane.tagMs, group.virtualTimeMs);
+  group.lanes.push(lane);
+  if (tier.groups.has(group)) return;
+  if (wakes) group.tagMs = Math.max(group.tagMs, tier.virtualTimeMs);
+  tier.groups.push(group);
+}
+
+/** The lane is not served until it is made ready again. */
+export function makeUnready(state: SchedulerState, lane: Lane): void {
+  state.parked.delete(lane);
+  const group = lane.account.groups[lane.level];
+  if (!group.lanes.has(lane)) return;
+  group.lanes.remove(lane);
+  if (group.lanes.size === 0) state.tiers[lane.level].groups.remove(group);
+}
+
+export function setLevel(state: SchedulerState, lane: Lane, level: Level): void {
+  makeUnready(state, lane);
+  lane.level = level;
+  lane.sinceMs = state.nowMs;
+  lane.belowSinceMs = undefined;
+  lane.tagMs = 0;
+  if (level === 'noisy') {
+    state.noisy.add(lane);
+    // What it did itself restrains it no longer.
+    state.quietActive.forget(lane);
+  } else state.noisy.delete(lane);
+  makeReady(state, lane, true);
+  state.noisyAssignments = 0;
+  for (const work of state.assigned.values()) if (isNoisy(work)) state.noisyAssignments += 1;
+}
+
+export function setAccount(state: SchedulerState, lane: Lane, accountId: number): void {
+  if (lane.account.id === accountId) return;
+  makeUnready(state, lane);
+  const former = lane.account;
+  former.lanes.delete(lane);
+  former.inFlightRuns -= lane.inFlightRuns;
+  if (former.lanes.size === 0) {
+    state.accounts.delete(former.id);
+    state.served.delete(former);
+  }
+  lane.account = accountOf(state, accountId);
+  lane.account.lanes.add(lane);
+  lane.account.inFlightRuns += lane.inFlightRuns;
+  lane.tagMs = 0;
+  makeReady(state, lane, true);
+}
+
+export function isNoisy(work: AssignedWork): boolean {
+  return work.shares.some(({ lane }) => lane.level === 'noisy');
+}
+
+/** Remembers that the lane had something to do. */
+export function noteActive(state: SchedulerState, lane: Lane): void {
+  state.active.note(lane, state.nowMs);
+  if (lane.level === 'normal') state.quietActive.note(lane, state.nowMs);
+}
+
+/** Remembers who has to wait. */
+export function noteWaiting(state: SchedulerState): void {
+  const { normal, noisy } = state.tiers;
+  const group = normal.groups.peek() ?? noisy.groups.peek();
+  const lane = group?.lanes.peek();
+  if (!group || !lane) return;
+  if (normal.groups.size + noisy.groups.size > 1 || group.lanes.size > 1) {
+    state.waited.noteSeveral(state.nowMs);
+  } else {
+    state.waited.note(lane, state.nowMs);
+  }
+}
