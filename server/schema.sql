@@ -87,16 +87,21 @@ create table chunk (
   stream smallint not null,
   sequence bigint not null,
   lane_id integer not null,
-  epoch integer not null,
   kind smallint not null,
   run_count smallint not null,
   slice_count smallint not null,
   accepted_at timestamp with time zone not null,
   due_at timestamp with time zone,
-  body text not null
+  body text not null,
+  flow smallint default 0 not null,
+  order_id integer,
+  source_stream smallint,
+  source_sequence bigint
 ) partition by list (slot);
 -- 27 partitions: CREATE INDEX {partition}_due ON {partition} USING btree (due_at);
--- 43 partitions: CREATE UNIQUE INDEX {partition}_pkey ON {partition} USING btree (stream, sequence);
+-- 8 partitions: CREATE INDEX {partition}_order ON {partition} USING btree (order_id);
+-- 8 partitions: CREATE INDEX {partition}_source ON {partition} USING btree (source_stream, source_sequence);
+-- 51 partitions: CREATE UNIQUE INDEX {partition}_pkey ON {partition} USING btree (stream, sequence);
 
 create table delivery (
   message_id uuid not null,
@@ -147,7 +152,6 @@ create table lane (
   id integer not null,
   environment_id integer not null,
   weight real default 1 not null,
-  epoch integer default 0 not null,
   constraint lane_pkey PRIMARY KEY (id),
   constraint lane_weight_check CHECK ((weight > (0)::double precision)),
   constraint lane_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
@@ -257,7 +261,7 @@ create table receipt (
   done smallint not null,
   failed smallint not null
 ) partition by list (slot);
--- 43 partitions: CREATE UNIQUE INDEX {partition}_pkey ON {partition} USING btree (stream, sequence, slice);
+-- 51 partitions: CREATE UNIQUE INDEX {partition}_pkey ON {partition} USING btree (stream, sequence, slice);
 
 create table recipient (
   environment_id integer not null,
@@ -340,6 +344,7 @@ create table workflow_run (
   data_size integer,
   cancellation_key text,
   accepted_at timestamp with time zone not null,
+  api_key_id integer,
   constraint workflow_run_pkey PRIMARY KEY (id)
 ) partition by range (id);
 

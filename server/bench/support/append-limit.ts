@@ -19,7 +19,7 @@ export async function bareAppendLimit(db: Database, seconds: number): Promise<nu
     await db.query(
       {
         name: 'append_limit',
-        text: `insert into chunk (slot, stream, sequence, lane_id, epoch, kind, run_count, slice_count, accepted_at, body)
+        text: `insert into chunk (slot, stream, sequence, lane_id, kind, run_count, slice_count, accepted_at, body)
                select 0, $1::smallint, $2::bigint + n, 0, 0, 0, 1, 1, now(), $3::text
                from generate_series(1, $4::int) as n`,
       },

@@ -11,6 +11,7 @@ type TriggerInput = {
   readonly workflowKey: string;
   /** As a caller sent it. */
   readonly body: unknown;
+  readonly apiKeyId?: number | undefined;
   readonly idempotency?: TriggerRequest['idempotency'] | undefined;
 };
 
@@ -21,7 +22,7 @@ type TriggerOutcome = { readonly answer: TriggerAnswer; readonly runs: number };
 export async function triggerWorkflow(
   services: Pick<Services, 'engine' | 'workflows'>,
   ctx: EnvironmentContext,
-  { workflowKey, body, idempotency }: TriggerInput,
+  { workflowKey, body, apiKeyId, idempotency }: TriggerInput,
 ): Promise<TriggerOutcome> {
   const { identify, ...trigger } = parseTriggerBody(body);
   const workflow = await requirePublished(services, ctx.environment.id, workflowKey);
@@ -38,6 +39,7 @@ export async function triggerWorkflow(
     environmentId: ctx.environment.id,
     workflowKey,
     versionId: workflow.versionId,
+    ...(apiKeyId !== undefined && { apiKeyId }),
     ...(idempotency && { idempotency }),
   });
   return { answer, runs: trigger.recipients.length };

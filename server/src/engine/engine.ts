@@ -6,6 +6,8 @@ export type RecipientReference = string | { readonly id: string; readonly collec
 
 export type TriggerRequest = {
   readonly environmentId: number;
+  /** The key it came with, if one did. */
+  readonly apiKeyId?: number;
   readonly workflowKey: string;
   /** The published version that will run. */
   readonly versionId: number;

@@ -23,7 +23,7 @@ import {
   truncateSlot,
 } from './log/maintain.ts';
 import { highestSequences, openChunksOfSlot } from './log/read-refs.ts';
-import { isOpenSlot, SLOT_COUNT } from './log/slots.ts';
+import { FIRST_ASIDE_SLOT, isOpenSlot } from './log/slots.ts';
 import { createLogFollower } from './log-follower.ts';
 import { acquireOwnership } from './owner.ts';
 import type { ExecutorOptions } from './protocol.ts';
@@ -209,6 +209,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     const now: Record<ChunkKind, ChunkRef[]> = { [RUNS]: [], [DELIVERIES]: [] };
     for (const ref of refs) {
       usedSlots.add(ref.slot);
+      if (ref.orderId !== undefined) continue;
       if (ref.dueMs !== undefined && ref.dueMs > clock.now()) timers.add(ref);
       else now[ref.kind].push(ref);
     }
@@ -240,7 +241,8 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     await forgetIdempotencyKeys(db, nowMs);
     await bringTimersNear(db, nowMs);
     follower.startFrom(await highestSequences(db));
-    for (let slot = 0; slot < SLOT_COUNT; slot++) await requeue(slot, nowMs + RECOVERY_HORIZON_MS);
+    for (let slot = 0; slot < FIRST_ASIDE_SLOT; slot++)
+      await requeue(slot, nowMs + RECOVERY_HORIZON_MS);
     const queued = states[RUNS].queuedRuns;
     if (queued > 0) log.info({ queuedRuns: queued }, 'queued work recovered');
   }

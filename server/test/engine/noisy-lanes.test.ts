@@ -309,7 +309,7 @@ describe('an operator', () => {
     const limited = unchecked(6, options(undefined));
     limited({ type: 'limited', laneId: 1, maxInFlight: 2 }, 0);
     const chunk = { slot: 0, stream: 1, sequence: 1, laneId: 1, kind: 1 as const };
-    const ref = { ...chunk, runCount: 500, sliceCount: 500, dueMs: undefined };
+    const ref = { ...chunk, runCount: 500, sliceCount: 500, dueMs: undefined, flow: 0 };
     expect(limited({ type: 'appended', refs: [ref, ref] }, 0)).toHaveLength(2);
     expect(limited({ type: 'tick' }, 1)).toHaveLength(0);
     expect(limited({ type: 'limited', laneId: 1, maxInFlight: 5 }, 2)).toHaveLength(3);
@@ -317,7 +317,7 @@ describe('an operator', () => {
 
   it('holds a lane with its backlog: others go on, and it goes on when it is let go', () => {
     const decide = unchecked(2, options(NOISY));
-    const chunk = { slot: 0, stream: 1, sequence: 1, kind: 1 as const, dueMs: undefined };
+    const chunk = { slot: 0, stream: 1, sequence: 1, kind: 1 as const, dueMs: undefined, flow: 0 };
     const of = (laneId: number) => ({ ...chunk, laneId, runCount: 3, sliceCount: 3 });
     decide({ type: 'held', laneId: 1, held: true }, 0);
     expect(decide({ type: 'appended', refs: [of(1), of(1)] }, 0)).toEqual([]);

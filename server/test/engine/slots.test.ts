@@ -65,6 +65,7 @@ describe('timers', () => {
     sequence,
     laneId: 5,
     kind: 0,
+    flow: 0,
     runCount: 1,
     sliceCount: 1,
     dueMs,

@@ -230,8 +230,8 @@ test('a run that waits in the log is queued, for its own account alone', async (
   };
   await api.ctx.db.query(
     `insert into chunk
-       (slot, stream, sequence, lane_id, epoch, kind, run_count, slice_count, accepted_at, body)
-     values (3, 9, 5, $1, 0, 0, 2, 1, $2, $3)`,
+       (slot, stream, sequence, lane_id, kind, run_count, slice_count, accepted_at, body)
+     values (3, 9, 5, $1, 0, 2, 1, $2, $3)`,
     [account.development.id * 4 + 1, new Date(acceptedMs), JSON.stringify(body)],
   );
   const id = (index: number) => formatAddress(acceptedMs, 9, 5, index, RECIPIENT_RUN_PART);

@@ -156,7 +156,7 @@ export function simulate(options: {
       const { laneId, runs } = next.source;
       const ref: ChunkRef = {
         ...{ slot: 0, stream: 1, sequence: sequence++, laneId, kind: DELIVERIES },
-        ...{ runCount: runs, sliceCount: runs, dueMs: undefined },
+        ...{ runCount: runs, sliceCount: runs, dueMs: undefined, flow: 0 },
       };
       arrivedAt.set(ref, nowMs);
       next.atMs = next.source.nextMs(nowMs);

@@ -31,6 +31,7 @@ export function ref(laneId: number, runCount: number, slot = 0): ChunkRef {
     runCount,
     sliceCount: sliceCountOf(RUNS, runCount),
     dueMs: undefined,
+    flow: 0,
   };
 }
 

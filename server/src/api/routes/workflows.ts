@@ -85,6 +85,7 @@ export function workflowRoutes(app: App, services: Services): void {
       const { answer, runs } = await triggerWorkflow(services, ctx, {
         workflowKey,
         body: request.body,
+        apiKeyId: keyOf(request),
         idempotency:
           idempotencyKey === undefined
             ? undefined
@@ -135,6 +136,10 @@ export function workflowRoutes(app: App, services: Services): void {
       return reply.status(204).send();
     },
   );
+}
+
+function keyOf(request: FastifyRequest): number | undefined {
+  return request.access && 'keyId' in request.access ? request.access.keyId : undefined;
 }
 
 function idempotencyKeyOf(request: FastifyRequest): string | undefined {

@@ -182,6 +182,7 @@ export class Results {
       textArray(this.#steps.refs),
       textArray(this.#traces),
       plainArray(data.map((text) => text.length)),
+      plainArray(triggers.map((trigger) => trigger.by)),
     ];
   }
 }
@@ -200,13 +201,17 @@ const NOW = '$2::timestamptz';
 const TEXT = `with ${receiptsSql(FIRST)}, trigger as (
   select *
   from unnest(${p(6)}::uuid[], ${p(7)}::int[], ${p(8)}::text[], ${p(9)}::int[], ${p(10)}::jsonb[], ${p(11)}::text[],
-              ${p(12)}::jsonb[], ${p(13)}::text[], ${p(14)}::double precision[], ${p(35)}::int[])
+              ${p(12)}::jsonb[], ${p(13)}::text[], ${p(14)}::double precision[], ${p(35)}::int[],
+              ${p(36)}::int[])
     with ordinality
-      as t(id, environment_id, key, version_id, actor, tenant, data, cancellation_key, accepted_ms, data_size, n)
+      as t(id, environment_id, key, version_id, actor, tenant, data, cancellation_key, accepted_ms, data_size,
+           api_key_id, n)
 ), workflow_runs as (
   insert into workflow_run
-    (id, environment_id, workflow_key, version_id, actor, tenant, data, data_size, cancellation_key, accepted_at)
-  select id, environment_id, key, version_id, actor, tenant, data, data_size, cancellation_key, to_timestamp(accepted_ms / 1000)
+    (id, environment_id, workflow_key, version_id, actor, tenant, data, data_size, cancellation_key, accepted_at,
+     api_key_id)
+  select id, environment_id, key, version_id, actor, tenant, data, data_size, cancellation_key, to_timestamp(accepted_ms / 1000),
+         api_key_id
   from trigger
   on conflict (id) do nothing
 ), run as (

@@ -22,6 +22,8 @@ export type ChunkTrigger = {
   readonly settings: { readonly sandbox_mode?: boolean; readonly skip_delay?: boolean };
   /** Accepted at, milliseconds since 1970. */
   readonly at: number;
+  /** Number of the API key that it came with; absent when nobody's did. */
+  readonly by?: number;
 };
 
 /** A user id, or [collection, id]. */
@@ -59,6 +61,15 @@ export type NewChunk = {
   readonly runCount: number;
   /** Undefined: at once. */
   readonly dueMs: number | undefined;
+  /** Whose turn it is among the work of its lane; 0 when absent. */
+  readonly flow?: number;
+  /** Set aside by an order: with the chunk and the time that its runs came with. */
+  readonly aside?: {
+    readonly orderId: number;
+    readonly stream: number;
+    readonly sequence: number;
+    readonly acceptedMs: number;
+  };
   readonly body: string;
 };
 
@@ -69,9 +80,12 @@ export type ChunkRef = {
   readonly sequence: number;
   readonly laneId: number;
   readonly kind: ChunkKind;
+  readonly flow: number;
   readonly runCount: number;
   readonly sliceCount: number;
   readonly dueMs: number | undefined;
+  /** The order that set it aside; absent when none did. */
+  readonly orderId?: number;
 };
 
 export const USERS = '$users';

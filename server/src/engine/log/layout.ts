@@ -86,10 +86,11 @@ function addTrigger(draft: Draft, header: string): number {
 }
 
 function triggerText(request: TriggerRequest, dataText: string, id: string, at: number): string {
+  const by = request.apiKeyId === undefined ? '' : `,"by":${request.apiKeyId}`;
   const actor = request.actor === null ? null : wireReference(request.actor);
   return (
     `{"id":"${id}","key":${JSON.stringify(request.workflowKey)},"version":${request.versionId},` +
     `"actor":${JSON.stringify(actor)},"tenant":${JSON.stringify(request.tenant)},"data":${dataText},` +
-    `"cancel":${JSON.stringify(request.cancellationKey)},"settings":${JSON.stringify(request.settings)},"at":${at}}`
+    `"cancel":${JSON.stringify(request.cancellationKey)},"settings":${JSON.stringify(request.settings)},"at":${at}${by}}`
   );
 }

@@ -52,9 +52,11 @@ export async function bringTimersNear(db: Database, nowMs: number): Promise<numb
        returning *
      ), placed as (
        insert into chunk
-         (slot, stream, sequence, lane_id, epoch, kind, run_count, slice_count, accepted_at, due_at, body)
+         (slot, stream, sequence, lane_id, kind, run_count, slice_count, accepted_at, due_at, body, flow,
+          order_id, source_stream, source_sequence)
        select ${FIRST_TIMER_SLOT} + floor(extract(epoch from greatest(due_at, $2)) / 3600)::bigint % ${TIMER_SLOTS},
-              stream, sequence, lane_id, epoch, kind, run_count, slice_count, accepted_at, due_at, body
+              stream, sequence, lane_id, kind, run_count, slice_count, accepted_at, due_at, body, flow,
+              order_id, source_stream, source_sequence
        from moved
        returning 1
      )

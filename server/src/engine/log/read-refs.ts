@@ -15,13 +15,16 @@ type Row = {
   readonly sequence: number;
   readonly lane_id: number;
   readonly kind: ChunkKind;
+  readonly flow: number;
+  readonly order_id: number | null;
   readonly run_count: number;
   readonly slice_count: number;
   readonly due_at: Date | null;
   readonly receipted: number[] | null;
 };
 
-const COLUMNS = `c.slot, c.stream, c.sequence, c.lane_id, c.kind, c.run_count, c.slice_count, c.due_at`;
+const COLUMNS = `c.slot, c.stream, c.sequence, c.lane_id, c.kind, c.flow, c.order_id, c.run_count,
+  c.slice_count, c.due_at`;
 
 const OPEN = `from chunk c
 left join lateral (
@@ -116,9 +119,11 @@ function openChunk(row: Row): OpenChunk {
       sequence: row.sequence,
       laneId: row.lane_id,
       kind: row.kind,
+      flow: row.flow,
       runCount: row.run_count,
       sliceCount: row.slice_count,
       dueMs: row.due_at?.getTime(),
+      ...(row.order_id === null ? {} : { orderId: row.order_id }),
     },
     receipted: row.receipted ?? [],
   };

@@ -7,7 +7,9 @@ const NEAR_MS = 24 * HOUR_MS;
 
 export const FIRST_TIMER_SLOT = RING_SLOTS;
 export const FAR_SLOT = FIRST_TIMER_SLOT + TIMER_SLOTS;
-export const SLOT_COUNT = FAR_SLOT + 1;
+export const FIRST_ASIDE_SLOT = FAR_SLOT + 1;
+const ASIDE_SLOTS = 8;
+export const SLOT_COUNT = FIRST_ASIDE_SLOT + ASIDE_SLOTS;
 
 /** The slot of a chunk appended at `nowMs`, due at `dueMs` (undefined: at once). */
 export function slotFor(nowMs: number, dueMs: number | undefined): number {
@@ -16,13 +18,18 @@ export function slotFor(nowMs: number, dueMs: number | undefined): number {
   return FIRST_TIMER_SLOT + (Math.floor(dueMs / HOUR_MS) % TIMER_SLOTS);
 }
 
+/** Where an order keeps what it set aside. */
+export function asideSlot(orderId: number): number {
+  return FIRST_ASIDE_SLOT + (orderId % ASIDE_SLOTS);
+}
+
 function ringSlot(nowMs: number): number {
   return Math.floor(nowMs / RING_ROTATION_MS) % RING_SLOTS;
 }
 
 /** Whether a writer may be appending to the slot now, so that truncating it would be premature. */
 export function isOpenSlot(slot: number, nowMs: number): boolean {
-  if (slot === FAR_SLOT) return true;
+  if (slot >= FAR_SLOT) return true;
   if (slot < FIRST_TIMER_SLOT) return slot === ringSlot(nowMs);
   // Hours from now on, up to a day ahead; only the ring's one spare hour, the last one, is closed.
   const hour = Math.floor(nowMs / HOUR_MS);
