@@ -1,8 +1,11 @@
+import { existsSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Credentials } from './accounts/create-account.ts';
 import { buildApp } from './api/app.ts';
 import { createAuthentication } from './api/authentication.ts';
+import { expectFreePort, listen } from './api/listen.ts';
 import type { PartState, Services } from './api/services.ts';
 import { attachSocket, type SocketServer } from './api/socket.ts';
 import type { Config } from './config.ts';
@@ -11,7 +14,6 @@ import { createPublishedWorkflows } from './control/published-workflows.ts';
 import { openDatabase } from './db/database.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded.ts';
 import { migrate } from './db/migrate.ts';
-import { StartError } from './db/start-error.ts';
 import { type RunningEngine, startEngine } from './engine/start.ts';
 import { countFeed } from './feed/count-feed.ts';
 import { createFeedHub, type FeedHub } from './feed/feed-hub.ts';
@@ -190,6 +192,8 @@ async function openOwnDatabase(
   if (config.databaseUrl !== undefined) {
     return { url: config.databaseUrl, state: () => ({}), pid: () => undefined };
   }
+  // Nothing is made for a server that could not listen afterwards.
+  if (!existsSync(join(config.dataDir, 'postgres'))) await expectFreePort(config);
   let stopping = false;
   let postgres: EmbeddedPostgres | undefined;
   const start = async (): Promise<EmbeddedPostgres> => {
@@ -234,23 +238,4 @@ function engineStates(engine: RunningEngine | undefined): Record<string, PartSta
         ? { state: 'up' }
         : { state: 'starting', reason: 'no executor process takes work yet' },
   };
-}
-
-async function listen(app: ReturnType<typeof buildApp>, config: Config): Promise<void> {
-  try {
-    await app.listen({ port: config.port, host: config.host });
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'EADDRINUSE') {
-      throw new StartError(
-        `Port ${config.port} on ${config.host} is taken; stop what uses it, or set BELFRY_PORT to another port.`,
-      );
-    }
-    if (code === 'EACCES' || code === 'EADDRNOTAVAIL') {
-      throw new StartError(
-        `Cannot listen on ${config.host}:${config.port} (${code}); set BELFRY_HOST and BELFRY_PORT to an address of this machine.`,
-      );
-    }
-    throw error;
-  }
 }

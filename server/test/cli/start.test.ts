@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
@@ -63,21 +63,21 @@ test('the first start shows the keys, keeps them private, and prints one ready l
   expect(second.stderr()).not.toContain(credentials.environments.development.secret_key);
 });
 
-test('a port that is taken is one sentence', async () => {
+test('a port that is taken is one sentence, and a first start makes nothing before it', async () => {
   const other = createServer();
   await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
   closers.push(() => new Promise((resolve) => other.close(resolve)));
   const address = other.address();
   const port = typeof address === 'object' ? String(address?.port) : '';
+  const sentence = new RegExp(`^Port ${port} on 127\\.0\\.0\\.1 is taken; `);
+  const env = { BELFRY_PORT: port, BELFRY_LOG_LEVEL: 'error' };
   await expectRefusal(
-    {
-      DATABASE_URL: (await database()).url,
-      BELFRY_DATA_DIR: await dataDir(),
-      BELFRY_PORT: port,
-      BELFRY_LOG_LEVEL: 'error',
-    },
-    new RegExp(`^Port ${port} on 127\\.0\\.0\\.1 is taken; `),
+    { ...env, DATABASE_URL: (await database()).url, BELFRY_DATA_DIR: await dataDir() },
+    sentence,
   );
+  const own = await dataDir();
+  await expectRefusal({ ...env, BELFRY_DATA_DIR: own }, sentence);
+  expect(await readdir(own)).toEqual([]);
 });
 
 test('a data dir that cannot be written is one sentence', async () => {
