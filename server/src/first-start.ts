@@ -2,8 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { findKey } from './accounts/access.ts';
 import { bootstrap, DEMO_ACCOUNT } from './accounts/bootstrap.ts';
 import type { Credentials } from './accounts/create-account.ts';
+import { keyHash } from './accounts/key.ts';
 import { reissueCredentials } from './accounts/reissue-credentials.ts';
 import type { Config } from './config.ts';
 import type { Context, Environment } from './context.ts';
@@ -24,11 +26,13 @@ export async function prepareFirstStart(
   config: Config,
 ): Promise<{ readonly credentials: Credentials | undefined; readonly isNew: boolean }> {
   const path = join(config.dataDir, 'credentials.json');
-  const made = await bootstrap(ctx, givenKeys(config), (credentials) =>
-    writeSecretFile(path, documentOf(credentials)),
-  );
+  const made = await bootstrap(ctx, givenKeys(config), async (credentials) => {
+    await setAside(path, ctx.clock.now());
+    await writeSecretFile(path, documentOf(credentials));
+  });
   if (!made) {
     const kept = await readCredentials(path);
+    if (kept) await expectOurKeys(ctx, kept, path, config);
     // By URL, several data dirs may share a database: only our own database gets new keys by itself.
     if (kept || config.databaseUrl !== undefined) return { credentials: kept, isNew: false };
     const credentials = await reissueCredentials(ctx);
@@ -62,6 +66,56 @@ async function readCredentials(path: string): Promise<Credentials | undefined> {
       `${path} is not JSON; repair it, or remove it: keys that nobody has any more must be made anew.`,
     );
   }
+}
+
+/**
+ * The keys of another database open nothing here. One key that is known, revoked or not, is enough;
+ * those that are given by variables may be the same everywhere and prove nothing.
+ */
+async function expectOurKeys(
+  ctx: Context,
+  kept: Credentials,
+  path: string,
+  config: Config,
+): Promise<void> {
+  const given = new Set<unknown>(Object.values(config.bootstrap));
+  const keys = keysOf(kept).filter((key) => !given.has(key));
+  for (const key of keys) {
+    const { kind } = await findKey(ctx.db, keyHash(key));
+    if (kind !== 'unknown') return;
+  }
+  if (keys.length === 0) return;
+  const [database, correct] =
+    config.databaseUrl === undefined
+      ? [`the one in ${config.dataDir}`, 'Put its own database there']
+      : ['the one at DATABASE_URL', 'Correct DATABASE_URL or BELFRY_DATA_DIR'];
+  throw new StartError(
+    `${path} belongs to another database: ${database} knows none of its keys. ${correct}, or move the file away.`,
+  );
+}
+
+function keysOf(credentials: Credentials): string[] {
+  const { environments, service_token, operator_token } = credentials;
+  const keys: unknown[] = [
+    ...Object.values(environments ?? {}).flatMap(({ secret_key, public_key }) => [
+      secret_key,
+      public_key,
+    ]),
+    service_token,
+    operator_token,
+  ];
+  return keys.filter((key) => typeof key === 'string');
+}
+
+/** In a new database: the keys of a former one, or of a start that ended before its commit. */
+async function setAside(path: string, nowMs: number): Promise<void> {
+  const suffix = new Date(nowMs)
+    .toISOString()
+    .replaceAll(/[^\dT]/g, '')
+    .slice(0, 15);
+  await rename(path, `${path}.until-${suffix}`).catch((error) => {
+    if (systemErrorCode(error) !== 'ENOENT') throw error;
+  });
 }
 
 async function publishExamples(ctx: Context): Promise<void> {

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -43,6 +43,51 @@ test('a credentials file that is no JSON stays as it is, and the start says so',
   await writeFile(path, '{"account":');
   await expect(prepareFirstStart(ctx, own)).rejects.toThrow(/credentials\.json is not JSON; /);
   expect(await readFile(path, 'utf8')).toBe('{"account":');
+});
+
+test('a credentials file of another database ends the start, and stays as it is', async () => {
+  await prepareFirstStart(ctx, config);
+  const path = join(dataDir, 'credentials.json');
+  const credentials = await readFile(path, 'utf8');
+  const other = await createTestDatabase();
+  try {
+    const elsewhere = { ...ctx, db: other.db };
+    const otherDir = { ...config, dataDir: join(dataDir, 'other') };
+    expect(await prepareFirstStart(elsewhere, otherDir)).toMatchObject({ isNew: true });
+    await expect(prepareFirstStart(elsewhere, config)).rejects.toThrow(
+      /credentials\.json belongs to another database: .* DATABASE_URL/,
+    );
+    expect(await readFile(path, 'utf8')).toBe(credentials);
+    await ctx.db.query('update operator_token set revoked_at = now()');
+    expect(await prepareFirstStart(ctx, config)).toMatchObject({ isNew: false });
+  } finally {
+    await other.drop();
+  }
+});
+
+test('keys that are given to every database do not make a foreign credentials file ours', async () => {
+  const given = {
+    ...config,
+    bootstrap: { ...config.bootstrap, secretKey: 'sk_test_given-everywhere' },
+  };
+  await prepareFirstStart(ctx, given);
+  const other = await createTestDatabase();
+  try {
+    const elsewhere = { ...ctx, db: other.db };
+    await prepareFirstStart(elsewhere, { ...given, dataDir: join(dataDir, 'other') });
+    await expect(prepareFirstStart(elsewhere, given)).rejects.toThrow(/another database/);
+  } finally {
+    await other.drop();
+  }
+});
+
+test('a new database keeps the credentials that it finds under another name', async () => {
+  await writeFile(join(dataDir, 'credentials.json'), '{"account":"former"}');
+  expect(await prepareFirstStart(ctx, config)).toMatchObject({ isNew: true });
+  const names = await readdir(dataDir);
+  const aside = names.filter((name) => /^credentials\.json\.until-\d{8}T\d{6}$/.test(name));
+  expect(aside).toHaveLength(1);
+  expect(await readFile(join(dataDir, aside[0] ?? ''), 'utf8')).toBe('{"account":"former"}');
 });
 
 test('the secret of an installation stays the same and is for its owner alone', async () => {
