@@ -42,6 +42,9 @@ const LONE_RUNS = 400;
 const DELIVERY_SLOTS = 50;
 const DELIVERY_RUNS = 10;
 
+/** From so many queued runs on, the tenants of a lane take turns. */
+const CROWDED_RUNS = 1_000;
+
 const RECOVERY_HORIZON_MS = 60_000;
 const CATCH_UP_MS = 5_000;
 const LOAD_TIMERS_MS = 10_000;
@@ -159,6 +162,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     url: options.databaseUrl,
     clock,
     log,
+    isCrowded: (laneId) => (states[RUNS].lanes.get(laneId)?.queuedRuns ?? 0) >= CROWDED_RUNS,
     onAppended: (refs) => follower.report(refs),
   });
 

@@ -30,12 +30,17 @@ beforeEach(async () => {
 });
 
 async function open(
-  options: { url?: string; onAppended?: (refs: readonly ChunkRef[]) => void } = {},
+  options: {
+    url?: string;
+    isCrowded?: (laneId: number) => boolean;
+    onAppended?: (refs: readonly ChunkRef[]) => void;
+  } = {},
 ): Promise<Appender> {
   const appender = await openAppender({
     url: options.url ?? test.url,
     clock,
     log: silentLog,
+    isCrowded: options.isCrowded ?? (() => false),
     onAppended: options.onAppended ?? (() => undefined),
   });
   appenders.push(appender);

@@ -26,7 +26,12 @@ describe('any schedule', () => {
         const assignmentId = ids[integer(random, 0, Math.max(0, ids.length - 1))];
         if (kind < 0.4 || assignmentId === undefined) {
           const refs = Array.from({ length: integer(random, 1, 6) }, () =>
-            ref(integer(random, 1, 5), integer(random, 1, 500), integer(random, 0, 2)),
+            ref(
+              integer(random, 1, 5),
+              integer(random, 1, 500),
+              integer(random, 0, 2),
+              integer(random, 0, 3),
+            ),
           );
           if (random() < 0.2 && refs[0]) {
             const only = refs[0];

@@ -86,6 +86,7 @@ export async function createEngineWorld(): Promise<EngineWorld> {
     url: test.url,
     clock,
     log: silentLog,
+    isCrowded: () => false,
     onAppended: (refs) => reported.push(...refs),
   });
   const streams: Stream[] = [];

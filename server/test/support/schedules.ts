@@ -21,7 +21,7 @@ export function must(holds: boolean, what: string): void {
   if (!holds) throw new Error(`broken: ${what}`);
 }
 
-export function ref(laneId: number, runCount: number, slot = 0): ChunkRef {
+export function ref(laneId: number, runCount: number, slot = 0, flow = 0): ChunkRef {
   return {
     slot,
     stream: 1,
@@ -31,7 +31,7 @@ export function ref(laneId: number, runCount: number, slot = 0): ChunkRef {
     runCount,
     sliceCount: sliceCountOf(RUNS, runCount),
     dueMs: undefined,
-    flow: 0,
+    flow,
   };
 }
 

@@ -2,6 +2,7 @@ import type { Queryable } from '../../db/database.ts';
 
 export type DecodedChunk<Body> = {
   readonly laneId: number;
+  readonly flow: number;
   readonly acceptedMs: number;
   readonly body: Body;
   /** What was read, in bytes. */
@@ -64,10 +65,10 @@ async function read<Body>(
   stream: number,
   sequence: number,
 ): Promise<DecodedChunk<Body> | undefined> {
-  const [row] = await db.query<{ lane_id: number; accepted_at: Date; body: string }>(
+  const [row] = await db.query<{ lane_id: number; flow: number; accepted_at: Date; body: string }>(
     {
       name: `read_chunk_${slot}`,
-      text: `select lane_id, accepted_at, body
+      text: `select lane_id, flow, accepted_at, body
       from chunk_${slot}
       where stream = $1
         and sequence = $2`,
@@ -77,6 +78,7 @@ async function read<Body>(
   if (!row) return undefined;
   return {
     laneId: row.lane_id,
+    flow: row.flow,
     acceptedMs: row.accepted_at.getTime(),
     body: JSON.parse(row.body) as Body,
     size: row.body.length,

@@ -11,10 +11,8 @@ import type { FeedChange } from '../engine.ts';
 import {
   type ChunkRun,
   type ChunkTrigger,
-  DELIVERIES,
   environmentOfLane,
   type NewChunk,
-  RUNS,
   type RunState,
   type RunsBody,
   SLICE_RUNS,
@@ -24,6 +22,7 @@ import { MESSAGE_STATUS, RUN_STATUS } from '../status.ts';
 import { advanceRun, type RunResult, type StepRecord } from './advance-run.ts';
 import type { DecodedChunk } from './chunk-cache.ts';
 import { collectionOf, idOf, type LoadedRecipient } from './load-recipients.ts';
+import { PausedRuns, QueuedDeliveries } from './products.ts';
 import { Results } from './results.ts';
 
 /** A slice with all that its runs need, in the order of the chunk. */
@@ -82,7 +81,7 @@ export async function evaluate(
   let breathedAtMs = performance.now();
   const results = new Results();
   const feeds: FeedChange[] = [];
-  const deliveries = new Map<number, string[]>();
+  const deliveries = new QueuedDeliveries();
   const paused = new PausedRuns();
 
   for (const { stream, sequence, slice, chunk, skip } of slices) {
@@ -152,16 +151,14 @@ export async function evaluate(
         if (inApp && collection === USERS) {
           feeds.push({ environmentId, channelId: message.channelId, userId: recipientId });
         } else if (outcome === 'queued') {
-          const waiting = deliveries.get(chunk.laneId);
-          if (waiting) waiting.push(messageId);
-          else deliveries.set(chunk.laneId, [messageId]);
+          deliveries.add(chunk, messageId);
         }
       });
-      if (result.resume) paused.add(chunk.laneId, trigger, run[1], state, id, result.resume);
+      if (result.resume) paused.add(chunk, trigger, run[1], state, id, result.resume);
     }
     results.addReceipt(stream, sequence, slice, to - from - failed, failed);
   }
-  return { results, feeds, chunks: [...deliveryChunks(deliveries), ...paused.chunks()] };
+  return { results, feeds, chunks: [...deliveries.chunks(), ...paused.chunks()] };
 }
 
 /** What is computed once for all recipients of a trigger. */
@@ -266,70 +263,4 @@ function preferenceSets(
 ): readonly JsonObject[] {
   if (own === undefined) return environment === undefined ? NO_SETS : [environment];
   return environment === undefined ? [own] : [own, environment];
-}
-
-const CHUNK_DELIVERIES = 500;
-
-function deliveryChunks(deliveries: ReadonlyMap<number, readonly string[]>): NewChunk[] {
-  const chunks: NewChunk[] = [];
-  for (const [laneId, ids] of deliveries) {
-    for (let from = 0; from < ids.length; from += CHUNK_DELIVERIES) {
-      const part = ids.slice(from, from + CHUNK_DELIVERIES);
-      chunks.push({
-        laneId,
-        kind: DELIVERIES,
-        runCount: part.length,
-        dueMs: undefined,
-        body: JSON.stringify({ deliveries: part.map((id) => [id, 1]) }),
-      });
-    }
-  }
-  return chunks;
-}
-
-/** Runs that wait, gathered into one chunk for each lane and due time. */
-class PausedRuns {
-  readonly #groups = new Map<
-    string,
-    { laneId: number; dueMs: number; triggers: Map<ChunkTrigger, number>; runs: ChunkRun[] }
-  >();
-
-  add(
-    laneId: number,
-    trigger: ChunkTrigger,
-    recipient: ChunkRun[1],
-    state: RunState,
-    id: string,
-    resume: { readonly dueMs: number; readonly step: number; readonly attempt: number },
-  ): void {
-    const key = `${laneId} ${resume.dueMs}`;
-    let group = this.#groups.get(key);
-    if (!group) {
-      group = { laneId, dueMs: resume.dueMs, triggers: new Map(), runs: [] };
-      this.#groups.set(key, group);
-    }
-    let number = group.triggers.get(trigger);
-    if (number === undefined) {
-      number = group.triggers.size;
-      group.triggers.set(trigger, number);
-    }
-    const next = {
-      id,
-      segment: (state.segment ?? 0) + 1,
-      step: resume.step,
-      ...(resume.attempt > 0 ? { attempt: resume.attempt } : {}),
-      ...(state.data === undefined ? {} : { data: state.data }),
-    };
-    group.runs.push([number, recipient, next]);
-  }
-
-  chunks(): NewChunk[] {
-    return [...this.#groups.values()].map(({ laneId, dueMs, triggers, runs }) => ({
-      laneId,
-      kind: RUNS,
-      runCount: runs.length,
-      dueMs,
-      body: JSON.stringify({ triggers: [...triggers.keys()], runs }),
-    }));
-  }
 }

@@ -17,7 +17,7 @@ import {
   type PlacedChunk,
   placeChunks,
 } from './insert-chunks.ts';
-import { layOutTriggers } from './layout.ts';
+import { type IsCrowded, layOutTriggers } from './layout.ts';
 import { endStream, openStream, type Stream } from './stream.ts';
 
 /** What may wait for a commit: past it, callers are told to come back. */
@@ -71,6 +71,7 @@ export type AppenderOptions = {
   readonly url: string;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly isCrowded: IsCrowded;
   /** Called after the commit, before the callers are answered. */
   readonly onAppended: (refs: readonly ChunkRef[]) => void;
 };
@@ -191,7 +192,13 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
   /** One statement. False: an idempotency key was known, and nothing was written. */
   async function insert(batch: readonly Pending[]): Promise<boolean> {
     const nowMs = clock.now();
-    const layout = layOutTriggers(batch, stream.number, stream.nextSequence, nowMs);
+    const layout = layOutTriggers(
+      batch,
+      stream.number,
+      stream.nextSequence,
+      nowMs,
+      options.isCrowded,
+    );
     const chunks = placeChunks(layout.chunks, stream.nextSequence, nowMs);
     const acceptedAt = new Date(nowMs).toISOString();
     const { number, backendPid } = stream;

@@ -1,6 +1,7 @@
 import { formatAddress, WORKFLOW_RUN_PART } from '../../lib/address.ts';
 import type { TriggerRequest } from '../engine.ts';
 import { CHUNK_RUNS, laneOf, type NewChunk, NORMAL, RUNS, wireReference } from './chunk.ts';
+import { flowOfTenant } from './flow.ts';
 
 /** A chunk's shared data past which it takes no further trigger. */
 const CHUNK_BYTES = 256 * 1024;
@@ -13,51 +14,59 @@ export type Layout = { readonly chunks: readonly NewChunk[]; readonly runIds: re
 
 type Draft = {
   readonly laneId: number;
+  readonly flow: number;
   readonly sequence: number;
   readonly triggers: string[];
   readonly runs: string[];
   bytes: number;
 };
 
+/** Whether work of a lane has to wait, so that it matters whose it is. */
+export type IsCrowded = (laneId: number) => boolean;
+
 /**
- * Lays triggers out in chunks: those of one lane share chunks up to 500 runs. Ids are addresses, so they
- * are known here, before anything is written.
+ * Lays triggers out in chunks: those of one lane share chunks up to 500 runs, those of a crowded lane only
+ * with others of their tenant, so that tenants can take turns. Ids are addresses, so they are known here,
+ * before anything is written.
  */
 export function layOutTriggers(
   triggers: readonly SerialisedTrigger[],
   stream: number,
   firstSequence: number,
   nowMs: number,
+  isCrowded: IsCrowded,
 ): Layout {
   const drafts: Draft[] = [];
-  const openByLane = new Map<number, Draft>();
+  const openDrafts = new Map<number, Draft>();
   const runIds: string[] = [];
 
-  const nextDraft = (laneId: number): Draft => {
+  const nextDraft = (laneId: number, flow: number): Draft => {
     const draft = {
       laneId,
+      flow,
       sequence: firstSequence + drafts.length,
       triggers: [],
       runs: [],
       bytes: 0,
     };
     drafts.push(draft);
-    openByLane.set(laneId, draft);
+    openDrafts.set(draftKey(laneId, flow), draft);
     return draft;
   };
 
   for (const { request, dataText } of triggers) {
     const laneId = laneOf(request.environmentId, NORMAL);
-    let draft = openByLane.get(laneId);
+    const flow = isCrowded(laneId) ? flowOfTenant(request.tenant) : 0;
+    let draft = openDrafts.get(draftKey(laneId, flow));
     if (!draft || draft.runs.length >= CHUNK_RUNS || draft.bytes >= CHUNK_BYTES)
-      draft = nextDraft(laneId);
+      draft = nextDraft(laneId, flow);
     const id = formatAddress(nowMs, stream, draft.sequence, draft.runs.length, WORKFLOW_RUN_PART);
     runIds.push(id);
     const header = triggerText(request, dataText, id, nowMs);
     let position = addTrigger(draft, header);
     for (const { recipient, data } of request.recipients) {
       if (draft.runs.length >= CHUNK_RUNS) {
-        draft = nextDraft(laneId);
+        draft = nextDraft(laneId, flow);
         position = addTrigger(draft, header);
       }
       const reference = JSON.stringify(wireReference(recipient));
@@ -73,11 +82,16 @@ export function layOutTriggers(
     chunks: drafts.map((draft) => ({
       laneId: draft.laneId,
       kind: RUNS,
+      flow: draft.flow,
       runCount: draft.runs.length,
       dueMs: undefined,
       body: `{"triggers":[${draft.triggers.join(',')}],"runs":[${draft.runs.join(',')}]}`,
     })),
   };
+}
+
+function draftKey(laneId: number, flow: number): number {
+  return laneId * 32_768 + flow;
 }
 
 function addTrigger(draft: Draft, header: string): number {

@@ -1,5 +1,6 @@
 import { charge } from './charge.ts';
-import { hasWork, type Lane, type Level, type QueuedSlices } from './lane.ts';
+import type { Lane, Level } from './lane.ts';
+import type { Flow, QueuedSlices } from './lane-queue.ts';
 import { runsInSlice } from './runs-in-slice.ts';
 import {
   type AssignedSlice,
@@ -58,8 +59,9 @@ function gather(state: SchedulerState, level: Level, restrained: boolean): Assig
 
   while (runs < wantedRuns && slices.length < MAX_SLICES && !careful) {
     const lane = nextLane(state, level);
-    const head = lane?.queue[lane.head];
-    if (!lane || !head) break;
+    const flow = lane?.queue.flow();
+    const head = lane?.queue.peek();
+    if (!lane || !flow || !head) break;
     if (slot !== undefined && (head.ref.slot !== slot || head.careful)) {
       // Its turn comes with the next assignment, ahead of those that are gathered now.
       if (aside.length === MAX_ASIDE) break;
@@ -74,12 +76,13 @@ function gather(state: SchedulerState, level: Level, restrained: boolean): Assig
     const tier = state.tiers[level];
     tier.virtualTimeMs = Math.max(tier.virtualTimeMs, group.tagMs);
     group.virtualTimeMs = Math.max(group.virtualTimeMs, lane.tagMs);
-    const taken = take(state, lane, head, slices, wantedRuns - runs);
+    const taken = take(state, lane, flow, head, slices, wantedRuns - runs);
     runs += taken;
     const chargedMs = lane.costMs * taken;
-    shares.push({ lane, runs: taken, chargedMs, freshAtMs: head.freshAtMs });
+    shares.push({ lane, flow, runs: taken, chargedMs, freshAtMs: head.freshAtMs });
+    lane.queue.serve(flow, chargedMs);
     charge(state, lane, chargedMs);
-    if (!hasWork(lane)) retire(state, lane);
+    if (lane.queue.isEmpty) makeUnready(state, lane);
   }
   for (const lane of aside) makeReady(state, lane, false);
   if (slot === undefined) return undefined;
@@ -114,14 +117,16 @@ function runsWanted(state: SchedulerState, lane: Lane, restrained: boolean): num
   const isAlone =
     normal.groups.size + noisyTier.groups.size === 1 &&
     lane.account.groups[lane.level].lanes.size === 1 &&
+    lane.queue.flowCount === 1 &&
     state.nowMs - state.active.otherThanMs(lane) > (noisy?.memoryMs ?? -1);
   return isAlone ? loneAssignmentRuns : assignmentRuns;
 }
 
-/** Moves slices from the lane's first entry, at least one; returns the number of their runs. */
+/** Moves slices from the flow's first entry, at least one; returns the number of their runs. */
 function take(
   state: SchedulerState,
   lane: Lane,
+  flow: Flow,
   entry: QueuedSlices,
   slices: AssignedSlice[],
   wantedRuns: number,
@@ -143,18 +148,6 @@ function take(
   lane.account.inFlightRuns += taken;
   state.inFlightRuns += taken;
   state.served.add(lane.account);
-  if (entry.next >= entry.end) {
-    lane.head += 1;
-    if (lane.head > 1_024 && lane.head * 2 > lane.queue.length) {
-      lane.queue.splice(0, lane.head);
-      lane.head = 0;
-    }
-  }
+  if (entry.next >= entry.end) lane.queue.shift(flow);
   return taken;
-}
-
-function retire(state: SchedulerState, lane: Lane): void {
-  makeUnready(state, lane);
-  lane.queue = [];
-  lane.head = 0;
 }

@@ -25,8 +25,9 @@ export class TagHeap<T extends Tagged> {
 
   remove(item: T): void {
     const position = this.#positions.get(item);
+    if (position === undefined) return;
     const last = this.#items.pop();
-    if (position === undefined || !last) return;
+    if (!last) return;
     this.#positions.delete(item);
     if (last === item) return;
     this.#place(last, position);

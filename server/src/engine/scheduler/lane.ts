@@ -1,17 +1,6 @@
-import type { ChunkRef } from '../log/chunk.ts';
 import { DecayingSum } from './decaying-sum.ts';
 import { TagHeap } from './heap.ts';
-
-/** Slices `next` to `end` (exclusive) of a chunk that wait. */
-export type QueuedSlices = {
-  readonly ref: ChunkRef;
-  next: number;
-  readonly end: number;
-  readonly careful: boolean;
-  readonly skip: readonly number[];
-  /** When it came to a lane that had nothing to do: what it waits for then is others. */
-  freshAtMs: number | undefined;
-};
+import type { LaneQueue } from './lane-queue.ts';
 
 export type Level = 'normal' | 'noisy';
 
@@ -33,9 +22,7 @@ export type Lane = {
   tagMs: number;
   /** Service time of one run, smoothed. */
   costMs: number;
-  /** First in, first out, from `head` on. */
-  queue: QueuedSlices[];
-  head: number;
+  readonly queue: LaneQueue;
   queuedRuns: number;
   /** Assignments and runs under way that hold work of the lane. */
   assignments: number;
@@ -85,8 +72,4 @@ export function createAccount(id: number): Account {
     groups[level] = { id, account, tagMs: 0, virtualTimeMs: 0, lanes: new TagHeap() };
   }
   return account;
-}
-
-export function hasWork(lane: Lane): boolean {
-  return lane.head < lane.queue.length;
 }

@@ -2,7 +2,7 @@ import type { ChunkRef } from '../log/chunk.ts';
 import { charge } from './charge.ts';
 import { detectNoisy } from './detect.ts';
 import { dispatch, mayHoldMore } from './dispatch.ts';
-import { hasWork, type Lane } from './lane.ts';
+import type { Lane } from './lane.ts';
 import { runsInSlice } from './runs-in-slice.ts';
 import {
   type AssignedWork,
@@ -55,8 +55,8 @@ export type SchedulerEvent =
 const COST_SMOOTHING = 0.2;
 
 /**
- * Start-time fair queueing (Goyal, Vin and Cheng, 1996) in milliseconds of service, between accounts and
- * then between the lanes of each: what has the smallest start tag goes first, and its tag grows by the
+ * Start-time fair queueing (Goyal, Vin and Cheng, 1996) in milliseconds of service, between accounts, then
+ * between the lanes of each and then between the tenants in a lane: what has the smallest start tag goes first, and its tag grows by the
  * service it got over its weight, so slow work pays for itself. Assignments are decided at dispatch, hence
  * weights, limits and holds act on the existing backlog. Lanes that take much more than others are noisy:
  * they are served after the quiet ones, little at a time, in a limited number of slots. Heads of lanes with
@@ -110,7 +110,7 @@ function apply(state: SchedulerState, event: SchedulerEvent): void {
       break;
     case 'held': {
       const lane = laneOf(state, event.laneId);
-      const head = lane.queue[lane.head];
+      const head = lane.queue.peek();
       lane.held = event.held;
       // Its waiting says nothing of others from now on.
       if (head) head.freshAtMs = undefined;
@@ -131,7 +131,7 @@ function enqueue(state: SchedulerState, ref: ChunkRef, receipted: readonly numbe
   if (open <= 0) return;
   state.openSlices.set(ref.slot, (state.openSlices.get(ref.slot) ?? 0) + open);
   const lane = laneOf(state, ref.laneId);
-  const wasIdle = !hasWork(lane);
+  const wasIdle = lane.queue.isEmpty;
   const isFresh = wasIdle && lane.assignments === 0 && !lane.held;
   const done = new Set(receipted);
   for (let next = 0; next < ref.sliceCount; next++) {
@@ -139,7 +139,7 @@ function enqueue(state: SchedulerState, ref: ChunkRef, receipted: readonly numbe
     let end = next + 1;
     while (end < ref.sliceCount && !done.has(end)) end += 1;
     for (let slice = next; slice < end; slice++) count(state, lane, runsInSlice(ref, slice));
-    const freshAtMs = isFresh && !hasWork(lane) ? state.nowMs : undefined;
+    const freshAtMs = isFresh && lane.queue.isEmpty ? state.nowMs : undefined;
     lane.queue.push({ ref, next, end, careful: false, skip: [], freshAtMs });
     next = end;
   }
@@ -172,12 +172,13 @@ function finish(state: SchedulerState, assignmentId: number, serviceMs: number):
   state.openSlices.set(slot, (state.openSlices.get(slot) ?? 0) - slices.length);
   const totalMs = work.shares.reduce((sum, share) => sum + share.chargedMs, 0);
   state.recentService.add(serviceMs, state.nowMs);
-  for (const { lane, runs, chargedMs, freshAtMs } of work.shares) {
+  for (const { lane, flow, runs, chargedMs, freshAtMs } of work.shares) {
     const actualMs = totalMs > 0 ? (serviceMs * chargedMs) / totalMs : 0;
     lane.costMs += COST_SMOOTHING * (actualMs / runs - lane.costMs);
     lane.recentService.add(actualMs, state.nowMs);
     lane.account.recentService.add(actualMs, state.nowMs);
     state.served.add(lane.account);
+    lane.queue.charge(flow, actualMs - chargedMs);
     charge(state, lane, actualMs - chargedMs);
     if (freshAtMs !== undefined && lane.level === 'normal') {
       state.cap.measure(state.nowMs - freshAtMs, state.noisy.size === 0);
@@ -198,7 +199,7 @@ function giveBack(
     const isPoisoned =
       poisoned && ref.stream === poisoned.stream && ref.sequence === poisoned.sequence;
     const lane = laneOf(state, ref.laneId);
-    const wasIdle = !hasWork(lane);
+    const wasIdle = lane.queue.isEmpty;
     count(state, lane, runsInSlice(ref, slice));
     const entry = {
       ref,
@@ -208,12 +209,7 @@ function giveBack(
       skip: isPoisoned ? [...skip, poisoned.index] : skip,
       freshAtMs: undefined,
     };
-    if (lane.head > 0) {
-      lane.head -= 1;
-      lane.queue[lane.head] = entry;
-    } else {
-      lane.queue.unshift(entry);
-    }
+    lane.queue.pushFront(entry);
     makeReady(state, lane, wasIdle);
   }
 }

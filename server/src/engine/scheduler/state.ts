@@ -4,11 +4,11 @@ import {
   type Account,
   createAccount,
   createTier,
-  hasWork,
   type Lane,
   type Level,
   type Tier,
 } from './lane.ts';
+import { type Flow, LaneQueue } from './lane-queue.ts';
 import { NoisyCap } from './noisy-cap.ts';
 import { NOISY, type SchedulerOptions } from './options.ts';
 import { Recency } from './recency.ts';
@@ -32,6 +32,7 @@ export type Assignment = {
 
 export type Share = {
   readonly lane: Lane;
+  readonly flow: Flow;
   readonly runs: number;
   readonly chargedMs: number;
   readonly freshAtMs: number | undefined;
@@ -151,8 +152,7 @@ export function laneOf(state: SchedulerState, laneId: number): Lane {
     belowSinceMs: undefined,
     tagMs: 0,
     costMs: FIRST_COST_MS,
-    queue: [],
-    head: 0,
+    queue: new LaneQueue(),
     queuedRuns: 0,
     assignments: 0,
     inFlightRuns: 0,
@@ -168,7 +168,7 @@ export function laneOf(state: SchedulerState, laneId: number): Lane {
  * claim on the service of the past.
  */
 export function makeReady(state: SchedulerState, lane: Lane, wakes: boolean): void {
-  if (lane.held || !hasWork(lane)) return;
+  if (lane.held || lane.queue.isEmpty) return;
   const group = lane.account.groups[lane.level];
   const tier = state.tiers[lane.level];
   if (group.lanes.has(lane) || state.parked.has(lane)) return;

@@ -1,0 +1,91 @@
+import {
+  type ChunkRun,
+  type ChunkTrigger,
+  DELIVERIES,
+  type NewChunk,
+  RUNS,
+  type RunState,
+} from '../log/chunk.ts';
+
+const CHUNK_DELIVERIES = 500;
+
+/** Whose work it is: what comes of a chunk belongs where the chunk does. */
+type Place = { readonly laneId: number; readonly flow: number };
+
+/** Messages for providers, gathered into chunks of one lane and flow each. */
+export class QueuedDeliveries {
+  readonly #groups = new Map<string, Place & { readonly ids: string[] }>();
+
+  add({ laneId, flow }: Place, messageId: string): void {
+    const key = `${laneId} ${flow}`;
+    const group = this.#groups.get(key);
+    if (group) group.ids.push(messageId);
+    else this.#groups.set(key, { laneId, flow, ids: [messageId] });
+  }
+
+  chunks(): NewChunk[] {
+    const chunks: NewChunk[] = [];
+    for (const { laneId, flow, ids } of this.#groups.values()) {
+      for (let from = 0; from < ids.length; from += CHUNK_DELIVERIES) {
+        const part = ids.slice(from, from + CHUNK_DELIVERIES);
+        chunks.push({
+          laneId,
+          flow,
+          kind: DELIVERIES,
+          runCount: part.length,
+          dueMs: undefined,
+          body: JSON.stringify({ deliveries: part.map((id) => [id, 1]) }),
+        });
+      }
+    }
+    return chunks;
+  }
+}
+
+/** Runs that wait, gathered into one chunk for each lane, flow and due time. */
+export class PausedRuns {
+  readonly #groups = new Map<
+    string,
+    Place & { dueMs: number; triggers: Map<ChunkTrigger, number>; runs: ChunkRun[] }
+  >();
+
+  add(
+    { laneId, flow }: Place,
+    trigger: ChunkTrigger,
+    recipient: ChunkRun[1],
+    state: RunState,
+    id: string,
+    resume: { readonly dueMs: number; readonly step: number; readonly attempt: number },
+  ): void {
+    const key = `${laneId} ${flow} ${resume.dueMs}`;
+    let group = this.#groups.get(key);
+    if (!group) {
+      group = { laneId, flow, dueMs: resume.dueMs, triggers: new Map(), runs: [] };
+      this.#groups.set(key, group);
+    }
+    let number = group.triggers.get(trigger);
+    if (number === undefined) {
+      number = group.triggers.size;
+      group.triggers.set(trigger, number);
+    }
+    const next = {
+      id,
+      segment: (state.segment ?? 0) + 1,
+      step: resume.step,
+      ...(resume.attempt > 0 ? { attempt: resume.attempt } : {}),
+      ...(state.data === undefined ? {} : { data: state.data }),
+    };
+    group.runs.push([number, recipient, next]);
+  }
+
+  chunks(): NewChunk[] {
+    return [...this.#groups.values()].map(({ laneId, flow, dueMs, triggers, runs }) => ({
+      laneId,
+      flow,
+      kind: RUNS,
+      runCount: runs.length,
+      dueMs,
+      body: JSON.stringify({ triggers: [...triggers.keys()], runs }),
+    }));
+  }
+}
