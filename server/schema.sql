@@ -25,9 +25,13 @@ create table account (
   public_id uuid default gen_random_uuid() not null,
   name text not null,
   created_at timestamp with time zone default now() not null,
+  weight real default 1 not null,
+  slots smallint,
   constraint account_pkey PRIMARY KEY (id),
   constraint account_name_key UNIQUE (name),
-  constraint account_public_id_key UNIQUE (public_id)
+  constraint account_public_id_key UNIQUE (public_id),
+  constraint account_slots_check CHECK ((slots > 0)),
+  constraint account_weight_check CHECK ((weight > (0)::double precision))
 );
 
 create table api_key (
@@ -131,9 +135,13 @@ create table environment (
   position smallint not null,
   settings jsonb default '{}'::jsonb not null,
   created_at timestamp with time zone default now() not null,
+  weight real default 1 not null,
+  slots smallint,
   constraint environment_pkey PRIMARY KEY (id),
   constraint environment_account_id_slug_key UNIQUE (account_id, slug),
   constraint environment_public_id_key UNIQUE (public_id),
+  constraint environment_slots_check CHECK ((slots > 0)),
+  constraint environment_weight_check CHECK ((weight > (0)::double precision)),
   constraint environment_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id)
 );
 
@@ -147,15 +155,6 @@ create table idempotency (
   created_at timestamp with time zone not null,
   constraint idempotency_pkey PRIMARY KEY (day, environment_id, key)
 ) partition by list (day);
-
-create table lane (
-  id integer not null,
-  environment_id integer not null,
-  weight real default 1 not null,
-  constraint lane_pkey PRIMARY KEY (id),
-  constraint lane_weight_check CHECK ((weight > (0)::double precision)),
-  constraint lane_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
-);
 
 create table ledger_minute (
   day smallint not null,

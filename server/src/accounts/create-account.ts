@@ -46,13 +46,10 @@ const CHANNELS = [
   { key: 'webhook', name: 'Webhook', type: 'http', provider: 'http_knock_webhook' },
 ] as const;
 
-/** interactive, normal, bulk; a lane's id is the environment's * 4 + its class. */
-const LANE_CLASSES = [0, 1, 2] as const;
-
 const ACCOUNT_NAME = /^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$/i;
 const UNIQUE_VIOLATION = '23505';
 
-/** A new account with its environments, keys, signing keys, channels and lanes, all or nothing. */
+/** A new account with its environments, keys, signing keys and channels, all or nothing. */
 export async function createAccount(ctx: Context, input: CreateAccount): Promise<Credentials> {
   if (!ACCOUNT_NAME.test(input.name)) {
     throw invalidField(
@@ -106,13 +103,6 @@ export async function insertAccount(
       values ($1, $2, $3, $4)
       returning id`,
       [account, slug, name, position],
-    );
-    await tx.query(
-      `
-      insert into lane (id, environment_id)
-      select $1 * 4 + class, $1
-      from unnest($2::int[]) as class`,
-      [environment, LANE_CLASSES],
     );
     const given = slug === 'development' ? input.keys : undefined;
     const secretKey =

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { runCommand, withServerOptions } from './run-command.ts';
 
 export function accountCommand(): Command {
-  const account = new Command('account').description('Create accounts.');
+  const account = new Command('account').description('Create accounts; give them their share.');
   const create = new Command('create')
     .description('Create an account; prints its keys in the form of credentials.json, this once.')
     .argument('<name>', 'letters, digits, ".", "_" and "-"');
@@ -20,5 +20,29 @@ export function accountCommand(): Command {
       }),
     ),
   );
+  account.addCommand(shareCommand());
   return account;
+}
+
+function shareCommand(): Command {
+  const share = new Command('share')
+    .description('Change how much of the executors an account or environment gets; at once.')
+    .argument('<name>', 'an account, or an environment as account/slug')
+    .option('--weight <number>', 'against the others: twice the weight is twice the service')
+    .option('--slots <number>', 'assignments that may hold its work at once, or "any"');
+  return withServerOptions(share).action((name: string, options) =>
+    runCommand(options, async (ctx) => {
+      const { weight, slots } = options;
+      const answer = await ctx.client.request({
+        role: 'operator',
+        method: 'PATCH',
+        path: `/ops/v1/shares/${name.split('/').map(encodeURIComponent).join('/')}`,
+        body: {
+          ...(weight !== undefined && { weight: Number(weight) }),
+          ...(slots !== undefined && { slots: slots === 'any' ? null : Number(slots) }),
+        },
+      });
+      return { json: answer, text: () => `${name}: ${JSON.stringify(answer)}` };
+    }),
+  );
 }

@@ -13,7 +13,7 @@ export type Client = {
 
 export type ClientRequest = {
   readonly role: Role;
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PATCH';
   readonly path: string;
   readonly query?: Readonly<Record<string, string | undefined>>;
   readonly body?: unknown;

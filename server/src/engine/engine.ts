@@ -55,6 +55,8 @@ export type CancelRequest = {
 export type Engine = {
   /** Resolves after the commit that makes the trigger durable. */
   readonly trigger: (request: TriggerRequest) => Promise<TriggerAnswer>;
+  /** Weights and slots of accounts or environments were changed: they count from now on. */
+  readonly reloadShares?: () => Promise<void>;
   readonly cancel: (request: CancelRequest) => Promise<void>;
   /** What the latest check of the ledger found, if there was one. */
   readonly ledger?: () => LedgerCheck | undefined;

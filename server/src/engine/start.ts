@@ -8,14 +8,7 @@ import { type ExecutorPoolStats, startExecutorPool } from './executor-pool.ts';
 import { createLedger, type LedgerCheck } from './ledger/ledger.ts';
 import { forgetLedger } from './ledger/lists.ts';
 import { type AppenderStats, openAppender } from './log/appender.ts';
-import {
-  type ChunkKind,
-  type ChunkRef,
-  DELIVERIES,
-  environmentOfLane,
-  RUNS,
-  SLICE_RUNS,
-} from './log/chunk.ts';
+import { type ChunkKind, type ChunkRef, DELIVERIES, RUNS, SLICE_RUNS } from './log/chunk.ts';
 import {
   bringTimersNear,
   forgetCancellations,
@@ -31,6 +24,7 @@ import { CLASS_WEIGHTS, NOISY } from './scheduler/options.ts';
 import { reportScheduler, type SchedulerReport } from './scheduler/report.ts';
 import { type SchedulerEvent, schedule } from './scheduler/scheduler.ts';
 import { createSchedulerState, type SchedulerState } from './scheduler/state.ts';
+import { createShares } from './shares.ts';
 import { createTimers } from './timers.ts';
 
 /** Run assignments an executor holds: one more than it executes at once, so that it never waits. */
@@ -50,7 +44,7 @@ const CATCH_UP_MS = 5_000;
 const LOAD_TIMERS_MS = 10_000;
 const TRUNCATE_MS = 1_000;
 const SCHEDULE_MS = 100;
-const LOAD_ACCOUNTS_MS = 10_000;
+const LOAD_SHARES_MS = 10_000;
 const HOUSEKEEPING_MS = 600_000;
 const MAX_TIMER_SLEEP_MS = 1_000;
 const LEDGER_MS = 15_000;
@@ -92,6 +86,8 @@ export type RunningEngine = Engine & {
   readonly stats: () => EngineStats;
   /** The lanes with the most work, what makes some of them noisy, and since when. */
   readonly lanes: (limit: number) => SchedulerReport;
+  /** At most so many assignments of the account at once, until it is lifted with undefined. */
+  readonly limitAccount: (accountId: number, slots: number | undefined) => void;
   readonly processIds: () => number[];
   /** Answers what was accepted, lets work under way finish, gives the database up. */
   readonly stop: () => Promise<void>;
@@ -126,7 +122,10 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   };
   const timers = createTimers(clock.now() + RECOVERY_HORIZON_MS);
   const usedSlots = new Set<number>();
-  let accountIds = new Map<number, number>();
+  const shares = createShares({
+    states: [states[RUNS], states[DELIVERIES]],
+    send: (state, event) => pump(state === states[RUNS] ? RUNS : DELIVERIES, event),
+  });
   const refusedTruncations = new Map<number, number>();
   const ledger = createLedger({ db, clock, log });
   let ledgerRestMs = 0;
@@ -174,39 +173,23 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
       pump(RUNS, { type: 'tick' });
       pump(DELIVERIES, { type: 'tick' });
     }),
-    every(LOAD_ACCOUNTS_MS, loadAccounts),
+    every(LOAD_SHARES_MS, () => shares.load(db)),
     every(HOUSEKEEPING_MS, housekeeping),
     every(LEDGER_MS, checkLedger),
   ];
-  await loadAccounts();
+  await shares.load(db);
   void watchOwnership();
   wakeTimers();
 
   function pump(kind: ChunkKind, event: SchedulerEvent): void {
     const state = states[kind];
-    if (event.type === 'appended') for (const { laneId } of event.refs) map(kind, laneId);
+    if (event.type === 'appended') {
+      for (const { laneId } of event.refs) shares.introduce(state, laneId);
+    }
     const perExecutor = kind === RUNS ? RUN_SLOTS : DELIVERY_SLOTS;
     state.slots = owner && !stopping ? pool.readyCount() * perExecutor : 0;
     for (const assignment of schedule(state, event, performance.now()))
       pool.assign(kind, assignment);
-  }
-
-  /** Accounts share before their lanes do. An environment made since is its own until the next load. */
-  async function loadAccounts(): Promise<void> {
-    const rows = await db.query<{ id: number; account_id: number }>(
-      'select id, account_id from environment',
-    );
-    accountIds = new Map(rows.map((row) => [row.id, row.account_id]));
-    for (const kind of [RUNS, DELIVERIES] as const) {
-      for (const laneId of states[kind].lanes.keys()) map(kind, laneId);
-    }
-  }
-
-  function map(kind: ChunkKind, laneId: number): void {
-    const accountId = accountIds.get(environmentOfLane(laneId));
-    if (accountId === undefined) return;
-    if (states[kind].lanes.get(laneId)?.account.id === accountId) return;
-    pump(kind, { type: 'mapped', laneId, accountId });
   }
 
   function take(refs: readonly ChunkRef[]): void {
@@ -350,8 +333,10 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     trigger: (request) => appender.append(request),
     cancel: (request) => recordCancellation(db, clock.now(), request),
     ledger: ledger.latest,
+    reloadShares: () => shares.load(db),
     watchFeeds: (add, remove) => pool.watch(add, remove),
     processIds: () => pool.processIds(),
+    limitAccount: shares.limitAccount,
     lanes: (limit) => reportScheduler(states[RUNS], limit),
     stats: () => ({
       appender: appender.stats(),

@@ -8,6 +8,7 @@ import type { App } from '../route.ts';
 import { answers, NoContent, Nullable, openObject } from '../schemas.ts';
 import type { Services } from '../services.ts';
 import { ledgerRoutes } from './ledger.ts';
+import { shareRoutes } from './shares.ts';
 
 const tags = ['Operator'];
 const config = { access: 'operator' } as const;
@@ -45,6 +46,7 @@ export function opsRoutes(app: App, services: Services): void {
   accountRoutes(app, services);
   keyRoutes(app, services);
   ledgerRoutes(app, services);
+  shareRoutes(app, services);
 }
 
 function accountRoutes(app: App, services: Services): void {

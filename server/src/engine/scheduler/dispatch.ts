@@ -5,6 +5,7 @@ import { runsInSlice } from './runs-in-slice.ts';
 import {
   type AssignedSlice,
   type Assignment,
+  countHolders,
   makeReady,
   makeUnready,
   noteActive,
@@ -18,6 +19,7 @@ const MAX_ASIDE = 64;
 
 export function mayHoldMore(state: SchedulerState, lane: Lane): boolean {
   if (lane.assignments >= lane.maxInFlight) return false;
+  if (lane.account.assignments >= lane.account.maxInFlight) return false;
   return !state.options.reserveSlots || lane.assignments < state.slots - state.assigned.size;
 }
 
@@ -93,7 +95,7 @@ function gather(state: SchedulerState, level: Level, restrained: boolean): Assig
     state.noisyServedMs = state.nowMs;
   }
   for (const { lane } of shares) noteActive(state, lane);
-  for (const lane of new Set(shares.map((share) => share.lane))) lane.assignments += 1;
+  countHolders(shares, 1);
   return assignment;
 }
 

@@ -48,6 +48,9 @@ export type Account = {
   readonly lanes: Set<Lane>;
   readonly groups: Readonly<Record<Level, Group>>;
   readonly recentService: DecayingSum;
+  /** Assignments that hold work of its lanes, and how many may. */
+  assignments: number;
+  maxInFlight: number;
   inFlightRuns: number;
 };
 
@@ -66,6 +69,8 @@ export function createAccount(id: number): Account {
     lanes: new Set<Lane>(),
     groups,
     recentService: new DecayingSum(),
+    assignments: 0,
+    maxInFlight: Number.POSITIVE_INFINITY,
     inFlightRuns: 0,
   };
   for (const level of ['normal', 'noisy'] as const) {

@@ -8,6 +8,7 @@ import {
   type AssignedWork,
   type Assignment,
   accountOf,
+  countHolders,
   isNoisy,
   laneOf,
   makeReady,
@@ -42,8 +43,9 @@ export type SchedulerEvent =
   /** A lane's weight among the lanes of its account; that of the account where it is not known. */
   | { readonly type: 'weighted'; readonly laneId: number; readonly weight: number }
   | { readonly type: 'accountWeighted'; readonly accountId: number; readonly weight: number }
-  /** At most so many assignments (one or more) hold work of the lane. */
+  /** At most so many assignments (one or more) hold work of the lane, or of the account. */
   | { readonly type: 'limited'; readonly laneId: number; readonly maxInFlight: number }
+  | { readonly type: 'accountLimited'; readonly accountId: number; readonly maxInFlight: number }
   /** Nothing of the lane starts while it is held. */
   | { readonly type: 'held'; readonly laneId: number; readonly held: boolean }
   /** The lane belongs to this account (a positive number). */
@@ -108,6 +110,9 @@ function apply(state: SchedulerState, event: SchedulerEvent): void {
     case 'limited':
       laneOf(state, event.laneId).maxInFlight = Math.max(1, event.maxInFlight);
       break;
+    case 'accountLimited':
+      accountOf(state, event.accountId).maxInFlight = Math.max(1, event.maxInFlight);
+      break;
     case 'held': {
       const lane = laneOf(state, event.laneId);
       const head = lane.queue.peek();
@@ -155,7 +160,7 @@ function count(state: SchedulerState, lane: Lane, runs: number): void {
 function release(state: SchedulerState, work: AssignedWork): void {
   state.assigned.delete(work.assignment.id);
   if (isNoisy(work)) state.noisyAssignments -= 1;
-  for (const lane of new Set(work.shares.map((share) => share.lane))) lane.assignments -= 1;
+  countHolders(work.shares, -1);
   for (const { lane, runs } of work.shares) {
     lane.inFlightRuns -= runs;
     lane.account.inFlightRuns -= runs;

@@ -217,8 +217,24 @@ export function setAccount(state: SchedulerState, lane: Lane, accountId: number)
   lane.account = accountOf(state, accountId);
   lane.account.lanes.add(lane);
   lane.account.inFlightRuns += lane.inFlightRuns;
+  for (const account of [former, lane.account]) account.assignments = 0;
+  for (const work of state.assigned.values()) {
+    for (const account of accountsOf(work.shares)) {
+      if (account === former || account === lane.account) account.assignments += 1;
+    }
+  }
   lane.tagMs = 0;
   makeReady(state, lane, true);
+}
+
+function accountsOf(shares: readonly Share[]): Set<Account> {
+  return new Set(shares.map(({ lane }) => lane.account));
+}
+
+/** An assignment begins (`change` 1) or ends (-1) to hold work of these lanes and their accounts. */
+export function countHolders(shares: readonly Share[], change: 1 | -1): void {
+  for (const lane of new Set(shares.map((share) => share.lane))) lane.assignments += change;
+  for (const account of accountsOf(shares)) account.assignments += change;
 }
 
 export function isNoisy(work: AssignedWork): boolean {
