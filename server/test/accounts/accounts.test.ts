@@ -76,19 +76,6 @@ test('of a key only its sha-256 and its last four characters are stored', async 
   expect(rows[0]?.row).not.toContain(key);
 });
 
-test('every environment has its three lanes', async () => {
-  await createAccount(ctx, { name: 'lanes' });
-  const rows = await ctx.db.query<{ id: number; lanes: number[] }>(`
-    select e.id, array_agg(l.id order by l.id) as lanes
-    from environment e
-    join account a on a.id = e.account_id
-    left join lane l on l.environment_id = e.id
-    where a.name = 'lanes'
-    group by e.id`);
-  expect(rows).toHaveLength(2);
-  for (const { id, lanes } of rows) expect(lanes).toEqual([id * 4, id * 4 + 1, id * 4 + 2]);
-});
-
 test('an account name is taken once, and leaves nothing behind when it is refused', async () => {
   await createAccount(ctx, { name: 'twice' });
   const before = await ctx.db.query('select id from environment');
