@@ -116,6 +116,7 @@ async function build(
     clock: systemClock,
     log,
     executors: config.executors,
+    ownsDatabase: config.databaseUrl === undefined,
     executor: {
       smtpUrl: config.smtpUrl,
       mailFrom: config.mailFrom,

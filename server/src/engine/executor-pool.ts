@@ -15,6 +15,10 @@ const FIRST_RESTART_MS = 50;
 const MAX_RESTART_MS = 5_000;
 /** A run that was being evaluated when its executor died, this often, in careful work, is poisoned. */
 const POISON_DEATHS = 2;
+/** The executor for noisy lanes: its sessions, its priority. */
+const NOISY_SESSIONS = 2;
+const NOISY_NICENESS = 10;
+const NOISY_POSITION = -1;
 const ENTRY = fileURLToPath(new URL('./executor/main.ts', import.meta.url));
 
 export type PoisonedRun = {
@@ -49,9 +53,11 @@ export type ExecutorPoolStats = {
 export type ExecutorPool = {
   /** Resolves when the first executor takes work. */
   readonly started: Promise<void>;
-  /** Executors that can take work. */
+  /** Executors that can take work of any kind. */
   readonly readyCount: () => number;
   readonly assign: (kind: ChunkKind, assignment: Assignment) => void;
+  /** Called again and again: noisy lanes have an executor of their own while there are any, and for a while after. */
+  readonly setNoisy: (isNoisy: boolean) => void;
   /** Resolves when every executor reports changes of these feeds. */
   readonly watch: (add: readonly string[], remove: readonly string[]) => Promise<void>;
   readonly stats: () => ExecutorPoolStats;
@@ -63,6 +69,10 @@ export type ExecutorPool = {
 export type ExecutorPoolOptions = {
   readonly count: number;
   readonly executor: Omit<ExecutorOptions, 'name'>;
+  /** The database's processes are ours: those of the executor for noisy lanes get a lower priority too. */
+  readonly ownsDatabase: boolean;
+  /** How long the executor for noisy lanes is kept after the last of them. */
+  readonly noisyKeepMs: number;
   readonly log: Logger;
   readonly events: ExecutorPoolEvents;
 };
@@ -70,7 +80,10 @@ export type ExecutorPoolOptions = {
 type Executor = {
   readonly name: string;
   readonly child: ChildProcess;
+  readonly isForNoisy: boolean;
   ready: boolean;
+  /** Told to finish what it has. */
+  leaving: boolean;
   heardAtMs: number;
   readonly work: Map<string, { kind: ChunkKind; assignment: Assignment }>;
   readonly watches: Map<number, () => void>;
@@ -83,9 +96,11 @@ type Executor = {
 export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
   const { log, events } = options;
   const executors = new Map<number, Executor>();
+  const restarting = new Set<number>();
   const watched = new Set<string>();
   const deaths = new Map<string, number>();
   let draining = false;
+  let noisyUntilMs = Number.NEGATIVE_INFINITY;
   let nextWatchId = 1;
   let runs = 0;
   let messages = 0;
@@ -96,13 +111,16 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
   const pings = setInterval(ping, PING_MS);
 
   function start(position: number, restartMs: number): void {
-    const name = `executor-${position + 1}`;
+    const isForNoisy = position === NOISY_POSITION;
+    const name = isForNoisy ? 'executor-noisy' : `executor-${position + 1}`;
     const child = fork(ENTRY, [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
     const startedMs = Date.now();
     const executor: Executor = {
       name,
       child,
+      isForNoisy,
       ready: false,
+      leaving: false,
       heardAtMs: startedMs,
       work: new Map(),
       watches: new Map(),
@@ -112,7 +130,14 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
     };
     executors.set(position, executor);
     // Not in its arguments, which every user of the machine can read.
-    post(executor, { type: 'start', options: { ...options.executor, name } });
+    const particular = isForNoisy
+      ? {
+          concurrency: NOISY_SESSIONS,
+          niceness: NOISY_NICENESS,
+          lowerSessions: options.ownsDatabase,
+        }
+      : {};
+    post(executor, { type: 'start', options: { ...options.executor, name, ...particular } });
     child.on('message', (message: FromExecutor) => {
       executor.heardAtMs = Date.now();
       hear(executor, message);
@@ -121,14 +146,17 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
     const onEnd = (code: number | null, signal: NodeJS.Signals | null): void => {
       if (executors.get(position) !== executor) return;
       executors.delete(position);
-      if (draining) return;
+      if (draining || (executor.leaving && executor.work.size === 0)) return;
       const livedMs = Date.now() - startedMs;
       const delayMs = livedMs > MAX_RESTART_MS ? FIRST_RESTART_MS : restartMs;
       log.error({ executor: name, code, signal, delayMs }, 'executor died; starting another');
       restarts += 1;
       bury(executor);
+      restarting.add(position);
       setTimeout(() => {
-        if (!draining) start(position, Math.min(delayMs * 2, MAX_RESTART_MS));
+        restarting.delete(position);
+        if (draining || (isForNoisy && !isNoisyWanted())) return;
+        start(position, Math.min(delayMs * 2, MAX_RESTART_MS));
       }, delayMs);
     };
     child.once('exit', onEnd);
@@ -215,18 +243,29 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
     if (executor.child.connected) executor.child.send(message, () => undefined);
   }
 
+  const isNoisyWanted = (): boolean => Date.now() < noisyUntilMs;
   const ready = (): Executor[] => [...executors.values()].filter((executor) => executor.ready);
+  const ordinary = (): Executor[] => ready().filter((executor) => !executor.isForNoisy);
+
+  /** Noisy work to its own process while that has a session for it, or will have one next. */
+  function executorFor(kind: ChunkKind, { level }: Assignment): Executor | undefined {
+    const own = executors.get(NOISY_POSITION);
+    if (kind === RUNS && level === 'noisy' && own?.ready && !own.leaving) {
+      if (own.work.size <= NOISY_SESSIONS) return own;
+    }
+    const [first, ...others] = ordinary();
+    return first && others.reduce((a, b) => (b.work.size < a.work.size ? b : a), first);
+  }
 
   return {
     started: firstReady.promise,
-    readyCount: () => ready().length,
+    readyCount: () => ordinary().length,
     assign: (kind, assignment) => {
-      const [first, ...others] = ready();
-      if (!first) {
+      const executor = executorFor(kind, assignment);
+      if (!executor) {
         setTimeout(() => events.returned(kind, assignment.id, false, undefined), FIRST_RESTART_MS);
         return;
       }
-      const executor = others.reduce((a, b) => (b.work.size < a.work.size ? b : a), first);
       executor.work.set(`${kind} ${assignment.id}`, { kind, assignment });
       post(executor, {
         type: 'work',
@@ -242,6 +281,15 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
           skip,
         })),
       });
+    },
+    setNoisy: (isNoisy) => {
+      if (isNoisy) noisyUntilMs = Date.now() + options.noisyKeepMs;
+      const own = executors.get(NOISY_POSITION);
+      if (isNoisy && !own && !restarting.has(NOISY_POSITION) && !draining)
+        start(NOISY_POSITION, FIRST_RESTART_MS);
+      if (!own?.ready || own.leaving || isNoisyWanted()) return;
+      own.leaving = true;
+      post(own, { type: 'drain' });
     },
     watch: async (add, remove) => {
       for (const topic of add) watched.add(topic);

@@ -72,6 +72,9 @@ export type ExecutorOptions = {
   readonly name: string;
   /** Assignments of runs at once, each with a session of its own. */
   readonly concurrency: number;
+  /** Priority of the process, as of `nice`; and whether the database's processes for it are lowered too. */
+  readonly niceness?: number;
+  readonly lowerSessions?: boolean;
   readonly smtpUrl: string | undefined;
   readonly mailFrom: string;
   readonly allowPrivateWebhooks: boolean;

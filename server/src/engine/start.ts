@@ -38,6 +38,7 @@ const DELIVERY_RUNS = 10;
 
 /** From so many queued runs on, the tenants of a lane take turns. */
 const CROWDED_RUNS = 1_000;
+const NOISY_KEEP_MS = 180_000;
 
 const RECOVERY_HORIZON_MS = 60_000;
 const CATCH_UP_MS = 5_000;
@@ -57,6 +58,8 @@ export type EngineOptions = {
   readonly clock: Clock;
   readonly log: Logger;
   readonly executors: number;
+  /** The database runs on this machine for us alone. */
+  readonly ownsDatabase?: boolean;
   readonly executor: Omit<ExecutorOptions, 'name' | 'databaseUrl' | 'concurrency'>;
   readonly onFeeds: (feeds: readonly FeedChange[]) => void;
   readonly onStandby: (sentence: string) => void;
@@ -142,6 +145,8 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
       databaseUrl: options.databaseUrl,
       concurrency: CONCURRENCY,
     },
+    ownsDatabase: options.ownsDatabase ?? false,
+    noisyKeepMs: NOISY_KEEP_MS,
     log,
     events: {
       finished: (kind, assignmentId, serviceMs) =>
@@ -172,6 +177,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     every(SCHEDULE_MS, async () => {
       pump(RUNS, { type: 'tick' });
       pump(DELIVERIES, { type: 'tick' });
+      pool.setNoisy(states[RUNS].noisy.size > 0);
     }),
     every(LOAD_SHARES_MS, () => shares.load(db)),
     every(HOUSEKEEPING_MS, housekeeping),

@@ -51,7 +51,7 @@ export function fifo(slots: number, batch: number): Decide {
         slices.push({ ref: head.ref, slice: head.next++, skip: [] });
         if (head.next === head.ref.sliceCount) queue.shift();
       }
-      assignments.push({ id: id++, slot: 0, slices, careful: false });
+      assignments.push({ id: id++, level: 'normal', slot: 0, slices, careful: false });
       busy += 1;
     }
     return assignments;

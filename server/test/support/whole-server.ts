@@ -10,9 +10,11 @@ import { type RunningServer, type StartOptions, startServer } from '../../src/ma
 export type WholeServer = {
   readonly server: RunningServer;
   readonly dataDir: string;
-  readonly push: (key: string, steps: readonly JsonObject[]) => Promise<void>;
+  readonly push: (key: string, steps: readonly JsonObject[], environment?: string) => Promise<void>;
   /** Resolves with the run's id when the trigger was acknowledged; throws when it was not. */
   readonly trigger: (workflowKey: string, body: JsonObject) => Promise<string>;
+  /** `trigger` with another secret key. */
+  readonly as: (secretKey: string) => (workflowKey: string, body: JsonObject) => Promise<string>;
   readonly metric: (name: string) => Promise<number>;
   readonly stop: () => Promise<void>;
 };
@@ -56,16 +58,24 @@ export function clientOf(url: string, credentials: () => RunningServer['credenti
     if (!response.ok) throw new Error(`${path} answered ${response.status}: ${text}`);
     return JSON.parse(text);
   };
+  const trigger = async (secretKey: string, workflowKey: string, body: JsonObject) => {
+    const answer = await call(`/v1/workflows/${workflowKey}/trigger`, secretKey, body);
+    return (answer as { workflow_run_id: string }).workflow_run_id;
+  };
   return {
-    push: async (key: string, steps: readonly JsonObject[]): Promise<void> => {
+    push: async (
+      key: string,
+      steps: readonly JsonObject[],
+      environment = 'development',
+    ): Promise<void> => {
       const workflows = [{ key, content: { name: key, steps } }];
-      await call('/control/v1/push', credentials()?.service_token ?? '', { workflows });
+      const path = `/control/v1/push?environment=${environment}`;
+      await call(path, credentials()?.service_token ?? '', { workflows });
     },
-    trigger: async (workflowKey: string, body: JsonObject): Promise<string> => {
-      const key = credentials()?.environments.development?.secret_key ?? '';
-      const answer = await call(`/v1/workflows/${workflowKey}/trigger`, key, body);
-      return (answer as { workflow_run_id: string }).workflow_run_id;
-    },
+    trigger: (workflowKey: string, body: JsonObject): Promise<string> =>
+      trigger(credentials()?.environments.development?.secret_key ?? '', workflowKey, body),
+    as: (secretKey: string) => (workflowKey: string, body: JsonObject) =>
+      trigger(secretKey, workflowKey, body),
     metric: async (name: string): Promise<number> => {
       const text = await (await fetch(`${url}/metrics`)).text();
       return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN);

@@ -13,6 +13,7 @@ import { createChunkCache } from './chunk-cache.ts';
 import { executeDeliveries } from './deliver.ts';
 import { openDeliveryWriter } from './delivery-writer.ts';
 import { createEnvironmentPreferences } from './environment-preferences.ts';
+import { createPriority } from './priority.ts';
 import { executeRuns, type WorkerServices } from './run-worker.ts';
 
 /** The executor process: takes orders from the server process over IPC until told to drain. */
@@ -38,6 +39,8 @@ const log = pino({ level: options.logLevel }, pino.destination({ dest: 2, sync: 
 });
 const streamOptions = { url: options.databaseUrl, applicationName: `belfry ${options.name}`, log };
 
+const priority = createPriority(options.niceness, log);
+priority.lower(process.pid);
 const db = openDatabase({ ...streamOptions, max: 4 });
 const orders: WorkMessage[] = [];
 let appendedByDeliveries: ChunkRef[] = [];
@@ -131,7 +134,7 @@ async function work(): Promise<void> {
     underWay += 1;
     const startedMs = performance.now();
     try {
-      stream ??= await openStream(streamOptions);
+      stream ??= await openWorkStream();
       const report = await executeRuns(services, stream, order);
       send({
         type: 'done',
@@ -153,6 +156,12 @@ async function work(): Promise<void> {
     underWay -= 1;
   }
   await stream?.session.close();
+}
+
+async function openWorkStream(): Promise<Stream> {
+  const stream = await openStream(streamOptions);
+  if (options.lowerSessions) priority.lower(stream.backendPid);
+  return stream;
 }
 
 async function deliver(order: WorkMessage): Promise<void> {

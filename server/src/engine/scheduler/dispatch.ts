@@ -88,7 +88,7 @@ function gather(state: SchedulerState, level: Level, restrained: boolean): Assig
   }
   for (const lane of aside) makeReady(state, lane, false);
   if (slot === undefined) return undefined;
-  const assignment = { id: state.nextAssignmentId++, slot, slices, careful };
+  const assignment = { id: state.nextAssignmentId++, level, slot, slices, careful };
   state.assigned.set(assignment.id, { assignment, shares });
   if (level === 'noisy') {
     state.noisyAssignments += 1;

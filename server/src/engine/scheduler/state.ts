@@ -24,6 +24,8 @@ export type AssignedSlice = {
 /** Work for one executor: slices of one slot, executed in one transaction. */
 export type Assignment = {
   readonly id: number;
+  /** Noisy and normal lanes are never in one assignment. */
+  readonly level: Level;
   readonly slot: number;
   readonly slices: readonly AssignedSlice[];
   /** Announce each run before it is evaluated: something in here killed an executor. */
