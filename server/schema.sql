@@ -48,6 +48,19 @@ create table api_key (
   constraint api_key_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
 );
 
+create table audit_log (
+  id bigint generated always as identity not null,
+  at timestamp with time zone not null,
+  author text not null,
+  action text not null,
+  order_id integer not null,
+  scope jsonb not null,
+  reason text not null,
+  concerned jsonb not null,
+  constraint audit_log_pkey PRIMARY KEY (id),
+  constraint audit_log_order_id_fkey FOREIGN KEY (order_id) REFERENCES work_order(id)
+);
+
 create table cancellation (
   environment_id integer not null,
   workflow_key text not null,
@@ -103,7 +116,7 @@ create table chunk (
   source_sequence bigint
 ) partition by list (slot);
 -- 27 partitions: CREATE INDEX {partition}_due ON {partition} USING btree (due_at);
--- 8 partitions: CREATE INDEX {partition}_order ON {partition} USING btree (order_id);
+-- 8 partitions: CREATE INDEX {partition}_order ON {partition} USING btree (order_id, accepted_at, stream, sequence);
 -- 8 partitions: CREATE INDEX {partition}_source ON {partition} USING btree (source_stream, source_sequence);
 -- 51 partitions: CREATE UNIQUE INDEX {partition}_pkey ON {partition} USING btree (stream, sequence);
 
@@ -145,6 +158,13 @@ create table environment (
   constraint environment_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id)
 );
 
+create table governance (
+  only_row boolean default true not null,
+  version bigint default 1 not null,
+  constraint governance_pkey PRIMARY KEY (only_row),
+  constraint governance_only_row_check CHECK (only_row)
+);
+
 create table idempotency (
   day smallint not null,
   environment_id integer not null,
@@ -161,7 +181,8 @@ create table ledger_minute (
   minute integer not null,
   environment_id integer not null,
   slot smallint not null,
-  accepted integer not null
+  accepted integer not null,
+  discarded integer default 0 not null
 ) partition by list (day);
 CREATE INDEX ledger_minute_minute ON ONLY ledger_minute USING btree (minute);
 
@@ -172,6 +193,7 @@ create table ledger_settled (
   accepted bigint not null,
   done bigint not null,
   failed bigint not null,
+  discarded bigint default 0 not null,
   constraint ledger_settled_pkey PRIMARY KEY (day, minute, environment_id)
 ) partition by list (day);
 CREATE INDEX ledger_settled_minute ON ONLY ledger_settled USING btree (minute);
@@ -319,6 +341,34 @@ create table signing_key (
   constraint signing_key_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
 );
 CREATE INDEX signing_key_environment ON signing_key USING btree (environment_id);
+
+create table work_order (
+  id integer generated always as identity not null,
+  verb text not null,
+  account_id integer,
+  environment_id integer,
+  api_key_id integer,
+  workflow_key text,
+  tenant text,
+  accepted_from timestamp with time zone,
+  accepted_before timestamp with time zone,
+  author text not null,
+  reason text not null,
+  runs_per_second real,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  ended_by text,
+  end_reason text,
+  dropped_at timestamp with time zone,
+  cleared_at timestamp with time zone,
+  constraint work_order_pkey PRIMARY KEY (id),
+  constraint work_order_check CHECK ((COALESCE(account_id, environment_id, api_key_id) IS NOT NULL)),
+  constraint work_order_runs_per_second_check CHECK ((runs_per_second > (0)::double precision)),
+  constraint work_order_verb_check CHECK ((verb = ANY (ARRAY['hold'::text, 'slow'::text, 'discard'::text]))),
+  constraint work_order_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint work_order_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
+);
 
 create table workflow (
   environment_id integer not null,

@@ -60,6 +60,103 @@ export type Engine = {
   readonly cancel: (request: CancelRequest) => Promise<void>;
   /** What the latest check of the ledger found, if there was one. */
   readonly ledger?: () => LedgerCheck | undefined;
+  /** What operators want to happen with queued work. */
+  readonly orders?: Orders;
+};
+
+/** Which work an order is about; what is absent is any. At least an account, an environment or a key. */
+export type OrderScope = {
+  readonly accountId?: number;
+  readonly environmentId?: number;
+  readonly apiKeyId?: number;
+  readonly workflow?: string;
+  readonly tenant?: string;
+  /** Accepted at this time or later. */
+  readonly acceptedFrom?: Date;
+  /** Accepted before this time. */
+  readonly acceptedBefore?: Date;
+};
+
+/** hold: nothing starts; slow: so many runs a second start; discard: what was accepted before is not done. */
+export type OrderVerb = 'hold' | 'slow' | 'discard';
+
+export type Order = {
+  readonly id: number;
+  readonly verb: OrderVerb;
+  readonly scope: OrderScope;
+  readonly author: string;
+  readonly reason: string;
+  readonly createdAt: Date;
+  /** When a hold or slow ends by itself, and the data of a discard is dropped. */
+  readonly expiresAt: Date | null;
+  /** Of a slow. */
+  readonly runsPerSecond: number | null;
+  readonly endedAt: Date | null;
+  readonly endedBy: string | null;
+  readonly endReason: string | null;
+  /** When the data of a discard was dropped: it cannot be replayed any more. */
+  readonly droppedAt: Date | null;
+};
+
+export type OrderSample = {
+  readonly runId: string;
+  readonly workflow: string;
+  readonly tenant: string | null;
+  readonly recipient: RecipientReference;
+  readonly acceptedAt: Date;
+};
+
+/** Queued work of a scope. */
+export type OrderCounts = {
+  readonly runs: number;
+  readonly deliveries: number;
+  /** Not all of it was read: the numbers are extrapolated. */
+  readonly estimated: boolean;
+  readonly oldest: Date | null;
+  readonly samples: readonly OrderSample[];
+};
+
+/** A run that was set aside, as it is exported. */
+export type ExportedRun = {
+  readonly run_id: string;
+  /** Of a delivery: its message; its run is done. */
+  readonly message_id?: string;
+  readonly workflow: string;
+  readonly tenant: string | null;
+  readonly recipient: RecipientReference;
+  readonly actor: RecipientReference | null;
+  /** As the run sees it, its recipient's own data merged in. */
+  readonly data: JsonObject;
+  readonly accepted_at: string;
+};
+
+export type GiveOrder = {
+  readonly verb: OrderVerb;
+  readonly scope: OrderScope;
+  readonly author: string;
+  readonly reason: string;
+  readonly expiresAt?: Date | null;
+  readonly runsPerSecond?: number | null;
+};
+
+/** Verbs on queued work. */
+export type Orders = {
+  readonly preview: (scope: OrderScope) => Promise<OrderCounts>;
+  /** Answers when nothing of the scope can start any more (of a slow: but at its rate). */
+  readonly give: (input: GiveOrder) => Promise<Order & { readonly concerned: OrderCounts }>;
+  /** Releases what a hold or slow set aside, or replays what was discarded: with the same run ids, once. */
+  readonly end: (
+    id: number,
+    input: { readonly author: string; readonly reason: string },
+  ) => Promise<Order>;
+  /** The newest first. */
+  readonly list: (input: { readonly active?: boolean; readonly limit: number }) => Promise<Order[]>;
+  /** With what is set aside now. */
+  readonly get: (
+    id: number,
+  ) => Promise<Order & { readonly aside: { readonly runs: number; readonly deliveries: number } }>;
+  /** What an active order set aside, in pages. Waits for what is on its way there. */
+  readonly export: (id: number) => AsyncIterable<ExportedRun>;
 };
 
 /** A feed that got a new message. */
