@@ -21,7 +21,13 @@ import { createLogFollower } from './log-follower.ts';
 import { acquireOwnership } from './owner.ts';
 import type { ExecutorOptions } from './protocol.ts';
 import { CLASS_WEIGHTS, NOISY } from './scheduler/options.ts';
-import { reportScheduler, type SchedulerReport } from './scheduler/report.ts';
+import {
+  type AccountQueue,
+  noisyAccounts,
+  reportAccount,
+  reportScheduler,
+  type SchedulerReport,
+} from './scheduler/report.ts';
 import { type SchedulerEvent, schedule } from './scheduler/scheduler.ts';
 import { createSchedulerState, type SchedulerState } from './scheduler/state.ts';
 import { createShares } from './shares.ts';
@@ -89,6 +95,15 @@ export type RunningEngine = Engine & {
   readonly stats: () => EngineStats;
   /** The lanes with the most work, what makes some of them noisy, and since when. */
   readonly lanes: (limit: number) => SchedulerReport;
+  /** What waits and runs of an account; undefined when it never had work. */
+  readonly accountQueue: (accountId: number) => AccountQueue | undefined;
+  /** Accounts with noisy lanes. */
+  readonly noisyAccounts: () => number[];
+  /**
+   * While quiet lanes of others are active, at most `slots` assignments hold runs of the account, and all
+   * of it is noisy; undefined: like everybody. Acts on what waits already.
+   */
+  readonly restrainAccount: (accountId: number, slots: number | undefined) => void;
   /** At most so many assignments of the account at once, until it is lifted with undefined. */
   readonly limitAccount: (accountId: number, slots: number | undefined) => void;
   readonly processIds: () => number[];
@@ -344,6 +359,10 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     processIds: () => pool.processIds(),
     limitAccount: shares.limitAccount,
     lanes: (limit) => reportScheduler(states[RUNS], limit),
+    accountQueue: (accountId) => reportAccount(states[RUNS], accountId),
+    noisyAccounts: () => noisyAccounts(states[RUNS]),
+    restrainAccount: (accountId, slots = Number.POSITIVE_INFINITY) =>
+      pump(RUNS, { type: 'accountRestrained', accountId, slots }),
     stats: () => ({
       appender: appender.stats(),
       executors: pool.stats(),

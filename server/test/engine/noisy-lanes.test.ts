@@ -108,6 +108,11 @@ function anySchedule(random: () => number, noisy: NoisyOptions): void {
         { type: 'limited', laneId, maxInFlight: integer(random, 1, 6) },
         { type: 'weighted', laneId, weight: 0.1 + random() * 5 },
         { type: 'mapped', laneId, accountId: integer(random, 1, 5) },
+        {
+          type: 'accountRestrained',
+          accountId: integer(random, 1, 5),
+          slots: random() < 0.5 ? integer(random, 1, 3) : Number.POSITIVE_INFINITY,
+        },
       ];
       const change = odd[integer(random, 0, odd.length - 1)];
       return change ? [...assignments, ...decide(change, nowMs)] : assignments;

@@ -1,4 +1,4 @@
-import type { Account, Lane } from './lane.ts';
+import { type Account, isKeptNoisy, type Lane } from './lane.ts';
 import type { NoisyOptions } from './options.ts';
 import { isAccountKnown, type SchedulerState, setLevel, type Transition } from './state.ts';
 
@@ -44,7 +44,17 @@ function tripAccount(state: SchedulerState, options: NoisyOptions, account: Acco
   }
 }
 
+/** The lanes of a restrained account are noisy until it is so no longer; then they leave as others do. */
+export function restrainAccount(state: SchedulerState, account: Account, slots: number): void {
+  account.restrainedTo = Math.max(1, slots);
+  if (!state.options.noisy || !isKeptNoisy(account)) return;
+  for (const lane of account.lanes) {
+    if (lane.level === 'normal') change(state, lane, 'restrained account');
+  }
+}
+
 function leave(state: SchedulerState, options: NoisyOptions, lane: Lane): void {
+  if (isKeptNoisy(lane.account)) return;
   const { serviceShare, inFlightShare } = sharesOf(state, lane);
   const isBelow =
     lane.queuedRuns === 0 &&

@@ -19,7 +19,9 @@ const MAX_ASIDE = 64;
 
 export function mayHoldMore(state: SchedulerState, lane: Lane): boolean {
   if (lane.assignments >= lane.maxInFlight) return false;
-  if (lane.account.assignments >= lane.account.maxInFlight) return false;
+  const { account } = lane;
+  if (account.assignments >= account.maxInFlight) return false;
+  if (account.assignments >= account.restrainedTo && isRestrained(state)) return false;
   return !state.options.reserveSlots || lane.assignments < state.slots - state.assigned.size;
 }
 

@@ -10,6 +10,8 @@ export type QueuedSlices = {
   readonly skip: readonly number[];
   /** When it came to a lane that had nothing to do: what it waits for then is others. */
   freshAtMs: number | undefined;
+  /** When it began to wait. */
+  readonly queuedAtMs: number;
 };
 
 /** Work of a lane that takes turns with the rest of it: that of one tenant, more or less. */
@@ -52,6 +54,16 @@ export class LaneQueue {
   peek(): QueuedSlices | undefined {
     const flow = this.#ready.peek();
     return flow?.entries[flow.head];
+  }
+
+  /** When the oldest that waits began to. Visits each flow that has work. */
+  oldestMs(): number | undefined {
+    let oldest: number | undefined;
+    for (const { entries, head } of this.#flows.values()) {
+      const first = entries[head]?.queuedAtMs;
+      if (first !== undefined && (oldest === undefined || first < oldest)) oldest = first;
+    }
+    return oldest;
   }
 
   push(entry: QueuedSlices): void {

@@ -52,6 +52,10 @@ export type Account = {
   assignments: number;
   maxInFlight: number;
   inFlightRuns: number;
+  /** How many assignments may while quiet lanes of others are active; its lanes are noisy unless it is infinite. */
+  restrainedTo: number;
+  /** Since the start of the process. */
+  finishedRuns: number;
 };
 
 /** Groups with work at one level. */
@@ -72,9 +76,15 @@ export function createAccount(id: number): Account {
     assignments: 0,
     maxInFlight: Number.POSITIVE_INFINITY,
     inFlightRuns: 0,
+    restrainedTo: Number.POSITIVE_INFINITY,
+    finishedRuns: 0,
   };
   for (const level of ['normal', 'noisy'] as const) {
     groups[level] = { id, account, tagMs: 0, virtualTimeMs: 0, lanes: new TagHeap() };
   }
   return account;
+}
+
+export function isKeptNoisy(account: Account): boolean {
+  return account.restrainedTo !== Number.POSITIVE_INFINITY;
 }

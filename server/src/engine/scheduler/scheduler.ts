@@ -1,6 +1,6 @@
 import type { ChunkRef } from '../log/chunk.ts';
 import { charge } from './charge.ts';
-import { detectNoisy } from './detect.ts';
+import { detectNoisy, restrainAccount } from './detect.ts';
 import { dispatch, mayHoldMore } from './dispatch.ts';
 import type { Lane } from './lane.ts';
 import { runsInSlice } from './runs-in-slice.ts';
@@ -46,6 +46,11 @@ export type SchedulerEvent =
   /** At most so many assignments (one or more) hold work of the lane, or of the account. */
   | { readonly type: 'limited'; readonly laneId: number; readonly maxInFlight: number }
   | { readonly type: 'accountLimited'; readonly accountId: number; readonly maxInFlight: number }
+  /**
+   * While quiet lanes of others are active, at most so many assignments (one or more) hold work of the
+   * account, and its lanes are noisy, whatever their share; infinite: like everybody.
+   */
+  | { readonly type: 'accountRestrained'; readonly accountId: number; readonly slots: number }
   /** Nothing of the lane starts while it is held. */
   | { readonly type: 'held'; readonly laneId: number; readonly held: boolean }
   /** The lane belongs to this account (a positive number). */
@@ -113,6 +118,9 @@ function apply(state: SchedulerState, event: SchedulerEvent): void {
     case 'accountLimited':
       accountOf(state, event.accountId).maxInFlight = Math.max(1, event.maxInFlight);
       break;
+    case 'accountRestrained':
+      restrainAccount(state, accountOf(state, event.accountId), event.slots);
+      break;
     case 'held': {
       const lane = laneOf(state, event.laneId);
       const head = lane.queue.peek();
@@ -145,7 +153,8 @@ function enqueue(state: SchedulerState, ref: ChunkRef, receipted: readonly numbe
     while (end < ref.sliceCount && !done.has(end)) end += 1;
     for (let slice = next; slice < end; slice++) count(state, lane, runsInSlice(ref, slice));
     const freshAtMs = isFresh && lane.queue.isEmpty ? state.nowMs : undefined;
-    lane.queue.push({ ref, next, end, careful: false, skip: [], freshAtMs });
+    const queuedAtMs = state.nowMs;
+    lane.queue.push({ ref, next, end, careful: false, skip: [], freshAtMs, queuedAtMs });
     next = end;
   }
   if (!lane.held) noteActive(state, lane);
@@ -182,6 +191,7 @@ function finish(state: SchedulerState, assignmentId: number, serviceMs: number):
     lane.costMs += COST_SMOOTHING * (actualMs / runs - lane.costMs);
     lane.recentService.add(actualMs, state.nowMs);
     lane.account.recentService.add(actualMs, state.nowMs);
+    lane.account.finishedRuns += runs;
     state.served.add(lane.account);
     lane.queue.charge(flow, actualMs - chargedMs);
     charge(state, lane, actualMs - chargedMs);
@@ -213,6 +223,7 @@ function giveBack(
       careful,
       skip: isPoisoned ? [...skip, poisoned.index] : skip,
       freshAtMs: undefined,
+      queuedAtMs: state.nowMs,
     };
     lane.queue.pushFront(entry);
     makeReady(state, lane, wasIdle);

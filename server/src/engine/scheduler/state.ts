@@ -4,6 +4,7 @@ import {
   type Account,
   createAccount,
   createTier,
+  isKeptNoisy,
   type Lane,
   type Level,
   type Tier,
@@ -49,7 +50,7 @@ export type Transition = {
   readonly accountId: number | undefined;
   readonly from: Level;
   readonly to: Level;
-  readonly because: 'in flight' | 'service time' | 'quiet again';
+  readonly because: 'in flight' | 'service time' | 'restrained account' | 'quiet again';
   readonly inFlightRuns: number;
   readonly inFlightShare: number;
   readonly serviceShare: number;
@@ -63,7 +64,7 @@ export type SchedulerState = {
   readonly lanes: Map<number, Lane>;
   readonly accounts: Map<number, Account>;
   readonly tiers: Readonly<Record<Level, Tier>>;
-  /** Lanes with work that hold as many slots as they may; no more than there are slots. */
+  /** Lanes with work that hold as many slots as they may; no more than there are slots and lanes of restrained accounts. */
   readonly parked: Set<Lane>;
   readonly noisy: Set<Lane>;
   /** Accounts that were served since the last look for noisy lanes. */
@@ -212,7 +213,7 @@ export function setAccount(state: SchedulerState, lane: Lane, accountId: number)
   const former = lane.account;
   former.lanes.delete(lane);
   former.inFlightRuns -= lane.inFlightRuns;
-  if (former.lanes.size === 0) {
+  if (former.lanes.size === 0 && !isKeptNoisy(former)) {
     state.accounts.delete(former.id);
     state.served.delete(former);
   }
@@ -226,7 +227,9 @@ export function setAccount(state: SchedulerState, lane: Lane, accountId: number)
     }
   }
   lane.tagMs = 0;
-  makeReady(state, lane, true);
+  const isNew = lane.level === 'normal' && state.options.noisy && isKeptNoisy(lane.account);
+  if (isNew) setLevel(state, lane, 'noisy');
+  else makeReady(state, lane, true);
 }
 
 function accountsOf(shares: readonly Share[]): Set<Account> {
