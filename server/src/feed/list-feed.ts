@@ -1,5 +1,6 @@
 import type { EnvironmentContext } from '../context.ts';
 import { lowestUuidAt } from '../lib/address.ts';
+import { mapInTurns } from '../lib/map-in-turns.ts';
 import {
   allOf,
   createValues,
@@ -76,7 +77,7 @@ export async function listFeed(
   ]);
   const { rows, info } = cutPage(query.page, read);
   return {
-    entries: rows.map((row) => feedItem(row, userId, query.mode)),
+    entries: await mapInTurns(rows, (row) => feedItem(row, userId, query.mode)),
     meta: feedMetadata(counts),
     page_info: info,
     vars: {},

@@ -8,7 +8,7 @@ import MarkdownIt from 'markdown-it';
 const markdown = new MarkdownIt({ html: false, linkify: false });
 
 /** A feed item shows no more than this; rendering takes the server's only thread. */
-const SHOWN_LENGTH = 32_000;
+const SHOWN_LENGTH = 10_000;
 
 const REMEMBERED = 5_000;
 const REMEMBERED_LENGTH = 2_000;

@@ -1,3 +1,4 @@
+import { plainArray } from '../../db/array-literal.ts';
 import type { Queryable } from '../../db/database.ts';
 
 export type DecodedChunk<Body> = {
@@ -9,52 +10,73 @@ export type DecodedChunk<Body> = {
   readonly size: number;
 };
 
+type ChunkKey = { readonly stream: number; readonly sequence: number };
+
 /** Decoded chunks: the slices of one are executed one after the other. */
 export type ChunkCache<Body> = {
-  /** undefined: the chunk is gone, so all of its slices have receipts. */
+  /**
+   * The chunks of these slices, in their order; those that are not known are read in one query. Undefined:
+   * the chunk is gone, so all of its slices have receipts.
+   */
   readonly get: (
     db: Queryable,
     slot: number,
-    stream: number,
-    sequence: number,
-  ) => Promise<DecodedChunk<Body> | undefined>;
+    keys: readonly ChunkKey[],
+  ) => Promise<(DecodedChunk<Body> | undefined)[]>;
 };
+
+type Entry<Body> = { readonly chunk: Promise<DecodedChunk<Body> | undefined>; size: number };
 
 const MAX_CHUNKS = 64;
 const MAX_BYTES = 64 * 1024 * 1024;
 
 export function createChunkCache<Body>(): ChunkCache<Body> {
-  const chunks = new Map<
-    string,
-    { promise: Promise<DecodedChunk<Body> | undefined>; size: number }
-  >();
+  const entries = new Map<string, Entry<Body>>();
   let bytes = 0;
 
   function evict(): void {
-    for (const [key, entry] of chunks) {
-      if (chunks.size <= MAX_CHUNKS && bytes <= MAX_BYTES) return;
-      chunks.delete(key);
+    for (const [key, entry] of entries) {
+      if (entries.size <= MAX_CHUNKS && bytes <= MAX_BYTES) return;
+      entries.delete(key);
       bytes -= entry.size;
     }
   }
 
+  function remember(
+    id: string,
+    found: Promise<ReadonlyMap<string, DecodedChunk<Body>>>,
+  ): Entry<Body> {
+    const entry = { chunk: found.then((chunks) => chunks.get(id)), size: 0 };
+    entries.set(id, entry);
+    entry.chunk.then(
+      (chunk) => {
+        if (entries.get(id) !== entry) return;
+        entry.size = chunk?.size ?? 0;
+        bytes += entry.size;
+        evict();
+      },
+      () => {
+        if (entries.get(id) === entry) entries.delete(id);
+      },
+    );
+    return entry;
+  }
+
   return {
-    get: (db, slot, stream, sequence) => {
-      const key = `${stream} ${sequence}`;
-      const known = chunks.get(key);
-      if (known) return known.promise;
-      const entry = { promise: read<Body>(db, slot, stream, sequence), size: 0 };
-      chunks.set(key, entry);
-      entry.promise.then(
-        (chunk) => {
-          if (chunks.get(key) !== entry) return;
-          entry.size = chunk?.size ?? 0;
-          bytes += entry.size;
-          evict();
-        },
-        () => chunks.delete(key),
-      );
-      return entry.promise;
+    get: (db, slot, keys) => {
+      const ids = keys.map(idOf);
+      const missing = new Map<string, ChunkKey>();
+      for (const [i, id] of ids.entries()) {
+        const key = keys[i];
+        if (key && !entries.has(id)) missing.set(id, key);
+      }
+      const wanted = new Map<string, Entry<Body>>();
+      if (missing.size > 0) {
+        const found = read<Body>(db, slot, [...missing.values()]);
+        for (const id of missing.keys()) wanted.set(id, remember(id, found));
+      }
+      // More may be wanted at once than is kept.
+      return Promise.all(ids.map((id) => (wanted.get(id) ?? entries.get(id))?.chunk));
     },
   };
 }
@@ -62,25 +84,38 @@ export function createChunkCache<Body>(): ChunkCache<Body> {
 async function read<Body>(
   db: Queryable,
   slot: number,
-  stream: number,
-  sequence: number,
-): Promise<DecodedChunk<Body> | undefined> {
-  const [row] = await db.query<{ lane_id: number; flow: number; accepted_at: Date; body: string }>(
+  keys: readonly ChunkKey[],
+): Promise<Map<string, DecodedChunk<Body>>> {
+  const rows = await db.query<{
+    stream: number;
+    sequence: number;
+    lane_id: number;
+    flow: number;
+    accepted_at: Date;
+    body: string;
+  }>(
     {
-      name: `read_chunk_${slot}`,
-      text: `select lane_id, flow, accepted_at, body
-      from chunk_${slot}
-      where stream = $1
-        and sequence = $2`,
+      name: `read_chunks_${slot}`,
+      text: `select c.stream, c.sequence, c.lane_id, c.flow, c.accepted_at, c.body
+      from unnest($1::smallint[], $2::bigint[]) as wanted(stream, sequence)
+      join chunk_${slot} c using (stream, sequence)`,
     },
-    [stream, sequence],
+    [plainArray(keys.map((key) => key.stream)), plainArray(keys.map((key) => key.sequence))],
   );
-  if (!row) return undefined;
-  return {
-    laneId: row.lane_id,
-    flow: row.flow,
-    acceptedMs: row.accepted_at.getTime(),
-    body: JSON.parse(row.body) as Body,
-    size: row.body.length,
-  };
+  return new Map(
+    rows.map((row) => [
+      idOf(row),
+      {
+        laneId: row.lane_id,
+        flow: row.flow,
+        acceptedMs: row.accepted_at.getTime(),
+        body: JSON.parse(row.body) as Body,
+        size: row.body.length,
+      },
+    ]),
+  );
+}
+
+function idOf({ stream, sequence }: ChunkKey): string {
+  return `${stream} ${sequence}`;
 }

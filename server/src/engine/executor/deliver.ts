@@ -39,9 +39,10 @@ export async function executeDeliveries(
   slices: readonly SliceOrder[],
 ): Promise<void> {
   const wanted: { slice: SliceOrder; messageId: string; attempt: number }[] = [];
-  for (const slice of await withoutReceipts(services.db, slot, slices)) {
-    const chunk = await services.chunks.get(services.db, slot, slice.stream, slice.sequence);
-    const delivery = chunk?.body.deliveries[slice.slice];
+  const open = await withoutReceipts(services.db, slot, slices);
+  const chunks = await services.chunks.get(services.db, slot, open);
+  for (const [i, slice] of open.entries()) {
+    const delivery = chunks[i]?.body.deliveries[slice.slice];
     if (delivery) wanted.push({ slice, messageId: delivery[0], attempt: delivery[1] });
   }
   const rows = await services.db.query<MessageRow>(

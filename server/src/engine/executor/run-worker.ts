@@ -109,18 +109,17 @@ async function prepare(
   slot: number,
   slices: readonly SliceOrder[],
 ): Promise<PreparedSlice[]> {
-  const prepared: PreparedSlice[] = [];
-  const seen = new Set<string>();
-  for (const { stream: number, sequence, slice, skip } of slices) {
-    // The log may have been read twice; within one statement a slice would stand in its own way.
-    const key = `${number} ${sequence} ${slice}`;
-    if (seen.has(key)) continue;
-    seen.add(key);
-    const chunk = await services.chunks.get(stream.session, slot, number, sequence);
+  // The log may have been read twice; within one statement a slice would stand in its own way.
+  const distinct = new Map(
+    slices.map((entry) => [`${entry.stream} ${entry.sequence} ${entry.slice}`, entry]),
+  );
+  const wanted = [...distinct.values()];
+  const chunks = await services.chunks.get(stream.session, slot, wanted);
+  return wanted.flatMap(({ stream: number, sequence, slice, skip }, i) => {
+    const chunk = chunks[i];
     // A chunk is gone only after all of its slices got their receipts.
-    if (chunk) prepared.push({ stream: number, sequence, slice, chunk, skip });
-  }
-  return prepared;
+    return chunk ? [{ stream: number, sequence, slice, chunk, skip }] : [];
+  });
 }
 
 /** Loads what the runs need, set-wise: recipients once, workflow versions from memory. */
