@@ -53,7 +53,7 @@ create table audit_log (
   at timestamp with time zone not null,
   author text not null,
   action text not null,
-  order_id integer not null,
+  order_id integer,
   scope jsonb not null,
   reason text not null,
   concerned jsonb not null,

@@ -3,8 +3,10 @@ import { promisify } from 'node:util';
 import type { Context } from '../context.ts';
 import { type Queryable, sqlState } from '../db/database.ts';
 import { BelfryError, invalidField } from '../lib/errors.ts';
+import { type By, byItself, writeAudit } from './audit.ts';
 import { insertApiKey, insertOne, insertServiceToken, insertSigningKey } from './insert-key.ts';
 import { generateKey, keyPrefixes } from './key.ts';
+import { findAccountId } from './work-scope.ts';
 
 /** Everything that a new account needs to be used, in the form of `credentials.json`. */
 export type Credentials = {
@@ -50,7 +52,11 @@ const ACCOUNT_NAME = /^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$/i;
 const UNIQUE_VIOLATION = '23505';
 
 /** A new account with its environments, keys, signing keys and channels, all or nothing. */
-export async function createAccount(ctx: Context, input: CreateAccount): Promise<Credentials> {
+export async function createAccount(
+  ctx: Context,
+  input: CreateAccount,
+  by: By = byItself,
+): Promise<Credentials> {
   if (!ACCOUNT_NAME.test(input.name)) {
     throw invalidField(
       'name',
@@ -59,7 +65,16 @@ export async function createAccount(ctx: Context, input: CreateAccount): Promise
   }
   const signingKeys = await makeSigningKeys(ENVIRONMENTS.length);
   try {
-    return await ctx.db.transaction((tx) => insertAccount(tx, input, signingKeys));
+    return await ctx.db.transaction(async (tx) => {
+      const credentials = await insertAccount(tx, input, signingKeys);
+      const scope = { accountId: await findAccountId(tx, input.name) };
+      await writeAudit(
+        tx,
+        { ...by, action: 'account create', scope, concerned: { account: input.name } },
+        ctx.clock.now(),
+      );
+      return credentials;
+    });
   } catch (error) {
     if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
     throw new BelfryError('conflict', `There is an account "${input.name}" already`);

@@ -2,6 +2,7 @@ import type { Context, Environment, EnvironmentSettings } from '../context.ts';
 import type { Queryable } from '../db/database.ts';
 import { BelfryError } from '../lib/errors.ts';
 import { isUuid } from '../lib/uuid.ts';
+import { type By, byItself, writeAudit } from './audit.ts';
 
 type Row = {
   readonly id: number;
@@ -47,18 +48,28 @@ export async function findEnvironment(db: Queryable, reference: string): Promise
 export async function updateEnvironment(
   ctx: Context,
   input: { readonly reference: string; readonly settings: EnvironmentSettings },
+  by: By = byItself,
 ): Promise<Environment> {
-  const { id } = await findEnvironment(ctx.db, input.reference);
-  const [row] = await ctx.db.query<Row>(
-    `
-    update environment
-    set settings = settings || $2
-    where id = $1
-    returning id, public_id, account_id, slug, settings`,
-    [id, JSON.stringify(input.settings)],
-  );
-  if (!row) throw new BelfryError('resource_missing', 'The environment is gone');
-  return environmentFromRow(row);
+  return ctx.db.transaction(async (tx) => {
+    const { id, accountId } = await findEnvironment(tx, input.reference);
+    const [row] = await tx.query<Row>(
+      `
+      update environment
+      set settings = settings || $2
+      where id = $1
+      returning id, public_id, account_id, slug, settings`,
+      [id, JSON.stringify(input.settings)],
+    );
+    if (!row) throw new BelfryError('resource_missing', 'The environment is gone');
+    const scope = { accountId, environmentId: id };
+    const concerned = { settings: Object.keys(input.settings) };
+    await writeAudit(
+      tx,
+      { ...by, action: 'environment change', scope, concerned },
+      ctx.clock.now(),
+    );
+    return environmentFromRow(row);
+  });
 }
 
 export type AccountSummary = {

@@ -1,7 +1,10 @@
 import type { Context } from '../context.ts';
+import type { Queryable } from '../db/database.ts';
 import { BelfryError, invalidField } from '../lib/errors.ts';
-import { makeSigningKeys } from './create-account.ts';
+import { type By, byItself, writeAudit } from './audit.ts';
+import { makeSigningKeys, type SigningKeyPair } from './create-account.ts';
 import { findEnvironment } from './environments.ts';
+import { findApiKey } from './find-api-key.ts';
 import {
   insertApiKey,
   insertOperatorToken,
@@ -9,6 +12,7 @@ import {
   insertSigningKey,
 } from './insert-key.ts';
 import { generateKey, keyHint, keyPrefixes } from './key.ts';
+import { findAccountId } from './work-scope.ts';
 
 type KeyKind = 'secret' | 'public' | 'signing' | 'service' | 'operator';
 
@@ -21,6 +25,8 @@ export type KeySummary = {
   readonly environment: string | null;
   /** The last four characters. */
   readonly hint: string | null;
+  /** Of a service or operator token. */
+  readonly name: string | null;
   readonly created_at: string;
   readonly revoked_at: string | null;
 };
@@ -35,6 +41,27 @@ type Row = Omit<KeySummary, 'created_at' | 'revoked_at'> & {
   readonly revoked_at: Date | null;
 };
 
+const allKeys = `
+    select 'key_' || k.id as id, k.kind, a.name as account, e.slug as environment, k.hint,
+      null::text as name, k.created_at, k.revoked_at, a.id as account_id, e.id as environment_id
+    from api_key k
+    join environment e on e.id = k.environment_id
+    join account a on a.id = e.account_id
+    union all
+    select 'signing_' || k.id, 'signing', a.name, e.slug, null, null,
+      k.created_at, k.revoked_at, a.id, e.id
+    from signing_key k
+    join environment e on e.id = k.environment_id
+    join account a on a.id = e.account_id
+    union all
+    select 'service_' || k.id, 'service', a.name, null, k.hint, k.name,
+      k.created_at, k.revoked_at, a.id, null
+    from service_token k
+    join account a on a.id = k.account_id
+    union all
+    select 'operator_' || id, 'operator', null, null, hint, name, created_at, revoked_at, null, null
+    from operator_token`;
+
 /** The keys of every kind, newest first, at most 1,000; filtered by account and environment. */
 export async function listKeys(
   ctx: Context,
@@ -42,25 +69,8 @@ export async function listKeys(
 ): Promise<KeySummary[]> {
   const rows = await ctx.db.query<Row>(
     `
-    select id, kind, account, environment, hint, created_at, revoked_at
-    from (
-      select 'key_' || k.id as id, k.kind, a.name as account, e.slug as environment, k.hint,
-        k.created_at, k.revoked_at
-      from api_key k
-      join environment e on e.id = k.environment_id
-      join account a on a.id = e.account_id
-      union all
-      select 'signing_' || k.id, 'signing', a.name, e.slug, null, k.created_at, k.revoked_at
-      from signing_key k
-      join environment e on e.id = k.environment_id
-      join account a on a.id = e.account_id
-      union all
-      select 'service_' || k.id, 'service', a.name, null, k.hint, k.created_at, k.revoked_at
-      from service_token k
-      join account a on a.id = k.account_id
-      union all
-      select 'operator_' || id, 'operator', null, null, hint, created_at, revoked_at
-      from operator_token
+    select id, kind, account, environment, hint, name, created_at, revoked_at
+    from (${allKeys}
     ) as key
     where ($1::text is null or account = $1)
       and ($2::text is null or environment = $2)
@@ -81,48 +91,64 @@ export type CreateKey = {
   readonly account?: string | undefined;
   /** Needed for `secret`, `public` and `signing`. */
   readonly environment?: string | undefined;
+  /** Of an `operator` or `service` token: whose it is. */
+  readonly name?: string | undefined;
 };
 
 /** Makes a key. Its text is in the answer and nowhere else. */
-export async function createKey(ctx: Context, input: CreateKey): Promise<NewKey> {
-  const { kind } = input;
+export async function createKey(
+  ctx: Context,
+  input: CreateKey,
+  by: By = byItself,
+): Promise<NewKey> {
+  const [pair] = input.kind === 'signing' ? await makeSigningKeys(1) : [];
+  return ctx.db.transaction(async (tx) => {
+    const { key, of } = await insertKey(tx, input, pair);
+    const { id, kind, hint } = key;
+    await writeAudit(
+      tx,
+      { ...by, action: 'key create', scope: of, concerned: { key: id, kind, hint } },
+      ctx.clock.now(),
+    );
+    return key;
+  });
+}
+
+type Owner = { readonly accountId?: number; readonly environmentId?: number };
+
+async function insertKey(
+  tx: Queryable,
+  input: CreateKey,
+  pair: SigningKeyPair | undefined,
+): Promise<{ readonly key: NewKey; readonly of: Owner }> {
+  const { kind, name = 'created' } = input;
   if (kind === 'operator') {
     const key = generateKey(keyPrefixes.operator);
-    const id = await insertOperatorToken(ctx.db, 'created', key);
-    return {
-      id: `operator_${id}`,
-      kind,
-      account: null,
-      environment: null,
-      hint: keyHint(key),
-      key,
-    };
+    const id = `operator_${await insertOperatorToken(tx, name, key)}`;
+    const owner = { account: null, environment: null };
+    return { key: { id, kind, ...owner, hint: keyHint(key), key }, of: {} };
   }
   const account = required('account', input.account);
   if (kind === 'service') {
     const key = generateKey(keyPrefixes.service);
-    const id = await insertServiceToken(ctx.db, await accountId(ctx, account), 'created', key);
-    return { id: `service_${id}`, kind, account, environment: null, hint: keyHint(key), key };
+    const accountId = await findAccountId(tx, account);
+    const id = `service_${await insertServiceToken(tx, accountId, name, key)}`;
+    const owner = { account, environment: null };
+    return { key: { id, kind, ...owner, hint: keyHint(key), key }, of: { accountId } };
   }
   const slug = required('environment', input.environment);
-  const environment = await findEnvironment(ctx.db, `${account}/${slug}`);
-  if (kind === 'signing') {
-    const [pair] = await makeSigningKeys(1);
-    if (!pair) throw new Error('no signing key was made');
-    const id = await insertSigningKey(ctx.db, environment.id, pair.publicKey);
-    return {
-      id: `signing_${id}`,
-      kind,
-      account,
-      environment: slug,
-      hint: null,
-      key: pair.privateKey,
-    };
+  const { id: environmentId, accountId } = await findEnvironment(tx, `${account}/${slug}`);
+  const owner = { account, environment: slug };
+  const of = { accountId, environmentId };
+  if (pair) {
+    const id = `signing_${await insertSigningKey(tx, environmentId, pair.publicKey)}`;
+    return { key: { id, kind, ...owner, hint: null, key: pair.privateKey }, of };
   }
+  if (kind === 'signing') throw new Error('no signing key was made');
   const isTest = slug !== 'production';
   const key = generateKey(keyPrefixes[`${kind}_${isTest ? 'test' : 'live'}`]);
-  const id = await insertApiKey(ctx.db, environment.id, kind, key);
-  return { id: `key_${id}`, kind, account, environment: slug, hint: keyHint(key), key };
+  const id = `key_${await insertApiKey(tx, environmentId, kind, key)}`;
+  return { key: { id, kind, ...owner, hint: keyHint(key), key }, of };
 }
 
 const TABLES: ReadonlyMap<string, string> = new Map([
@@ -148,16 +174,56 @@ const revokeOperatorTokenStatement = `
     and (revoked_at is not null or exists (select 1 from living where id <> $1))
   returning id`;
 
+export type RevokedKey = Pick<KeySummary, 'id' | 'kind' | 'account' | 'environment' | 'hint'>;
+
 /**
- * Ends a key; again is fine. The last operator token cannot be revoked, because nobody could then
- * make another. The caller makes the process forget what it remembers (`Authentication.forget`).
+ * Ends a key, named by its id or, an API key, by its last four characters; again is fine. The last operator
+ * token cannot be revoked, because nobody could then make another. The caller makes the process forget what
+ * it remembers (`Authentication.forget`).
  */
-export async function revokeKey(ctx: Context, input: { readonly id: string }): Promise<void> {
-  const match = /^([a-z]+)_(\d{1,9})$/.exec(input.id);
-  const table = TABLES.get(match?.[1] ?? '');
-  if (!match || !table) throw missingKey(input.id);
+export async function revokeKey(
+  ctx: Context,
+  input: { readonly id: string },
+  by: By = byItself,
+): Promise<RevokedKey> {
+  const id = isKeyId(input.id) ? input.id : `key_${(await findApiKey(ctx.db, input.id)).id}`;
+  return ctx.db.transaction(async (tx) => {
+    await revoke(tx, id);
+    const [key] = await tx.query<RevokedKey & Owner>(
+      `
+      select id, kind, account, environment, hint, account_id as "accountId",
+        environment_id as "environmentId"
+      from (${allKeys}) as key
+      where id = $1`,
+      [id],
+    );
+    if (!key) throw missingKey(id);
+    const { accountId, environmentId, ...revoked } = key;
+    const apiKeyId = /^key_(\d+)$/.exec(id)?.[1];
+    const scope = {
+      ...(accountId && { accountId }),
+      ...(environmentId && { environmentId }),
+      ...(apiKeyId && { apiKeyId: Number(apiKeyId) }),
+    };
+    const { kind, hint } = revoked;
+    await writeAudit(
+      tx,
+      { ...by, action: 'key revoke', scope, concerned: { key: id, kind, hint } },
+      ctx.clock.now(),
+    );
+    return revoked;
+  });
+}
+
+function isKeyId(text: string): boolean {
+  return TABLES.has(/^([a-z]+)_\d{1,9}$/.exec(text)?.[1] ?? '');
+}
+
+async function revoke(tx: Queryable, id: string): Promise<void> {
+  const [kind = '', number] = id.split('_');
+  const table = TABLES.get(kind);
   const isOperator = table === 'operator_token';
-  const rows = await ctx.db.query(
+  const rows = await tx.query(
     isOperator
       ? revokeOperatorTokenStatement
       : `
@@ -165,37 +231,23 @@ export async function revokeKey(ctx: Context, input: { readonly id: string }): P
     set revoked_at = coalesce(revoked_at, now())
     where id = $1
     returning id`,
-    [Number(match[2])],
+    [Number(number)],
   );
   if (rows.length > 0) return;
   if (isOperator) {
-    const known = await ctx.db.query('select 1 from operator_token where id = $1', [
-      Number(match[2]),
-    ]);
+    const known = await tx.query('select 1 from operator_token where id = $1', [Number(number)]);
     if (known.length > 0) {
       throw new BelfryError(
         'conflict',
-        `${input.id} is the last operator token; create another one before you revoke it`,
+        `${id} is the last operator token; create another one before you revoke it`,
       );
     }
   }
-  throw missingKey(input.id);
+  throw missingKey(id);
 }
 
 function missingKey(id: string): BelfryError {
   return new BelfryError('resource_missing', `There is no key ${JSON.stringify(id.slice(0, 40))}`);
-}
-
-async function accountId(ctx: Context, name: string): Promise<number> {
-  const [row] = await ctx.db.query<{ readonly id: number }>(
-    `
-    select id
-    from account
-    where name = $1`,
-    [name],
-  );
-  if (!row) throw new BelfryError('resource_missing', `There is no account "${name}"`);
-  return row.id;
 }
 
 function required(field: string, value: string | undefined): string {

@@ -1,7 +1,9 @@
 import type { Context } from '../context.ts';
 import type { Queryable } from '../db/database.ts';
 import { BelfryError, invalidField } from '../lib/errors.ts';
+import { type By, byItself, writeAudit } from './audit.ts';
 import { findEnvironment } from './environments.ts';
+import { findAccountId } from './work-scope.ts';
 
 /** What an account gets of the executors against others, or an environment against the rest of its account. */
 export type Share = {
@@ -31,6 +33,7 @@ export async function changeShare(
     readonly weight?: number | undefined;
     readonly slots?: number | null | undefined;
   },
+  by: By = byItself,
 ): Promise<Share> {
   const { reference, weight, slots } = input;
   refuseOutside('weight', weight, MOST_WEIGHT);
@@ -38,26 +41,26 @@ export async function changeShare(
   const values = [weight ?? null, slots !== undefined, slots ?? null];
   const change = `set weight = coalesce($2::real, weight),
         slots = case when $3::boolean then $4::smallint else slots end`;
-  const [row] = reference.includes('/')
-    ? await ctx.db.query<Share>(
-        `update environment
-        ${change}
-        where id = $1
-        returning weight, slots`,
-        [(await findEnvironment(ctx.db, reference)).id, ...values],
-      )
-    : await ctx.db.query<Share>(
-        `update account
-        ${change}
-        where name = $1
-        returning weight, slots`,
-        [reference, ...values],
-      );
-  if (row) return row;
-  throw new BelfryError(
-    'resource_missing',
-    `There is no account ${JSON.stringify(reference.slice(0, 200))}; name an account, or an environment as account/slug`,
-  );
+  return ctx.db.transaction(async (tx) => {
+    const environment = reference.includes('/') ? await findEnvironment(tx, reference) : undefined;
+    const scope = environment
+      ? { accountId: environment.accountId, environmentId: environment.id }
+      : { accountId: await findAccountId(tx, reference) };
+    const [share] = await tx.query<Share>(
+      `update ${environment ? 'environment' : 'account'}
+      ${change}
+      where id = $1
+      returning weight, slots`,
+      [environment?.id ?? scope.accountId, ...values],
+    );
+    if (!share) throw new BelfryError('resource_missing', `${reference} is gone`);
+    await writeAudit(
+      tx,
+      { ...by, action: 'share change', scope, concerned: share },
+      ctx.clock.now(),
+    );
+    return share;
+  });
 }
 
 /** The shares of all environments and of their accounts. */

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { byFields, withByOptions } from './author.ts';
 import { runCommand, withServerOptions } from './run-command.ts';
 
 export function accountCommand(): Command {
@@ -7,13 +8,13 @@ export function accountCommand(): Command {
     .description('Create an account; prints its keys in the form of credentials.json, this once.')
     .argument('<name>', 'letters, digits, ".", "_" and "-"');
   account.addCommand(
-    withServerOptions(create).action((name: string, options) =>
+    withByOptions(withServerOptions(create)).action((name: string, options) =>
       runCommand(options, async (ctx) => {
         const credentials = await ctx.client.request({
           role: 'operator',
           method: 'POST',
           path: '/ops/v1/accounts',
-          body: { name },
+          body: { name, ...byFields(options) },
         });
         ctx.say(`Account ${name} is ready. Its keys are shown this once; keep them now.`);
         return { json: credentials, text: () => JSON.stringify(credentials, null, 2) };
@@ -30,7 +31,7 @@ function shareCommand(): Command {
     .argument('<name>', 'an account, or an environment as account/slug')
     .option('--weight <number>', 'against the others: twice the weight is twice the service')
     .option('--slots <number>', 'assignments that may hold its work at once, or "any"');
-  return withServerOptions(share).action((name: string, options) =>
+  return withByOptions(withServerOptions(share)).action((name: string, options) =>
     runCommand(options, async (ctx) => {
       const { weight, slots } = options;
       const answer = await ctx.client.request({
@@ -40,6 +41,7 @@ function shareCommand(): Command {
         body: {
           ...(weight !== undefined && { weight: Number(weight) }),
           ...(slots !== undefined && { slots: slots === 'any' ? null : Number(slots) }),
+          ...byFields(options),
         },
       });
       return { json: answer, text: () => `${name}: ${JSON.stringify(answer)}` };

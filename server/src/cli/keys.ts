@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { isJsonObject } from '../lib/json.ts';
+import { type ByOptions, byFields, withByOptions } from './author.ts';
 import type { CommandResult } from './result.ts';
 import { type CommandContext, runCommand, withServerOptions } from './run-command.ts';
 import { fields, table } from './table.ts';
@@ -8,7 +9,11 @@ import { timeText } from './time-text.ts';
 const KINDS = ['secret', 'public', 'signing', 'service', 'operator'];
 const OF_ENVIRONMENT = new Set(['secret', 'public', 'signing']);
 
-type KeyOptions = { readonly account?: string; readonly kind: string };
+type KeyOptions = ByOptions & {
+  readonly account?: string;
+  readonly kind: string;
+  readonly name?: string;
+};
 
 export function keysCommand(): Command {
   const keys = new Command('keys').description('List, create and revoke keys.');
@@ -23,19 +28,24 @@ export function keysCommand(): Command {
     }),
   );
   keys.addCommand(
-    withServerOptions(
-      new Command('create')
-        .description('Create a key; its text is shown once.')
-        .addOption(new Option('--kind <kind>', 'of key').choices(KINDS).default('secret'))
-        .option('--account <name>', 'whose key (not for kind operator)', 'demo'),
+    withByOptions(
+      withServerOptions(
+        new Command('create')
+          .description('Create a key; its text is shown once.')
+          .addOption(new Option('--kind <kind>', 'of key').choices(KINDS).default('secret'))
+          .option('--account <name>', 'whose key (not for kind operator)', 'demo')
+          .option('--name <name>', 'whose token (kinds operator and service)'),
+      ),
     ).action((options) => runCommand(options, (ctx) => create(ctx, options))),
   );
   keys.addCommand(
-    withServerOptions(
-      new Command('revoke')
-        .description('End a key at once.')
-        .argument('<id>', 'key, as `keys list` shows it'),
-    ).action((id: string, options) => runCommand(options, (ctx) => revoke(ctx, id))),
+    withByOptions(
+      withServerOptions(
+        new Command('revoke')
+          .description('End a key at once.')
+          .argument('<id>', 'key, as `keys list` shows it, or the last four characters'),
+      ),
+    ).action((id: string, options) => runCommand(options, (ctx) => revoke(ctx, id, options))),
   );
   return keys;
 }
@@ -57,12 +67,13 @@ async function list(
     text: (style) =>
       table(
         style,
-        ['KEY', 'KIND', 'ACCOUNT', 'ENVIRONMENT', 'ENDS IN', 'MADE', 'REVOKED'],
+        ['KEY', 'KIND', 'ACCOUNT', 'ENVIRONMENT', 'NAME', 'ENDS IN', 'MADE', 'REVOKED'],
         entries.map((key) => [
           String(key.id),
           String(key.kind),
           String(key.account ?? ''),
           String(key.environment ?? ''),
+          String(key.name ?? ''),
           String(key.hint ?? ''),
           timeText(String(key.created_at)),
           typeof key.revoked_at === 'string'
@@ -74,7 +85,7 @@ async function list(
 }
 
 async function create(ctx: CommandContext, options: KeyOptions): Promise<CommandResult> {
-  const { kind, account } = options;
+  const { kind, account, name } = options;
   const key = await ctx.client.request({
     role: 'operator',
     method: 'POST',
@@ -83,6 +94,8 @@ async function create(ctx: CommandContext, options: KeyOptions): Promise<Command
       kind,
       ...(kind === 'operator' ? {} : { account }),
       ...(OF_ENVIRONMENT.has(kind) ? { environment: ctx.environment } : {}),
+      ...(name === undefined ? {} : { name }),
+      ...byFields(options),
     },
   });
   return {
@@ -99,11 +112,19 @@ async function create(ctx: CommandContext, options: KeyOptions): Promise<Command
   };
 }
 
-async function revoke(ctx: CommandContext, id: string): Promise<CommandResult> {
-  await ctx.client.request({
+async function revoke(
+  ctx: CommandContext,
+  reference: string,
+  options: ByOptions,
+): Promise<CommandResult> {
+  const key = await ctx.client.request({
     role: 'operator',
     method: 'POST',
-    path: `/ops/v1/keys/${encodeURIComponent(id)}/revoke`,
+    path: `/ops/v1/keys/${encodeURIComponent(reference)}/revoke`,
+    body: byFields(options),
   });
-  return { json: { id, revoked: true }, text: () => `${id} opens nothing any more.` };
+  return {
+    json: { ...key, revoked: true },
+    text: () => `${String(key.id)} opens nothing any more.`,
+  };
 }

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { accountCommand } from './account.ts';
+import { auditCommand } from './audit.ts';
 import { doctorCommand } from './doctor.ts';
 import { keysCommand } from './keys.ts';
 import { ledgerCommand } from './ledger.ts';
@@ -43,6 +44,7 @@ export function createProgram(): Command {
   program.addCommand(topCommand());
   program.addCommand(keysCommand());
   program.addCommand(accountCommand());
+  program.addCommand(auditCommand());
   program.addCommand(ledgerCommand());
   program.addCommand(doctorCommand());
   return program;

@@ -169,7 +169,7 @@ test('a key is created, listed without its text, and revoked at once', async () 
   expect(listed).toMatchObject({ hint: key.key.slice(-4), revoked_at: null });
   expect(JSON.stringify(entries)).not.toContain(key.key);
 
-  expect(await runJson('keys', 'revoke', key.id)).toEqual({ id: key.id, revoked: true });
+  expect(await runJson('keys', 'revoke', key.id)).toMatchObject({ id: key.id, revoked: true });
   const refused = await run('runs', '--secret-key', key.key, '--json');
   expect(refused.code).toBe(1);
   expect(JSON.parse(refused.stdout).error.code).toBe('api_key_expired');

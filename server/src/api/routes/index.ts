@@ -10,6 +10,7 @@ import { messageStatusRoutes } from './message-status.ts';
 import { messageRoutes } from './messages.ts';
 import { objectRoutes } from './objects.ts';
 import { opsRoutes } from './ops.ts';
+import { opsAuditRoutes } from './ops-audit.ts';
 import { opsTopRoutes } from './ops-top.ts';
 import { pageRoutes } from './pages.ts';
 import { preferenceRoutes } from './preferences.ts';
@@ -38,6 +39,7 @@ export const routes: readonly Routes[] = [
   recipientRunRoutes,
   opsRoutes,
   opsTopRoutes,
+  opsAuditRoutes,
   referenceRoutes,
   pageRoutes,
 ];

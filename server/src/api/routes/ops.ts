@@ -1,11 +1,13 @@
 import { Type } from 'typebox';
+import type { By } from '../../accounts/audit.ts';
 import { createAccount } from '../../accounts/create-account.ts';
 import { listAccounts, updateEnvironment } from '../../accounts/environments.ts';
 import { createKey, listKeys, revokeKey } from '../../accounts/keys.ts';
 import type { Environment } from '../../context.ts';
 import { parsePreferences } from '../../recipients/preference-set.ts';
+import { byFields, requestBy } from '../operator.ts';
 import type { App } from '../route.ts';
-import { answers, NoContent, Nullable, openObject } from '../schemas.ts';
+import { answers, Nullable, openObject } from '../schemas.ts';
 import type { Services } from '../services.ts';
 import { ledgerRoutes } from './ledger.ts';
 import { shareRoutes } from './shares.ts';
@@ -31,6 +33,7 @@ const keyFields = {
 
 const Key = Type.Object({
   ...keyFields,
+  name: Nullable(Type.String({ description: 'Of a service or operator token.' })),
   created_at: Type.String(),
   revoked_at: Nullable(Type.String()),
 });
@@ -75,12 +78,20 @@ function accountRoutes(app: App, services: Services): void {
         description:
           'Creates an account with environments, keys and channels. The answer has the form of `credentials.json` and is the only place where the keys are shown.',
         tags,
-        body: Type.Object({ name: Type.String() }),
+        body: Type.Object({ name: Type.String(), ...byFields }),
         response: answers({ 201: Type.Object({}, openObject) }),
       },
     },
     async (request, reply) =>
-      reply.status(201).send(await createAccount(services, { name: request.body.name })),
+      reply
+        .status(201)
+        .send(
+          await createAccount(
+            services,
+            { name: request.body.name },
+            requestBy(request, request.body),
+          ),
+        ),
   );
 
   const update = {
@@ -92,6 +103,7 @@ function accountRoutes(app: App, services: Services): void {
       body: Type.Object({
         enhanced_security: Type.Optional(Type.Boolean()),
         preferences: Type.Optional(Nullable(Type.Object({}, openObject))),
+        ...byFields,
       }),
       response: answers({ 200: EnvironmentAnswer }),
     },
@@ -99,17 +111,16 @@ function accountRoutes(app: App, services: Services): void {
   const change = async (
     reference: string,
     body: { enhanced_security?: boolean; preferences?: object | null },
+    by: By,
   ): Promise<object> => {
     const { enhanced_security, preferences } = body;
-    const environment = await updateEnvironment(services, {
-      reference,
-      settings: {
-        ...(enhanced_security !== undefined && { enhanced_security }),
-        ...(preferences !== undefined && {
-          preferences: parsePreferences(preferences ?? {}, 'preferences'),
-        }),
-      },
-    });
+    const settings = {
+      ...(enhanced_security !== undefined && { enhanced_security }),
+      ...(preferences !== undefined && {
+        preferences: parsePreferences(preferences ?? {}, 'preferences'),
+      }),
+    };
+    const environment = await updateEnvironment(services, { reference, settings }, by);
     services.authentication.forget();
     return environmentAnswer(environment);
   };
@@ -120,7 +131,8 @@ function accountRoutes(app: App, services: Services): void {
       ...update,
       schema: { ...update.schema, params: Type.Object({ id: Type.String() }) },
     },
-    async (request, reply) => reply.send(await change(request.params.id, request.body)),
+    async (request, reply) =>
+      reply.send(await change(request.params.id, request.body, requestBy(request, request.body))),
   );
 
   app.patch(
@@ -134,7 +146,9 @@ function accountRoutes(app: App, services: Services): void {
     },
     async (request, reply) => {
       const { account, slug } = request.params;
-      return reply.send(await change(`${account}/${slug}`, request.body));
+      return reply.send(
+        await change(`${account}/${slug}`, request.body, requestBy(request, request.body)),
+      );
     },
   );
 }
@@ -169,12 +183,20 @@ function keyRoutes(app: App, services: Services): void {
           kind: KeyKind,
           account: Type.Optional(Type.String()),
           environment: Type.Optional(Type.String()),
+          name: Type.Optional(
+            Type.String({
+              minLength: 1,
+              maxLength: 100,
+              description: 'Whose an operator or service token is; the audit log shows it.',
+            }),
+          ),
+          ...byFields,
         }),
         response: answers({ 201: Type.Object({ ...keyFields, key: Type.String() }) }),
       },
     },
     async (request, reply) => {
-      const key = await createKey(services, request.body);
+      const key = await createKey(services, request.body, requestBy(request, request.body));
       services.authentication.forget();
       return reply.status(201).send(key);
     },
@@ -185,16 +207,23 @@ function keyRoutes(app: App, services: Services): void {
     {
       config,
       schema: {
-        description: 'Ends a key at once.',
+        description:
+          'Ends a key at once. What it brought goes on; an order of scope `key` holds or discards that.',
         tags,
-        params: Type.Object({ id: Type.String() }),
-        response: answers({ 204: NoContent }),
+        params: Type.Object({
+          id: Type.String({
+            description: 'As the list has it, or the last four characters of an API key.',
+          }),
+        }),
+        body: Nullable(Type.Object(byFields)),
+        response: answers({ 200: Type.Object(keyFields) }),
       },
     },
     async (request, reply) => {
-      await revokeKey(services, { id: request.params.id });
+      const by = requestBy(request, request.body ?? {});
+      const key = await revokeKey(services, { id: request.params.id }, by);
       services.authentication.forget();
-      return reply.status(204).send();
+      return reply.send(key);
     },
   );
 }

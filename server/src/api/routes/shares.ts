@@ -1,5 +1,7 @@
 import { Type } from 'typebox';
+import type { By } from '../../accounts/audit.ts';
 import { changeShare, type Share } from '../../accounts/shares.ts';
+import { byFields, requestBy } from '../operator.ts';
 import type { App } from '../route.ts';
 import { answers, Nullable } from '../schemas.ts';
 import type { Services } from '../services.ts';
@@ -15,6 +17,7 @@ const Changes = Type.Object({
       }),
     ),
   ),
+  ...byFields,
 });
 
 const schema = {
@@ -30,9 +33,10 @@ const schema = {
 export function shareRoutes(app: App, services: Services): void {
   const change = async (
     reference: string,
-    body: { readonly weight?: number; readonly slots?: number | null },
+    { weight, slots }: { readonly weight?: number; readonly slots?: number | null },
+    by: By,
   ): Promise<Share> => {
-    const share = await changeShare(services, { reference, ...body });
+    const share = await changeShare(services, { reference, weight, slots }, by);
     await services.engine.reloadShares?.();
     return share;
   };
@@ -43,7 +47,10 @@ export function shareRoutes(app: App, services: Services): void {
       config: { access: 'operator' },
       schema: { ...schema, params: Type.Object({ account: Type.String() }) },
     },
-    async (request, reply) => reply.send(await change(request.params.account, request.body)),
+    async (request, reply) =>
+      reply.send(
+        await change(request.params.account, request.body, requestBy(request, request.body)),
+      ),
   );
 
   app.patch(
@@ -54,7 +61,9 @@ export function shareRoutes(app: App, services: Services): void {
     },
     async (request, reply) => {
       const { account, slug } = request.params;
-      return reply.send(await change(`${account}/${slug}`, request.body));
+      return reply.send(
+        await change(`${account}/${slug}`, request.body, requestBy(request, request.body)),
+      );
     },
   );
 }
