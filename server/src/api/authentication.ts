@@ -15,7 +15,7 @@ import { createLruCache } from '../lib/lru.ts';
 /**
  * Who is asking. Keys are looked up by their sha-256, so no comparison depends on a secret's
  * characters. Answers, refusals too, are remembered for 5 seconds; `forget` ends that at once. While the
- * database cannot be asked, an operator token of the last hour stays valid.
+ * database cannot be asked, whatever it last called valid within the hour stays so.
  */
 export type Authentication = {
   /** What a key of any kind opens. Throws `api_key_missing` or `api_key_expired`. */
@@ -40,13 +40,13 @@ const REMEMBERED_MS = 5_000;
 const REMEMBERED_KEYS = 10_000;
 const REMEMBERED_ENVIRONMENTS = 1_000;
 
-// An operator must get in while the database is away, to see what is wrong.
-const OPERATORS = 100;
-const OPERATOR_REMEMBERED_MS = 3_600_000;
+// While the database is away triggers wait for it instead of being refused, and an operator gets in.
+const VALID_KEYS = 100_000;
+const VALID_REMEMBERED_MS = 3_600_000;
 
 export function createAuthentication(ctx: Context): Authentication {
   const found = createLruCache<FoundKey>(REMEMBERED_KEYS, REMEMBERED_MS);
-  const operators = createLruCache<FoundKey>(OPERATORS, OPERATOR_REMEMBERED_MS);
+  const valid = createLruCache<FoundKey>(VALID_KEYS, VALID_REMEMBERED_MS);
   const signingKeys = createLruCache<readonly CryptoKey[]>(REMEMBERED_ENVIRONMENTS, REMEMBERED_MS);
   // Look-ups under way, so that an expired entry costs one query and not one a request.
   const pending = new Map<string, Promise<FoundKey>>();
@@ -63,15 +63,14 @@ export function createAuthentication(ctx: Context): Authentication {
         .then((result) => {
           if (generation === startedIn) {
             found.set(hash, result, ctx.clock.now());
-            const isOperator = result.kind === 'found' && result.access.kind === 'operator';
-            if (isOperator) operators.set(hash, result, ctx.clock.now());
-            else operators.delete(hash);
+            if (result.kind === 'found') valid.set(hash, result, ctx.clock.now());
+            else valid.delete(hash);
           }
           return result;
         })
         .catch((error: unknown) => {
-          const operator = operators.get(hash, ctx.clock.now());
-          if (operator) return operator;
+          const last = valid.get(hash, ctx.clock.now());
+          if (last) return last;
           throw error;
         })
         .finally(() => pending.delete(hash));
@@ -163,7 +162,7 @@ export function createAuthentication(ctx: Context): Authentication {
       generation += 1;
       pending.clear();
       found.clear();
-      operators.clear();
+      valid.clear();
       signingKeys.clear();
     },
   };

@@ -44,7 +44,7 @@ test('with the database away, who it is can be read by ids', async () => {
   });
 });
 
-test('with the database away, an operator who was in before gets in for an hour, others do not', async () => {
+test('with the database away, a token that was valid before stays so for an hour, others do not', async () => {
   const ctx = connect();
   await insertOperatorToken(ctx.db, 'test', 'bf_op_known');
   const authentication = createAuthentication(ctx);

@@ -30,7 +30,8 @@ const FLUSH_BYTES = 16 * 1024 * 1024;
 const LINGER_MS = 2;
 const BUSY_TRIGGERS = 4;
 const RECONNECT_MS = 100;
-const MAX_RECONNECTS = 100;
+/** Half a minute: a crashed database has replayed its log by then, and callers wait a minute. */
+const MAX_RECONNECTS = 300;
 const LOG_EVERY = 50;
 const TROUBLE_MS = 10_000;
 
