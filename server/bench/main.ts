@@ -1,11 +1,12 @@
 /** `npm run bench -- NAME [--json]`: measures one thing and prints it with the machine and the limit. */
+
+import { describeMachine } from '../src/drill/machine.ts';
 import { accept } from './accept.ts';
 import { crash } from './crash.ts';
 import { engine } from './engine.ts';
 import { idle } from './idle.ts';
 import { latency } from './latency.ts';
 import type { Bench } from './support/bench.ts';
-import { describeMachine } from './support/machine.ts';
 import { printTable } from './support/table.ts';
 
 const benches: { readonly [name: string]: Bench } = { accept, crash, engine, idle, latency };

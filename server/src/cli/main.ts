@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { accountCommand } from './account.ts';
 import { auditCommand } from './audit.ts';
 import { doctorCommand } from './doctor.ts';
+import { drillCommand } from './drill.ts';
 import { keysCommand } from './keys.ts';
 import { ledgerCommand } from './ledger.ts';
 import { messagesCommand } from './messages.ts';
@@ -46,6 +47,7 @@ export function createProgram(): Command {
   program.addCommand(accountCommand());
   program.addCommand(auditCommand());
   program.addCommand(ledgerCommand());
+  program.addCommand(drillCommand());
   program.addCommand(doctorCommand());
   return program;
 }

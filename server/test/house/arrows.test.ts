@@ -36,7 +36,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     ...['db', 'context', 'config', 'accounts', 'feed', 'control', 'engine', 'ops', 'api'],
     ...['first-start', 'metrics'],
   ],
-  cli: ['db', 'config', 'control', 'ops', 'main'],
+  drill: ['db', 'accounts'],
+  cli: ['db', 'config', 'control', 'ops', 'drill', 'main'],
 };
 
 type Import = { readonly from: string; readonly to: string };

@@ -1,0 +1,72 @@
+import { Command, Option } from 'commander';
+import { noisyNeighbour } from '../drill/noisy-neighbour.ts';
+import { incidentPlan, rehearsalPlan } from '../drill/plan.ts';
+import { drillView, timelineLine } from './drill-view.ts';
+import { startProgress } from './progress.ts';
+import { CliError, type CommandResult } from './result.ts';
+import { type CommandContext, runCommand } from './run-command.ts';
+import { createStyle } from './style.ts';
+
+const DEFAULT_MINUTES = 10;
+const MOST_MINUTES = 240;
+/** The rehearsal's length, for its progress. */
+const REHEARSAL_MINUTES = 0.9;
+
+type DrillOptions = {
+  readonly minutes?: string;
+  readonly rehearsal?: boolean;
+  readonly json?: boolean;
+};
+
+export function drillCommand(): Command {
+  const drill = new Command('drill').description(
+    'Replay an incident on a scratch server of its own, and judge what it does to others.',
+  );
+  drill.addCommand(
+    new Command('noisy-neighbour')
+      .description(
+        'One account floods at 75 times normal while an executor is killed and the database restarted.',
+      )
+      .addOption(
+        new Option('--minutes <n>', 'how long it may take').default(String(DEFAULT_MINUTES)),
+      )
+      .option('--rehearsal', 'everything small and within a minute; speed is not judged')
+      .option('--json', 'one JSON document on stdout')
+      .action((options: DrillOptions) => runCommand(options, (ctx) => play(ctx, options))),
+  );
+  return drill;
+}
+
+async function play(ctx: CommandContext, options: DrillOptions): Promise<CommandResult> {
+  const minutes = options.rehearsal ? REHEARSAL_MINUTES : minutesOf(options.minutes);
+  const style = createStyle(process.stderr.isTTY && ctx.config.colours);
+  const progress = startProgress(process.stderr, minutes * 60_000);
+  try {
+    const report = await noisyNeighbour({
+      plan: options.rehearsal ? rehearsalPlan : incidentPlan(minutes),
+      judgeSpeed: !options.rehearsal,
+      env: ctx.env,
+      tell: (event) => {
+        // Text has the timeline at its end.
+        if (ctx.json && !process.stderr.isTTY) ctx.say(timelineLine(event, style));
+        progress.show(event.what);
+      },
+    });
+    return {
+      json: report,
+      text: (textStyle) => drillView(report, textStyle),
+      failed: report.missed.length > 0,
+    };
+  } finally {
+    progress.end();
+  }
+}
+
+function minutesOf(text: string | undefined): number {
+  const minutes = Number(text);
+  if (minutes >= 1 && minutes <= MOST_MINUTES) return minutes;
+  throw new CliError(
+    'usage',
+    `--minutes is ${JSON.stringify(text)}: name a number from 1 to ${MOST_MINUTES}`,
+  );
+}

@@ -1,0 +1,70 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type {
+  FromLoad,
+  LoadOptions,
+  LoadPhase,
+  LoadSummary,
+  SampleRow,
+  ToLoad,
+} from './load/protocol.ts';
+
+const ENTRY = fileURLToPath(new URL('./load/main.ts', import.meta.url));
+
+/** A process that plays accounts. One thing at a time: a phase ends before the next begins. */
+export type LoadGenerator = {
+  readonly run: (phase: LoadPhase) => Promise<LoadSummary>;
+  readonly stop: () => void;
+  /** What was sent so far. */
+  readonly samples: (path: string) => Promise<SampleRow[]>;
+  readonly end: () => void;
+};
+
+/** Resolves when its sockets, if it watches feeds, have joined. */
+export async function startLoad(options: LoadOptions): Promise<LoadGenerator> {
+  const child = fork(ENTRY, [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  const ask = async (message: ToLoad): Promise<FromLoad> => {
+    const answer = nextAnswer(child);
+    child.send(message);
+    const told = await answer;
+    if (told.type === 'failed') throw new Error(`a load generator failed: ${told.reason}`);
+    return told;
+  };
+  await ask({ type: 'open', options });
+  return {
+    run: async (phase) => {
+      const answer = await ask({ type: 'run', phase });
+      if (answer.type !== 'ran') throw new Error(`a load generator answered ${answer.type}`);
+      return answer.summary;
+    },
+    stop: () => child.send({ type: 'stop' } satisfies ToLoad),
+    samples: async (path) => {
+      await ask({ type: 'save', path });
+      return await readSamples(path);
+    },
+    end: () => {
+      child.kill('SIGKILL');
+    },
+  };
+}
+
+function nextAnswer(child: ChildProcess): Promise<FromLoad> {
+  return new Promise((resolve, reject) => {
+    const onExit = (): void => reject(new Error('a load generator ended'));
+    child.once('exit', onExit);
+    child.once('message', (message: FromLoad) => {
+      child.off('exit', onExit);
+      resolve(message);
+    });
+  });
+}
+
+async function readSamples(path: string): Promise<SampleRow[]> {
+  const rows: SampleRow[] = [];
+  for await (const line of createInterface(createReadStream(path))) {
+    rows.push(JSON.parse(line) as SampleRow);
+  }
+  return rows;
+}

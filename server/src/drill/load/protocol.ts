@@ -1,0 +1,69 @@
+/** An account as a load generator plays it. */
+export type Caller = {
+  readonly secretKey: string;
+  readonly publicKey: string;
+  readonly channelId: string;
+  readonly workflowKey: string;
+  /** Recipients are `prefix-1` to `prefix-<users>`, in turn. */
+  readonly recipientPrefix: string;
+  readonly users: number;
+};
+
+export type LoadOptions = {
+  readonly url: string;
+  readonly callers: readonly Caller[];
+  /**
+   * Watch the feed of each caller's only user over a socket, and try a refused trigger again under its
+   * idempotency key, as the SDKs do. Without it a refused trigger is given up.
+   */
+  readonly careful: boolean;
+  readonly connections: number;
+};
+
+/** Triggers at a fixed rate, from the callers in turn, whatever becomes of the earlier ones. */
+export type LoadPhase = {
+  readonly name: string;
+  readonly perSecond: number;
+  /** Recipients of each trigger. */
+  readonly runs: number;
+  /** Undefined: until it is stopped. */
+  readonly seconds: number | undefined;
+  readonly seed: number;
+};
+
+export type ToLoad =
+  | { readonly type: 'open'; readonly options: LoadOptions }
+  | { readonly type: 'run'; readonly phase: LoadPhase }
+  | { readonly type: 'stop' }
+  /** Write what was sent to this file, one `SampleRow` a line as JSON. */
+  | { readonly type: 'save'; readonly path: string };
+
+export type FromLoad =
+  | { readonly type: 'done' }
+  | { readonly type: 'failed'; readonly reason: string }
+  | { readonly type: 'ran'; readonly summary: LoadSummary };
+
+export type LoadSummary = {
+  readonly phase: string;
+  readonly startedMs: number;
+  readonly endedMs: number;
+  readonly sent: number;
+  /** Due, but not sent, because too many requests were under way. */
+  readonly unsent: number;
+};
+
+/** Times in milliseconds since 1970; null: it did not happen. */
+export type SampleRow = readonly [
+  phase: string,
+  caller: number,
+  dueMs: number,
+  sentMs: number,
+  answeredMs: number | null,
+  deliveredMs: number | null,
+  /** Answers other than 2xx and broken connections. */
+  refusals: number,
+  /** The last of them: the error's code. */
+  refusedBecause: string | null,
+  runs: number,
+  workflowRunId: string | null,
+];

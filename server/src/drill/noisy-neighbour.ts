@@ -1,0 +1,205 @@
+import { join } from 'node:path';
+import { countWork, runsStarted, type WorkCount } from './count-work.ts';
+import { type FigureName, type Figures, type Goal, goals, missedGoals } from './figures.ts';
+import { beginOrdinary, culpritRate, floodAlone, neighbours, PHASES } from './flood.ts';
+import { type Incident, incident } from './incident.ts';
+import type { SampleRow } from './load/protocol.ts';
+import { describeMachine } from './machine.ts';
+import { compareWithCalm, describePhase, isRefused, type PhaseLatency } from './neighbours.ts';
+import type { Plan } from './plan.ts';
+import { drained, type Stage, setStage, startFlood } from './stage.ts';
+import { rounded } from './statistics.ts';
+import { createTimeline, type TimelineEvent } from './timeline.ts';
+import { wallClockMs } from './wall-clock.ts';
+
+export type DrillReport = {
+  readonly drill: 'noisy-neighbour';
+  readonly machine: string;
+  readonly started_at: string;
+  readonly seconds: number;
+  readonly figures: Figures;
+  readonly goals: Readonly<Record<FigureName, Goal>>;
+  readonly missed: readonly FigureName[];
+  readonly details: DrillDetails;
+  readonly timeline: readonly TimelineEvent[];
+};
+
+type DrillDetails = {
+  /** The ratio is below this with 95 % confidence. */
+  readonly neighbours_p99_ratio_upper_95: number;
+  readonly phases: Readonly<Record<string, PhaseLatency>>;
+  readonly neighbours: WorkCount;
+  readonly culprit: WorkCount;
+  readonly flood_few_runs_per_s: number;
+  readonly flood_many_runs_per_s: number;
+  readonly flood_few_offered_per_s: number;
+  readonly flood_many_offered_per_s: number;
+  readonly executor_back_s: number | null;
+  readonly database_back_s: number | null;
+  readonly queued_at_hold: number | null;
+  readonly discarded_runs: number | null;
+  readonly ledger: string;
+};
+
+export type DrillOptions = {
+  readonly plan: Plan;
+  /** False where the machine is too busy, or the plan too small, for figures of speed. */
+  readonly judgeSpeed: boolean;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly tell: (event: TimelineEvent) => void;
+};
+
+/** Replays the incident on a scratch server, which is gone afterwards, and judges what it did. */
+export async function noisyNeighbour(options: DrillOptions): Promise<DrillReport> {
+  const startedMs = wallClockMs();
+  const timeline = createTimeline(wallClockMs, options.tell);
+  timeline.note('the drill begins: a server of its own, accounts, users and workflows are made');
+  const stage = await setStage(options.plan, options.env, timeline);
+  try {
+    const { figures, details } = await play(stage);
+    return {
+      drill: 'noisy-neighbour',
+      machine: describeMachine(),
+      started_at: new Date(startedMs).toISOString(),
+      seconds: rounded((wallClockMs() - startedMs) / 1_000),
+      figures,
+      goals,
+      missed: missedGoals(figures, options.judgeSpeed ? 'all' : 'without speed'),
+      details,
+      timeline: timeline.events,
+    };
+  } finally {
+    await stage.destroy();
+  }
+}
+
+async function play(
+  stage: Stage,
+): Promise<{ readonly figures: Figures; readonly details: DrillDetails }> {
+  const { plan, timeline, operator, cast, server } = stage;
+  const endOrdinary = beginOrdinary(stage, PHASES.calm);
+  await neighbours(stage, PHASES.warmUp, plan.seconds.warmUp);
+  timeline.note(
+    `calm: ${cast.quiet.length} accounts send ${plan.quietPerSecond} triggers/s together, one sends 1/s`,
+    await operator.traffic(),
+  );
+  await neighbours(stage, PHASES.calm, plan.seconds.calm);
+  await endOrdinary();
+
+  const happened = await incident(stage);
+  const isDrained = await drained(server, plan.drainSeconds);
+  const drainedMs = wallClockMs();
+  timeline.note(isDrained ? 'the backlog is through' : 'the backlog is not through');
+  const startedAfterHold = happened.governed
+    ? await runsStarted(server.db, cast.culprit.environmentId, happened.governed.heldMs, drainedMs)
+    : null;
+  const alone = await playAlone(stage);
+  timeline.note('everything is counted', await ledgerState(stage));
+
+  const quietRows = await stage.quiet.samples(join(server.dataDir, 'quiet.ndjson'));
+  const culpritRows = [
+    ...(await stage.flood.samples(join(server.dataDir, 'flood.ndjson'))),
+    ...alone.samples,
+  ];
+  const neighbourWork = await countWork(server.db, quietRows);
+  const culpritWork = await countWork(server.db, culpritRows, happened.governed?.discarded);
+  return conclude(stage, {
+    ...{ happened, quietRows, culpritRows, neighbourWork, culpritWork, startedAfterHold },
+    aloneRate: alone.runsPerSecond,
+    ledger: await ledgerState(stage),
+  });
+}
+
+/** The culprit comes back with a new key while the neighbours are idle. */
+async function playAlone(
+  stage: Stage,
+): Promise<{ readonly runsPerSecond: number; readonly samples: readonly SampleRow[] }> {
+  const { server, cast, operator, timeline, plan } = stage;
+  const { body } = await operator.post('/ops/v1/keys', {
+    kind: 'secret',
+    account: cast.culprit.account,
+    environment: cast.culprit.environment,
+  });
+  const flood = await startFlood(server, { ...cast.culprit, secretKey: String(body.key) });
+  try {
+    timeline.note('the neighbours rest; the culprit sends all it can, with a new key');
+    const runsPerSecond = await floodAlone({ ...stage, flood });
+    const isDrained = await drained(server, plan.drainSeconds);
+    timeline.note(
+      isDrained ? 'all work is done' : 'work is left undone',
+      `${Math.round(runsPerSecond).toLocaleString('en')} runs/s of one account`,
+    );
+    return { runsPerSecond, samples: await flood.samples(join(server.dataDir, 'alone.ndjson')) };
+  } finally {
+    flood.end();
+  }
+}
+
+async function ledgerState(stage: Stage): Promise<string> {
+  const { body } = await stage.operator.get('/ops/v1/ledger?minutes=60');
+  return `ledger ${String(body.state)}, gap ${String(body.gap_runs)} runs`;
+}
+
+async function conclude(
+  stage: Stage,
+  seen: {
+    readonly happened: Incident;
+    readonly quietRows: readonly SampleRow[];
+    readonly culpritRows: readonly SampleRow[];
+    readonly neighbourWork: WorkCount;
+    readonly culpritWork: WorkCount;
+    readonly startedAfterHold: number | null;
+    readonly aloneRate: number;
+    readonly ledger: string;
+  },
+): Promise<{ readonly figures: Figures; readonly details: DrillDetails }> {
+  const { happened, neighbourWork, culpritWork } = seen;
+  const { few, many, governed } = happened;
+  const byPhase = Map.groupBy(seen.quietRows, ([phase]) => phase);
+  const rows = (phase: string): readonly SampleRow[] => byPhase.get(phase) ?? [];
+  const ratios = compareWithCalm(rows(PHASES.calm), [rows(PHASES.few), rows(PHASES.many)]);
+  const refused = seen.quietRows.filter(isRefused).length;
+  const undelivered = seen.quietRows.filter(([, , , , , delivered]) => delivered === null).length;
+  const fewRate = await culpritRate(stage, few.startedMs, few.endedMs);
+  const manyRate = await culpritRate(stage, many.startedMs, many.endedMs);
+  const seconds = ({ startedMs, endedMs }: { startedMs: number; endedMs: number }): number =>
+    (endedMs - startedMs) / 1_000;
+  const figures: Figures = {
+    neighbours_p99_ratio: ratios.ratio,
+    neighbours_worst_p99_ratio: ratios.worst,
+    neighbours_lost:
+      refused + Math.max(undelivered, neighbourWork.lost + neighbourWork.withoutMessage),
+    acknowledged_lost: neighbourWork.lost + culpritWork.lost,
+    flood_runs_per_s: Math.round(fewRate),
+    flood_alone_runs_per_s: Math.round(seen.aloneRate),
+    culprit_named_s: roundedOrNull(happened.culpritNamedSeconds, 2),
+    hold_answer_s: governed
+      ? rounded(Math.max(governed.holdAnswerSeconds, governed.discardAnswerSeconds), 3)
+      : null,
+    started_after_hold: seen.startedAfterHold,
+    broadcast_duplicates: null,
+    broadcast_missing: null,
+  };
+  const details: DrillDetails = {
+    neighbours_p99_ratio_upper_95: ratios.upper95,
+    phases: Object.fromEntries([...byPhase].map(([name, some]) => [name, describePhase(some)])),
+    neighbours: neighbourWork,
+    culprit: culpritWork,
+    flood_few_runs_per_s: Math.round(fewRate),
+    flood_many_runs_per_s: Math.round(manyRate),
+    flood_few_offered_per_s: Math.round((few.sent * stage.plan.few.runs) / seconds(few)),
+    flood_many_offered_per_s: Math.round(many.sent / seconds(many)),
+    executor_back_s: roundedOrNull(happened.executorBackSeconds, 2),
+    database_back_s: roundedOrNull(happened.databaseBackSeconds, 2),
+    queued_at_hold: governed?.depth ?? null,
+    discarded_runs: governed
+      ? [...governed.discarded.values()].reduce((sum, runs) => sum + runs, 0)
+      : null,
+    ledger: seen.ledger,
+  };
+  return { figures, details };
+}
+
+function roundedOrNull(value: number | undefined, digits: number): number | null {
+  return value === undefined ? null : rounded(value, digits);
+}

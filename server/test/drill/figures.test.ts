@@ -1,0 +1,85 @@
+import { expect, test } from 'vitest';
+import { type Figures, figureNames, missedGoals } from '../../src/drill/figures.ts';
+import type { SampleRow } from '../../src/drill/load/protocol.ts';
+import { compareWithCalm, describePhase } from '../../src/drill/neighbours.ts';
+
+const good: Figures = {
+  neighbours_p99_ratio: 1.2,
+  neighbours_worst_p99_ratio: 1.5,
+  neighbours_lost: 0,
+  acknowledged_lost: 0,
+  flood_runs_per_s: 1,
+  flood_alone_runs_per_s: 25_000,
+  culprit_named_s: 9.99,
+  hold_answer_s: 0.999,
+  started_after_hold: 0,
+  broadcast_duplicates: 0,
+  broadcast_missing: 0,
+};
+
+const bad: Partial<Figures> = {
+  neighbours_p99_ratio: 1.21,
+  neighbours_worst_p99_ratio: 1.51,
+  neighbours_lost: 1,
+  acknowledged_lost: 1,
+  flood_alone_runs_per_s: 24_999,
+  culprit_named_s: 10,
+  hold_answer_s: 1,
+  started_after_hold: 1,
+  broadcast_duplicates: 1,
+  broadcast_missing: 1,
+};
+
+test('a figure beyond its goal misses it, and so does one that could not be measured', () => {
+  expect(missedGoals(good, 'all')).toEqual([]);
+  for (const name of figureNames) {
+    expect(missedGoals({ ...good, [name]: null }, 'all')).toEqual([name]);
+    if (name in bad) expect(missedGoals({ ...good, [name]: bad[name] }, 'all')).toEqual([name]);
+  }
+});
+
+test('a rehearsal judges losses and not speed', () => {
+  const slow = { ...good, neighbours_p99_ratio: 9, flood_alone_runs_per_s: 10 };
+  expect(missedGoals(slow, 'without speed')).toEqual([]);
+  expect(missedGoals({ ...slow, neighbours_lost: 1 }, 'without speed')).toEqual([
+    'neighbours_lost',
+  ]);
+});
+
+/** `seconds` of 100 triggers a second from 10 accounts, delivered as late as `latencyMs` says. */
+function rows(seconds: number, latencyMs: (n: number) => number | null): SampleRow[] {
+  return Array.from({ length: seconds * 100 }, (_, n) => {
+    const dueMs = n * 10;
+    const late = latencyMs(n);
+    const deliveredMs = late === null ? null : dueMs + late;
+    return ['phase', n % 10, dueMs, dueMs, dueMs + 1, deliveredMs, 0, null, 1, `run-${n}`];
+  });
+}
+
+test('the ratio compares the worse flood with calm, and its bound is not below it', () => {
+  const calm = rows(45, (n) => 10 + (n % 100) / 100);
+  const same = compareWithCalm(calm, [calm]);
+  expect(same).toMatchObject({ ratio: 1, worst: 1 });
+  const slower = rows(45, (n) => 20 + (n % 100) / 50);
+  const ratios = compareWithCalm(calm, [calm, slower]);
+  expect(ratios.ratio).toBeCloseTo(2, 1);
+  expect(ratios.worst).toBeCloseTo(2, 1);
+  expect(ratios.upper95).toBeGreaterThanOrEqual(ratios.ratio);
+});
+
+test('one account that alone is slow shows in the ratio of the worst', () => {
+  const calm = rows(45, () => 10);
+  const flood = rows(45, (n) => (n % 10 === 3 && n % 7 === 0 ? 50 : 10));
+  expect(compareWithCalm(calm, [flood]).worst).toBe(5);
+});
+
+test('a trigger that never arrives counts as infinitely late', () => {
+  const described = describePhase(rows(1, (n) => (n === 50 ? null : 10)));
+  expect(described.p50_ms).toBe(10);
+  expect(described.max_ms).toBe(Number.POSITIVE_INFINITY);
+});
+
+test('from too few samples of an account nothing is said of the worst', () => {
+  const short = rows(3, () => 10);
+  expect(compareWithCalm(short, [short]).worst).toBeNull();
+});
