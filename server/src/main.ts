@@ -8,6 +8,8 @@ import { createAuthentication } from './api/authentication.ts';
 import { expectFreePort, listen } from './api/listen.ts';
 import type { PartState, Services } from './api/services.ts';
 import { attachSocket, type SocketServer } from './api/socket.ts';
+import { createBudgets } from './budgets/budgets.ts';
+import { createLoopPressure } from './budgets/pressure.ts';
 import type { Config } from './config.ts';
 import type { Context } from './context.ts';
 import { createPublishedWorkflows } from './control/published-workflows.ts';
@@ -133,6 +135,8 @@ async function build(
 
   const workflows = createPublishedWorkflows(db);
   closers.push(async () => workflows.close());
+  const budgets = createBudgets({ clock: systemClock, pressure: createLoopPressure() });
+  closers.push(async () => budgets.close());
   let sockets: SocketServer | undefined;
   const development = credentials?.environments.development;
   const services: Services = {
@@ -142,9 +146,11 @@ async function build(
     workflows,
     authentication: createAuthentication(ctx),
     traffic: createTraffic(ctx),
+    budgets,
     metrics: createMetrics({
       engine: () => engine?.stats(),
       sockets: () => sockets?.connectionCount() ?? 0,
+      budgets,
     }),
     readiness: () => {
       const states = { ...database.state(), ...engineStates(engine), ...parts };

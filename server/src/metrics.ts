@@ -1,10 +1,12 @@
 import { Gauge, Registry } from 'prom-client';
+import type { Budgets } from './budgets/budgets.ts';
 import type { EngineStats } from './engine/start.ts';
 
 /** The server's numbers for Prometheus, read when they are asked for. */
 export function createMetrics(parts: {
   readonly engine: () => EngineStats | undefined;
   readonly sockets: () => number;
+  readonly budgets: Pick<Budgets, 'accept' | 'refusals'>;
 }): Registry {
   const registry = new Registry();
 
@@ -77,6 +79,31 @@ export function createMetrics(parts: {
     (s) => (s.ledger?.checkedAtMs ?? 0) / 1_000,
   );
 
+  registry.registerMetric(
+    new Gauge({
+      name: 'belfry_refused',
+      help: 'Requests that a budget refused since the start, of the 1,000 accounts refused last.',
+      labelNames: ['account', 'budget'],
+      registers: [],
+      collect() {
+        for (const { accountId, counts } of parts.budgets.refusals.all()) {
+          for (const [budget, count] of Object.entries(counts)) {
+            this.set({ account: accountId, budget }, count);
+          }
+        }
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      name: 'belfry_accept_level',
+      help: 'Share of the event loop that one account may have while others are active; 1 without pressure.',
+      registers: [],
+      collect() {
+        this.set(Math.min(1, parts.budgets.accept.level() / 1_000));
+      },
+    }),
+  );
   registry.registerMetric(
     new Gauge({
       name: 'belfry_sockets',

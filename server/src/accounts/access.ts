@@ -1,5 +1,6 @@
 import type { Environment, EnvironmentSettings } from '../context.ts';
 import type { Queryable } from '../db/database.ts';
+import type { AcceptLimits } from './limits.ts';
 
 /** What a key opens. */
 export type Access =
@@ -17,6 +18,7 @@ type KeyAccess = {
   /** The key's last four characters. */
   readonly keyHint: string;
   readonly environment: Environment;
+  readonly limits: { readonly account: AcceptLimits; readonly key: AcceptLimits };
 };
 
 export type ServiceAccess = {
@@ -48,22 +50,28 @@ type Row = {
   readonly public_id: string | null;
   readonly slug: string | null;
   readonly settings: EnvironmentSettings | null;
+  readonly account_limits: AcceptLimits | null;
+  readonly key_limits: AcceptLimits | null;
 };
 
 const findKeyStatement = {
   name: 'find_key',
   text: `
     select k.kind, k.id, k.hint, k.revoked_at is not null as revoked, e.account_id, null as name,
-      e.id as environment_id, e.public_id, e.slug, e.settings
+      e.id as environment_id, e.public_id, e.slug, e.settings,
+      a.limits as account_limits, k.limits as key_limits
     from api_key k
     join environment e on e.id = k.environment_id
+    join account a on a.id = e.account_id
     where k.hash = $1
     union all
-    select 'service', id, hint, revoked_at is not null, account_id, name, null, null, null, null
+    select 'service', id, hint, revoked_at is not null, account_id, name, null, null, null, null,
+      null, null
     from service_token
     where hash = $1
     union all
-    select 'operator', id, hint, revoked_at is not null, null, name, null, null, null, null
+    select 'operator', id, hint, revoked_at is not null, null, name, null, null, null, null,
+      null, null
     from operator_token
     where hash = $1`,
 };
@@ -100,6 +108,7 @@ function accessFromRow(row: Row): Access {
           slug: row.slug ?? '',
           settings: row.settings ?? {},
         },
+        limits: { account: row.account_limits ?? {}, key: row.key_limits ?? {} },
       };
   }
 }

@@ -3,6 +3,7 @@ import type { Queryable } from '../db/database.ts';
 import { BelfryError } from '../lib/errors.ts';
 import { isUuid } from '../lib/uuid.ts';
 import { type By, byItself, writeAudit } from './audit.ts';
+import type { AcceptLimits } from './limits.ts';
 
 type Row = {
   readonly id: number;
@@ -76,6 +77,7 @@ export type AccountSummary = {
   readonly id: string;
   readonly name: string;
   readonly created_at: string;
+  readonly limits: AcceptLimits;
   readonly environments: readonly {
     readonly id: string;
     readonly slug: string;
@@ -91,7 +93,7 @@ export async function listAccounts(
 ): Promise<AccountSummary[]> {
   const rows = await ctx.db.query<Omit<AccountSummary, 'created_at'> & { created_at: Date }>(
     `
-    select a.public_id as id, a.name, a.created_at,
+    select a.public_id as id, a.name, a.created_at, a.limits,
       json_agg(
         json_build_object('id', e.public_id, 'slug', e.slug, 'name', e.name, 'settings', e.settings)
         order by e.position

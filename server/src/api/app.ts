@@ -3,6 +3,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify from 'fastify';
 import { registerAccess } from './access.ts';
 import { BODY_LIMIT_BYTES, bodyText, bodyTooLarge, parseBody } from './body.ts';
+import { registerBudget } from './budget.ts';
 import { registerCors } from './cors.ts';
 import { answerError, answerUnknownPath, answerUnreadableRequest } from './error-answer.ts';
 import { queryFailure, readQuery } from './query.ts';
@@ -77,5 +78,6 @@ export function createApp(services: Services): App {
   app.addHook('onRequest', (request, _reply, done) => {
     done(bodyTooLarge(request.headers['content-length']));
   });
+  registerBudget(app, services);
   return app;
 }

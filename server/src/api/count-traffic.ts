@@ -1,15 +1,18 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { TrafficEvent } from '../ops/traffic.ts';
+import { callerOf } from './budget.ts';
 import type { Services } from './services.ts';
 
 type TriggerRequest = FastifyRequest<{ Params: { key: string } }>;
 
 /** Counts an accepted trigger for whoever sent it. */
 export function countTrigger(
-  { traffic }: Pick<Services, 'traffic'>,
+  { traffic, budgets, clock }: Pick<Services, 'traffic' | 'budgets' | 'clock'>,
   request: TriggerRequest,
   runs: number,
 ): void {
+  const caller = callerOf(request.access);
+  if (caller) budgets.accept.charge(caller, { runs }, clock.now());
   traffic.count({ ...senderOf(request), workflowKey: request.params.key, outcome: { runs } });
 }
 

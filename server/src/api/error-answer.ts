@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { ConnectionError, FastifyReply, FastifyRequest } from 'fastify';
 import { sqlState } from '../db/database.ts';
 import { BelfryError, errorEnvelope } from '../lib/errors.ts';
+import { callerOf } from './budget.ts';
 import type { Services } from './services.ts';
 import { isValidationFailure, validationError } from './validation.ts';
 
@@ -20,6 +21,11 @@ export function answerError(
       { err: thrown, request_id: request.id, method: request.method, url: request.url },
       'request failed',
     );
+  }
+  if (error.budget !== undefined) {
+    const caller = callerOf(request.access);
+    if (caller)
+      services.budgets.refusals.count(caller.accountId, error.budget, services.clock.now());
   }
   // An error before the first hook (a URL that cannot be read) has no request id yet.
   reply.header('x-request-id', request.id);

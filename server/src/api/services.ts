@@ -1,4 +1,5 @@
 import type { Registry } from 'prom-client';
+import type { Budgets } from '../budgets/budgets.ts';
 import type { Config } from '../config.ts';
 import type { Context } from '../context.ts';
 import type { PublishedWorkflows } from '../control/published-workflows.ts';
@@ -14,6 +15,7 @@ export type Services = Context & {
   readonly workflows: PublishedWorkflows;
   readonly authentication: Authentication;
   readonly traffic: TrafficCounters;
+  readonly budgets: Budgets;
   readonly metrics: Registry;
   readonly readiness: () => Readiness;
   /** Absent: the server does not know the keys of the account `demo`, so there is no demo page. */

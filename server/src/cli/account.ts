@@ -1,9 +1,12 @@
 import { Command } from 'commander';
+import { accountLimitsCommand } from './account-limits.ts';
 import { byFields, withByOptions } from './author.ts';
 import { runCommand, withServerOptions } from './run-command.ts';
 
 export function accountCommand(): Command {
-  const account = new Command('account').description('Create accounts; give them their share.');
+  const account = new Command('account').description(
+    'Create accounts; give them their share and limits.',
+  );
   const create = new Command('create')
     .description('Create an account; prints its keys in the form of credentials.json, this once.')
     .argument('<name>', 'letters, digits, ".", "_" and "-"');
@@ -22,6 +25,7 @@ export function accountCommand(): Command {
     ),
   );
   account.addCommand(shareCommand());
+  account.addCommand(accountLimitsCommand());
   return account;
 }
 

@@ -173,6 +173,8 @@ export type BelfryErrorDetails = {
   readonly fields?: readonly FieldError[];
   /** When it is worth trying again; becomes `Retry-After`. */
   readonly retryAfterMs?: number;
+  /** Which budget was used up, for the counters. */
+  readonly budget?: string;
 };
 
 /** An error that the caller sees. The message names the thing, the value and the way out. */
@@ -180,6 +182,7 @@ export class BelfryError extends Error {
   readonly code: ErrorCode;
   readonly fields: readonly FieldError[] | undefined;
   readonly retryAfterMs: number | undefined;
+  readonly budget: string | undefined;
 
   constructor(code: ErrorCode, message: string, details: BelfryErrorDetails = {}) {
     super(message);
@@ -187,6 +190,7 @@ export class BelfryError extends Error {
     this.code = code;
     this.fields = details.fields;
     this.retryAfterMs = details.retryAfterMs;
+    this.budget = details.budget;
   }
 
   get status(): number {

@@ -3,6 +3,8 @@ export type LruCache<Value> = {
   readonly get: (key: string, nowMs: number) => Value | undefined;
   readonly set: (key: string, value: Value, nowMs: number) => void;
   readonly delete: (key: string) => void;
+  /** What is not too old, the one used longest ago first. */
+  readonly values: (nowMs: number) => IterableIterator<Value>;
   readonly clear: () => void;
 };
 
@@ -27,6 +29,9 @@ export function createLruCache<Value>(capacity: number, ttlMs: number): LruCache
       }
     },
     delete: (key) => entries.delete(key),
+    values: function* (nowMs) {
+      for (const { value, expiresMs } of entries.values()) if (expiresMs > nowMs) yield value;
+    },
     clear: () => entries.clear(),
   };
 }

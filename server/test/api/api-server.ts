@@ -7,7 +7,8 @@ import { buildApp } from '../../src/api/app.ts';
 import { createAuthentication } from '../../src/api/authentication.ts';
 import type { App } from '../../src/api/route.ts';
 import type { Services } from '../../src/api/services.ts';
-import { readConfig } from '../../src/config.ts';
+import { createBudgets } from '../../src/budgets/budgets.ts';
+import { type Config, readConfig } from '../../src/config.ts';
 import type { Context, Environment, EnvironmentContext } from '../../src/context.ts';
 import { createPublishedWorkflows } from '../../src/control/published-workflows.ts';
 import type { Engine } from '../../src/engine/engine.ts';
@@ -57,7 +58,11 @@ type Answer = {
 
 /** The HTTP side on a database of its own, called without a port. */
 export async function startTestApi(
-  options: { readonly engine?: (ctx: Context, databaseUrl: string) => Promise<Engine> } = {},
+  options: {
+    readonly engine?: (ctx: Context, databaseUrl: string) => Promise<Engine>;
+    readonly config?: Partial<Config>;
+    readonly budgets?: Partial<Parameters<typeof createBudgets>[0]>;
+  } = {},
 ): Promise<TestApi> {
   const database = await createTestDatabase({ max: 10 });
   const ctx: Context = { db: database.db, clock: systemClock, log: silentLog };
@@ -65,13 +70,19 @@ export async function startTestApi(
   const engine = options.engine
     ? await options.engine(ctx, database.url)
     : { trigger: noEngine, cancel: noEngine };
+  const budgets = createBudgets({
+    clock: systemClock,
+    pressure: () => 0,
+    ...options.budgets,
+  });
   const services: Services = {
     ...ctx,
-    config: readConfig({}),
+    config: { ...readConfig({}), ...options.config },
     engine,
     workflows,
     authentication: createAuthentication(ctx),
     traffic: createTraffic(ctx),
+    budgets,
     metrics: new Registry(),
     readiness: () => ({ ready: true, parts: { database: { state: 'up' } } }),
   };
@@ -93,6 +104,7 @@ export async function startTestApi(
     close: async () => {
       await app.close();
       workflows.close();
+      budgets.close();
       await database.drop();
     },
   };

@@ -198,6 +198,19 @@ test('account create prints credentials in the form of credentials.json', async 
   expect([again.code, JSON.parse(again.stdout).error.code]).toEqual([1, 'conflict']);
 });
 
+test('account limits sets, shows and lifts what an account may send', async () => {
+  await run('account', 'create', 'limited');
+  const set = await runJson('account', 'limits', 'limited', '--requests', '5', '--runs', '100');
+  expect(set).toEqual({ requests_per_s: 5, runs_per_s: 100 });
+  await runJson('account', 'limits', 'limited', '--runs', 'none');
+  const { stdout } = await run('account', 'limits', 'limited');
+  expect(stdout).toMatch(/requests a second +5\nruns a second +none\n/);
+  expect(await run('account', 'limits', 'limited', '--runs', '0')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('give a number above 0, or none'),
+  });
+});
+
 test('doctor finds nothing wrong with a server that works', async () => {
   const { ok, checks } = JSON.parse((await run('doctor', '--json')).stdout);
   const failed = checks.filter((check: { state: string }) => check.state === 'fail');

@@ -462,10 +462,27 @@ describe('more than can be kept', () => {
   it('is refused at once with a time to come back, and what waits is still answered', async () => {
     const appender = await open();
     const request: TriggerRequest = triggerRequest();
-    const work = Array.from({ length: 20_500 }, () => appender.append(request));
+    const work = Array.from({ length: 10_500 }, () => appender.append(request));
     const results = await everyError(work);
     const refused = results.filter((result) => result.status === 'rejected');
     expect(refused.length).toBe(500);
-    expect(refused[0]).toMatchObject({ reason: { code: 'overloaded', retryAfterMs: 1_000 } });
+    expect(refused[0]).toMatchObject({ reason: { code: 'rate_limited', retryAfterMs: 1_000 } });
+  });
+
+  it('of one environment leaves room for the others, who do not wait behind it', async () => {
+    const appender = await open();
+    const order: string[] = [];
+    const flood = Array.from({ length: 12_000 }, () =>
+      appender.append(triggerRequest({ environmentId: 1 })).then(
+        () => order.push('flood'),
+        () => undefined,
+      ),
+    );
+    const neighbours = [2, 3, 4].map((environmentId) =>
+      appender.append(triggerRequest({ environmentId })).then(() => order.push('neighbour')),
+    );
+    await Promise.all([...flood, ...neighbours]);
+    expect(order.filter((who) => who === 'flood')).toHaveLength(10_000);
+    expect(order.lastIndexOf('neighbour')).toBeLessThanOrEqual(253);
   });
 });

@@ -2,6 +2,7 @@ import { Registry } from 'prom-client';
 import { buildApp } from '../../src/api/app.ts';
 import { createAuthentication } from '../../src/api/authentication.ts';
 import { attachSocket, type SocketLimits, type SocketServer } from '../../src/api/socket.ts';
+import { createBudgets } from '../../src/budgets/budgets.ts';
 import { readConfig } from '../../src/config.ts';
 import type { Context } from '../../src/context.ts';
 import { countFeed } from '../../src/feed/count-feed.ts';
@@ -30,6 +31,7 @@ export async function startFeedServer(
   const noEngine = async (): Promise<never> => {
     throw new Error('this server has no engine');
   };
+  const budgets = createBudgets({ clock: ctx.clock, pressure: () => 0 });
   const app = buildApp({
     ...ctx,
     config: readConfig({}),
@@ -37,6 +39,7 @@ export async function startFeedServer(
     workflows: { published: async () => undefined, invalidate: () => {}, close: async () => {} },
     authentication,
     traffic: createTraffic(ctx),
+    budgets,
     metrics: new Registry(),
     readiness: () => ({ ready: true, parts: {} }),
   });

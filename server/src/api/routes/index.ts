@@ -11,6 +11,7 @@ import { messageRoutes } from './messages.ts';
 import { objectRoutes } from './objects.ts';
 import { opsRoutes } from './ops.ts';
 import { opsAuditRoutes } from './ops-audit.ts';
+import { opsLimitsRoutes } from './ops-limits.ts';
 import { opsTopRoutes } from './ops-top.ts';
 import { pageRoutes } from './pages.ts';
 import { preferenceRoutes } from './preferences.ts';
@@ -38,6 +39,7 @@ export const routes: readonly Routes[] = [
   messageRoutes,
   recipientRunRoutes,
   opsRoutes,
+  opsLimitsRoutes,
   opsTopRoutes,
   opsAuditRoutes,
   referenceRoutes,

@@ -18,14 +18,9 @@ import {
   placeChunks,
 } from './insert-chunks.ts';
 import { type IsCrowded, layOutTriggers } from './layout.ts';
+import { createPendingTriggers, type Refused } from './pending.ts';
 import { endStream, openStream, type Stream } from './stream.ts';
 
-/** What may wait for a commit: past it, callers are told to come back. */
-const MAX_PENDING_TRIGGERS = 20_000;
-const MAX_PENDING_BYTES = 256 * 1024 * 1024;
-/** What one commit carries at the most. */
-const FLUSH_TRIGGERS = 1_000;
-const FLUSH_BYTES = 16 * 1024 * 1024;
 /** A busy appender gathers this long before it commits. */
 const LINGER_MS = 2;
 const BUSY_TRIGGERS = 4;
@@ -84,8 +79,7 @@ export type AppenderOptions = {
 export async function openAppender(options: AppenderOptions): Promise<Appender> {
   const { clock, log } = options;
   let stream: Stream = await openStream({ ...options, applicationName: 'belfry appender' });
-  let pending: Pending[] = [];
-  let pendingBytes = 0;
+  const pending = createPendingTriggers<Pending>();
   let inDoubt: InDoubt | undefined;
   /** False from a failure until what is in doubt is settled; nothing is inserted in between. */
   let connected = true;
@@ -100,8 +94,8 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
 
   async function run(): Promise<void> {
     let lastBatch = 0;
-    while (pending.length > 0 || !closing) {
-      if (pending.length === 0) {
+    while (pending.count() > 0 || !closing) {
+      if (pending.count() === 0) {
         lastBatch = 0;
         await new Promise<void>((resolve) => {
           wake = resolve;
@@ -111,26 +105,11 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
         await new Promise((resolve) => setImmediate(resolve));
         continue;
       }
-      if (lastBatch >= BUSY_TRIGGERS && pending.length < FLUSH_TRIGGERS) await sleep(LINGER_MS);
-      const batch = takeBatch();
+      if (lastBatch >= BUSY_TRIGGERS && !pending.fillsBatch()) await sleep(LINGER_MS);
+      const batch = pending.takeBatch(clock.now());
       lastBatch = batch.length;
       await commit(batch);
     }
-  }
-
-  function takeBatch(): Pending[] {
-    let bytes = 0;
-    let count = 0;
-    for (const item of pending) {
-      if (count === FLUSH_TRIGGERS || (count > 0 && bytes + item.dataText.length > FLUSH_BYTES))
-        break;
-      bytes += item.dataText.length;
-      count += 1;
-    }
-    pendingBytes -= bytes;
-    const batch = pending.slice(0, count);
-    pending = pending.slice(count);
-    return batch;
   }
 
   /** Never throws: every item of the batch gets its answer. */
@@ -297,27 +276,17 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
     append: (request) => {
       if (closing) return Promise.reject(databaseAway());
       const dataText = JSON.stringify(request.data);
-      const full = pendingBytes > 0 && pendingBytes + dataText.length > MAX_PENDING_BYTES;
-      if (full || pending.length >= MAX_PENDING_TRIGGERS) {
-        return Promise.reject(
-          new BelfryError(
-            'overloaded',
-            `${pending.length} triggers wait for the database already; retry in a second`,
-            { retryAfterMs: 1_000 },
-          ),
-        );
-      }
       return new Promise((resolve, reject) => {
-        pending.push({ request, dataText, resolve, reject });
-        pendingBytes += dataText.length;
-        wake?.();
+        const refused = pending.add({ request, dataText, resolve, reject }, clock.now());
+        if (refused) reject(noPlace(refused, pending.count()));
+        else wake?.();
       });
     },
     stats: () => {
       // Not for ever: a server that is sent no triggers because it is not ready could never get ready.
       const recent =
         trouble && clock.now() - trouble.atMs < TROUBLE_MS ? trouble.reason : undefined;
-      return { pending: pending.length, commits, triggers, runs, trouble: recent };
+      return { pending: pending.count(), commits, triggers, runs, trouble: recent };
     },
     close: async () => {
       closing = true;
@@ -347,6 +316,20 @@ function noRoom(reason: string): BelfryError {
     `The database cannot store triggers now (${reason}); make room for it, then retry`,
     { retryAfterMs: 5_000 },
   );
+}
+
+function noPlace(refused: Refused, pending: number): BelfryError {
+  return refused === 'environment'
+    ? new BelfryError(
+        'rate_limited',
+        'So many triggers of this environment wait for the database already that no more may; retry in a second',
+        { retryAfterMs: 1_000, budget: 'log' },
+      )
+    : new BelfryError(
+        'overloaded',
+        `${pending} triggers wait for the database already; retry in a second`,
+        { retryAfterMs: 1_000, budget: 'log' },
+      );
 }
 
 function databaseAway(): BelfryError {

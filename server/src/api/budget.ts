@@ -1,0 +1,78 @@
+import type { FastifyRequest } from 'fastify';
+import type { Access } from '../accounts/access.ts';
+import type { Caller } from '../budgets/accept.ts';
+import { BelfryError } from '../lib/errors.ts';
+import type { App } from './route.ts';
+import type { Services } from './services.ts';
+
+/** What a body of unknown length counts as while it is read. */
+const UNKNOWN_BYTES = 1024 * 1024;
+
+const BODIES_RETRY_MS = 1_000;
+
+/** Decides, before a body is read and without asking anybody, whether its account may send it now. */
+export function registerBudget(app: App, services: Services): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    const { budgets, clock } = services;
+    const { accept, bodies } = budgets;
+    const caller = callerOf(request.access);
+    if (!caller) {
+      done();
+      return;
+    }
+    const bytes = announcedBytes(request);
+    const { accountId } = caller;
+    const refusal = accept.enter(caller, bytes, clock.now());
+    if (refusal) {
+      const { budget, reason, retryAfterMs } = refusal;
+      done(overBudget(budget, reason, retryAfterMs));
+      return;
+    }
+    if (bytes > 0) {
+      if (!bodies.take(accountId, bytes)) {
+        done(
+          overBudget(
+            'body bytes',
+            `${bodies.held(accountId)} bytes of this account are being read already`,
+            BODIES_RETRY_MS,
+          ),
+        );
+        return;
+      }
+      reply.raw.once('close', () => bodies.giveBack(accountId, bytes));
+    }
+    done();
+  });
+}
+
+/** The 429 of a budget: nothing was accepted, and nothing of the request was looked at. */
+export function overBudget(budget: string, reason: string, retryAfterMs: number): BelfryError {
+  return new BelfryError(
+    'rate_limited',
+    `Too much at once: ${reason}; send the request again after Retry-After`,
+    { retryAfterMs, budget },
+  );
+}
+
+/** Undefined for an operator, whom nothing limits, and for nobody. */
+export function callerOf(access: Access | undefined): Caller | undefined {
+  switch (access?.kind) {
+    case 'secret':
+    case 'public':
+      return {
+        accountId: access.environment.accountId,
+        keyId: access.keyId,
+        limits: access.limits,
+      };
+    case 'service':
+      return { accountId: access.accountId };
+    default:
+      return undefined;
+  }
+}
+
+function announcedBytes({ headers }: FastifyRequest): number {
+  const bytes = Number(headers['content-length'] ?? 0);
+  if (bytes > 0) return bytes;
+  return headers['transfer-encoding'] === undefined ? 0 : UNKNOWN_BYTES;
+}

@@ -1,0 +1,36 @@
+import type { Clock } from '../lib/clock.ts';
+import { createDynamicThreshold, type DynamicThreshold } from '../lib/dynamic-threshold.ts';
+import { type AcceptBudget, createAcceptBudget } from './accept.ts';
+import { createRefusals, type Refusals } from './refusals.ts';
+
+const BODY_BYTES = 256 * 1024 * 1024;
+
+/** What all accounts share in this process, and who may have how much of it. */
+export type Budgets = {
+  readonly accept: AcceptBudget;
+  /** Bytes of request bodies from their announcement to the end of the answer, by account. */
+  readonly bodies: DynamicThreshold;
+  readonly refusals: Refusals;
+  readonly close: () => void;
+};
+
+const TICK_MS = 100;
+
+/**
+ * `pressure` tells how busy the process was since it was last asked, 0 to 1; it is asked every 100 ms.
+ */
+export function createBudgets(options: {
+  readonly clock: Clock;
+  readonly pressure: () => number;
+  readonly bodyBytes?: number;
+}): Budgets {
+  const { clock, pressure, bodyBytes = BODY_BYTES } = options;
+  const accept = createAcceptBudget();
+  const timer = setInterval(() => accept.tick(pressure(), clock.now()), TICK_MS).unref();
+  return {
+    accept,
+    bodies: createDynamicThreshold(bodyBytes),
+    refusals: createRefusals(),
+    close: () => clearInterval(timer),
+  };
+}
