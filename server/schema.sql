@@ -50,6 +50,30 @@ create table api_key (
   constraint api_key_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
 );
 
+create table audience (
+  id integer generated always as identity not null,
+  environment_id integer not null,
+  key text not null,
+  name text,
+  kind text not null,
+  conditions jsonb,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint audience_pkey PRIMARY KEY (id),
+  constraint audience_environment_id_key_key UNIQUE (environment_id, key),
+  constraint audience_kind_check CHECK ((kind = ANY (ARRAY['static'::text, 'all_users'::text, 'condition'::text]))),
+  constraint audience_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
+);
+
+create table audience_member (
+  audience_id integer not null,
+  user_id text not null,
+  tenant text default ''::text not null,
+  added_at timestamp with time zone default now() not null,
+  constraint audience_member_pkey PRIMARY KEY (audience_id, user_id, tenant),
+  constraint audience_member_audience_id_fkey FOREIGN KEY (audience_id) REFERENCES audience(id) ON DELETE CASCADE
+);
+
 create table audit_log (
   id bigint generated always as identity not null,
   at timestamp with time zone not null,
@@ -61,6 +85,73 @@ create table audit_log (
   concerned jsonb not null,
   constraint audit_log_pkey PRIMARY KEY (id),
   constraint audit_log_order_id_fkey FOREIGN KEY (order_id) REFERENCES work_order(id)
+);
+
+create table broadcast (
+  id integer generated always as identity not null,
+  public_id uuid not null,
+  environment_id integer not null,
+  key text,
+  workflow_key text not null,
+  version_id integer not null,
+  source jsonb not null,
+  actor jsonb,
+  tenant text,
+  data jsonb not null,
+  settings jsonb not null,
+  api_key_id integer,
+  state text not null,
+  reason text,
+  rate integer,
+  canary_size integer,
+  canary_failed_share real not null,
+  canary_state text not null,
+  starts boolean not null,
+  total integer,
+  created_at timestamp with time zone not null,
+  changed_at timestamp with time zone not null,
+  constraint broadcast_pkey PRIMARY KEY (id),
+  constraint broadcast_environment_id_key_key UNIQUE (environment_id, key),
+  constraint broadcast_public_id_key UNIQUE (public_id),
+  constraint broadcast_canary_state_check CHECK ((canary_state = ANY (ARRAY['open'::text, 'passed'::text, 'failed'::text]))),
+  constraint broadcast_rate_check CHECK ((rate > 0)),
+  constraint broadcast_state_check CHECK ((state = ANY (ARRAY['freezing'::text, 'canary'::text, 'running'::text, 'paused'::text, 'cancelling'::text, 'cancelled'::text, 'finished'::text]))),
+  constraint broadcast_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id),
+  constraint broadcast_version_id_fkey FOREIGN KEY (version_id) REFERENCES workflow_version(id)
+);
+CREATE INDEX broadcast_environment ON broadcast USING btree (environment_id, public_id);
+CREATE INDEX broadcast_unfinished ON broadcast USING btree (id) WHERE (state <> ALL (ARRAY['cancelled'::text, 'finished'::text]));
+
+create table broadcast_page (
+  broadcast_id integer not null,
+  page integer not null,
+  size smallint not null,
+  recipients text[] not null,
+  tenants text[],
+  position text not null,
+  constraint broadcast_page_pkey PRIMARY KEY (broadcast_id, page)
+);
+
+create table broadcast_part (
+  broadcast_id integer not null,
+  page integer not null,
+  first smallint not null,
+  size smallint not null,
+  slot smallint not null,
+  stream smallint not null,
+  sequence bigint not null,
+  accepted_at timestamp with time zone not null,
+  constraint broadcast_part_pkey PRIMARY KEY (broadcast_id, page, first)
+);
+
+create table broadcast_part_done (
+  broadcast_id integer not null,
+  page integer not null,
+  first smallint not null,
+  done smallint not null,
+  failed smallint not null,
+  done_at timestamp with time zone not null,
+  constraint broadcast_part_done_pkey PRIMARY KEY (broadcast_id, page, first)
 );
 
 create table cancellation (

@@ -2,6 +2,7 @@
 
 import { describeMachine } from '../src/drill/machine.ts';
 import { accept } from './accept.ts';
+import { broadcast } from './broadcast.ts';
 import { crash } from './crash.ts';
 import { engine } from './engine.ts';
 import { idle } from './idle.ts';
@@ -9,7 +10,14 @@ import { latency } from './latency.ts';
 import type { Bench } from './support/bench.ts';
 import { printTable } from './support/table.ts';
 
-const benches: { readonly [name: string]: Bench } = { accept, crash, engine, idle, latency };
+const benches: { readonly [name: string]: Bench } = {
+  accept,
+  broadcast,
+  crash,
+  engine,
+  idle,
+  latency,
+};
 
 const [name = '', ...flags] = process.argv.slice(2);
 const bench = benches[name];

@@ -8,6 +8,7 @@ import { createAuthentication } from './api/authentication.ts';
 import { expectFreePort, listen } from './api/listen.ts';
 import type { PartState, Services } from './api/services.ts';
 import { attachSocket, type SocketServer } from './api/socket.ts';
+import { type Feeder, startFeeder } from './broadcasts/feeder.ts';
 import { createBudgets } from './budgets/budgets.ts';
 import { createLoopPressure } from './budgets/pressure.ts';
 import type { Config } from './config.ts';
@@ -131,6 +132,15 @@ async function build(
     signal: options.signal ?? new AbortController().signal,
   });
   closers.push(engine.stop);
+  const started = engine;
+  const broadcasts: Feeder = startFeeder({
+    db: engineDb,
+    clock: systemClock,
+    log,
+    isOwner: () => started.stats().owner,
+    openStream: started.openBulkStream,
+  });
+  closers.push(broadcasts.close);
   const { credentials, isNew } = await prepareFirstStart(ctx, config);
 
   const workflows = createPublishedWorkflows(db);
@@ -147,10 +157,12 @@ async function build(
     authentication: createAuthentication(ctx),
     traffic: createTraffic(ctx),
     budgets,
+    broadcasts,
     metrics: createMetrics({
       engine: () => engine?.stats(),
       sockets: () => sockets?.connectionCount() ?? 0,
       budgets,
+      broadcasts: broadcasts.stats,
     }),
     readiness: () => {
       const states = { ...database.state(), ...engineStates(engine), ...parts };

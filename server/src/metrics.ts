@@ -1,4 +1,5 @@
 import { Gauge, Registry } from 'prom-client';
+import type { FeederStats } from './broadcasts/feeder.ts';
 import type { Budgets } from './budgets/budgets.ts';
 import type { EngineStats } from './engine/start.ts';
 
@@ -7,6 +8,7 @@ export function createMetrics(parts: {
   readonly engine: () => EngineStats | undefined;
   readonly sockets: () => number;
   readonly budgets: Pick<Budgets, 'accept' | 'refusals'>;
+  readonly broadcasts: () => FeederStats | undefined;
 }): Registry {
   const registry = new Registry();
 
@@ -77,6 +79,29 @@ export function createMetrics(parts: {
     'belfry_ledger_checked_at_seconds',
     'When the ledger was last checked, in seconds since 1970; 0 when it was not since the start.',
     (s) => (s.ledger?.checkedAtMs ?? 0) / 1_000,
+  );
+
+  const broadcastGauge = (name: string, help: string, key: keyof FeederStats): void => {
+    registry.registerMetric(
+      new Gauge({
+        name,
+        help,
+        registers: [],
+        collect() {
+          this.set(parts.broadcasts()?.[key] ?? 0);
+        },
+      }),
+    );
+  };
+  broadcastGauge(
+    'belfry_broadcasts_unfinished',
+    'Broadcasts that are not over, the paused ones included.',
+    'unfinished',
+  );
+  broadcastGauge(
+    'belfry_broadcasts_stuck',
+    'Broadcasts that should go on and did nothing for a minute.',
+    'stuck',
   );
 
   registry.registerMetric(

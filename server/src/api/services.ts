@@ -1,4 +1,5 @@
 import type { Registry } from 'prom-client';
+import type { Feeder } from '../broadcasts/feeder.ts';
 import type { Budgets } from '../budgets/budgets.ts';
 import type { Config } from '../config.ts';
 import type { Context } from '../context.ts';
@@ -16,6 +17,8 @@ export type Services = Context & {
   readonly authentication: Authentication;
   readonly traffic: TrafficCounters;
   readonly budgets: Budgets;
+  /** Absent: no broadcast is sent by this server. Told when one was created or changed. */
+  readonly broadcasts?: Pick<Feeder, 'wake'> | undefined;
   readonly metrics: Registry;
   readonly readiness: () => Readiness;
   /** Absent: the server does not know the keys of the account `demo`, so there is no demo page. */

@@ -26,6 +26,22 @@ export function parseTriggerBody(value: unknown): TriggerBody {
   if (!isJsonObject(value)) throw invalidField('body', 'must be a JSON object');
   const identify: InlineRecipient[] = [];
   const recipients = parseRecipients(value.recipients, identify);
+  const shared = parseShared(value);
+  return {
+    ...shared,
+    recipients,
+    cancellationKey: optionalKey(value.cancellation_key),
+    identify: [...identify, ...shared.identify],
+  };
+}
+
+/** What all recipients share: actor, tenant, data and settings, and whom of them to identify. */
+export function parseShared(
+  value: {
+    readonly [Field in 'actor' | 'tenant' | 'data' | 'settings']?: unknown;
+  },
+): Pick<TriggerBody, 'actor' | 'tenant' | 'data' | 'settings' | 'identify'> {
+  const identify: InlineRecipient[] = [];
   const actor = value.actor ?? null;
   let actorReference: RecipientReference | null = null;
   if (actor !== null) {
@@ -42,11 +58,9 @@ export function parseTriggerBody(value: unknown): TriggerBody {
     tenantId = inline.id;
   }
   return {
-    recipients,
     actor: actorReference,
     tenant: tenantId,
     data: object(value.data, 'data'),
-    cancellationKey: optionalKey(value.cancellation_key),
     settings: parseSettings(value.settings),
     identify,
   };
@@ -121,7 +135,7 @@ function reference({ collection, id }: RecipientKey): RecipientReference {
   return collection === USERS ? id : { id, collection };
 }
 
-function object(value: Json | undefined, field: string): JsonObject {
+function object(value: unknown, field: string): JsonObject {
   if (value === undefined || value === null) return {};
   if (!isJsonObject(value)) throw invalidField(field, 'must be an object');
   return value;
@@ -136,7 +150,7 @@ function optionalKey(value: Json | undefined): string | null {
   return value;
 }
 
-function parseSettings(value: Json | undefined): TriggerRequest['settings'] {
+function parseSettings(value: unknown): TriggerRequest['settings'] {
   const given = object(value, 'settings');
   const settings: { sandbox_mode?: boolean; skip_delay?: boolean } = {};
   for (const name of ['sandbox_mode', 'skip_delay'] as const) {

@@ -25,14 +25,7 @@ export async function triggerWorkflow(
   { workflowKey, body, apiKeyId, idempotency }: TriggerInput,
 ): Promise<TriggerOutcome> {
   const { identify, ...trigger } = parseTriggerBody(body);
-  const workflow = await requirePublished(services, ctx.environment.id, workflowKey);
-  if (!workflow.active) {
-    throw new BelfryError(
-      'workflow_inactive',
-      `Workflow ${JSON.stringify(workflowKey)} is not active; set "active": true in its workflow.json and push it`,
-    );
-  }
-  refuseBadData(workflow, trigger.data);
+  const workflow = await requireActive(services, ctx.environment.id, workflowKey, trigger.data);
   if (identify.length > 0) await identifyMany(ctx, identify);
   const answer = await services.engine.trigger({
     ...trigger,
@@ -43,6 +36,24 @@ export async function triggerWorkflow(
     ...(idempotency && { idempotency }),
   });
   return { answer, runs: trigger.recipients.length };
+}
+
+/** The published version that would run with this data; 404, or 422 for an inactive one or data that does not fit. */
+export async function requireActive(
+  services: Pick<Services, 'workflows'>,
+  environmentId: number,
+  key: string,
+  data: JsonObject,
+): Promise<PublishedWorkflow> {
+  const workflow = await requirePublished(services, environmentId, key);
+  if (!workflow.active) {
+    throw new BelfryError(
+      'workflow_inactive',
+      `Workflow ${JSON.stringify(key)} is not active; set "active": true in its workflow.json and push it`,
+    );
+  }
+  refuseBadData(workflow, data);
+  return workflow;
 }
 
 /** The published version of a workflow, or a 404. */

@@ -2,6 +2,7 @@ import type { Database } from '../db/database.ts';
 import { ensurePartitions } from '../db/partitions.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
+import { type BulkStream, openBulkStream } from './bulk-stream.ts';
 import { recordCancellation } from './cancel.ts';
 import type { Engine, FeedChange } from './engine.ts';
 import { type ExecutorPoolStats, startExecutorPool } from './executor-pool.ts';
@@ -106,6 +107,8 @@ export type RunningEngine = Engine & {
   readonly restrainAccount: (accountId: number, slots: number | undefined) => void;
   /** At most so many assignments of the account at once, until it is lifted with undefined. */
   readonly limitAccount: (accountId: number, slots: number | undefined) => void;
+  /** A session that appends to the bulk lanes; whoever opens it closes it before the engine stops. */
+  readonly openBulkStream: () => Promise<BulkStream>;
   readonly processIds: () => number[];
   /** Answers what was accepted, lets work under way finish, gives the database up. */
   readonly stop: () => Promise<void>;
@@ -356,6 +359,13 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     ledger: ledger.latest,
     reloadShares: () => shares.load(db),
     watchFeeds: (add, remove) => pool.watch(add, remove),
+    openBulkStream: () =>
+      openBulkStream({
+        url: options.databaseUrl,
+        clock,
+        log,
+        onAppended: (refs) => follower.report(refs),
+      }),
     processIds: () => pool.processIds(),
     limitAccount: shares.limitAccount,
     lanes: (limit) => reportScheduler(states[RUNS], limit),

@@ -26,13 +26,15 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     ...['db', 'context', 'accounts', 'recipients', 'feed'],
     ...['templates', 'channels', 'workflows', 'control', 'runs'],
   ],
+  broadcasts: ['db', 'context', 'recipients', 'workflows', 'runs', 'engine'],
   ops: ['db', 'context'],
   api: [
     ...['db', 'context', 'config', 'accounts', 'recipients', 'feed'],
     ...['templates', 'channels', 'workflows', 'control', 'runs', 'engine', 'ops', 'budgets'],
+    'broadcasts',
   ],
   'first-start': ['db', 'context', 'config', 'accounts', 'control'],
-  metrics: ['engine', 'budgets'],
+  metrics: ['engine', 'budgets', 'broadcasts'],
   main: [
     ...[
       'db',
@@ -42,6 +44,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
       'feed',
       'control',
       'engine',
+      'broadcasts',
       'ops',
       'budgets',
       'api',

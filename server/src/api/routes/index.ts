@@ -1,4 +1,6 @@
 import type { Routes } from '../route.ts';
+import { audienceRoutes } from './audiences.ts';
+import { broadcastRoutes } from './broadcasts.ts';
 import { channelDataRoutes } from './channel-data.ts';
 import { channelBulkRoutes } from './channels-bulk.ts';
 import { controlRoutes } from './control.ts';
@@ -34,6 +36,8 @@ export const routes: readonly Routes[] = [
   devMailRoutes,
   healthRoutes,
   channelBulkRoutes,
+  audienceRoutes,
+  broadcastRoutes,
   feedRoutes,
   messageStatusRoutes,
   messageRoutes,

@@ -99,7 +99,13 @@ function addTrigger(draft: Draft, header: string): number {
   return draft.triggers.push(header) - 1;
 }
 
-function triggerText(request: TriggerRequest, dataText: string, id: string, at: number): string {
+/** A trigger as a chunk's body has it, all but its recipients. */
+export function triggerText(
+  request: Omit<TriggerRequest, 'recipients'>,
+  dataText: string,
+  id: string,
+  at: number,
+): string {
   const by = request.apiKeyId === undefined ? '' : `,"by":${request.apiKeyId}`;
   const actor = request.actor === null ? null : wireReference(request.actor);
   return (
