@@ -9,6 +9,8 @@ const TIMEOUT_MS = 30_000;
 export type Client = {
   /** The answer's JSON object, {} for an answer without a body. Throws a CliError for any other. */
   readonly request: (request: ClientRequest) => Promise<JsonObject>;
+  /** The answer's body as it comes; it may take as long as it goes on. Throws as `request` does. */
+  readonly stream: (request: ClientRequest) => Promise<AsyncIterable<Uint8Array>>;
 };
 
 export type ClientRequest = {
@@ -20,29 +22,72 @@ export type ClientRequest = {
 };
 
 export function createClient(config: ClientConfig, environment: string): Client {
+  const call = async (
+    { role, method, path, query = {}, body }: ClientRequest,
+    signal: AbortSignal,
+  ): Promise<Response> => {
+    const url = new URL(config.url.replace(/\/+$/, '') + path);
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== undefined) url.searchParams.set(name, value);
+    }
+    const key = await findKey(config, role, environment).catch(async (error) => {
+      // Without a server there are often no keys either, and the server comes first.
+      await send(config.url, new URL(config.url), { signal: AbortSignal.timeout(TIMEOUT_MS) });
+      throw error;
+    });
+    return send(config.url, url, {
+      method,
+      headers: {
+        authorization: `Bearer ${key}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal,
+    });
+  };
   return {
-    request: async ({ role, method, path, query = {}, body }) => {
-      const url = new URL(config.url.replace(/\/+$/, '') + path);
-      for (const [name, value] of Object.entries(query)) {
-        if (value !== undefined) url.searchParams.set(name, value);
-      }
-      const key = await findKey(config, role, environment).catch(async (error) => {
-        // Without a server there are often no keys either, and the server comes first.
-        await send(config.url, new URL(config.url), { signal: AbortSignal.timeout(TIMEOUT_MS) });
-        throw error;
-      });
-      const response = await send(config.url, url, {
-        method,
-        headers: {
-          authorization: `Bearer ${key}`,
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-      });
+    request: async (request) => {
+      const response = await call(request, AbortSignal.timeout(TIMEOUT_MS));
       return await readAnswer(response, config.url);
     },
+    stream: async (request) => {
+      const silence = new AbortController();
+      const response = await withDeadline(silence, () => call(request, silence.signal));
+      if (response.ok && response.body) return untilSilent(response.body, silence);
+      await readAnswer(response, config.url);
+      throw new CliError('answer_unreadable', `${config.url} answered without a body.`);
+    },
   };
+}
+
+/** The pieces of a body; ends with an error when none came for the time of a request. */
+async function* untilSilent(
+  body: ReadableStream<Uint8Array>,
+  silence: AbortController,
+): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await withDeadline(silence, () => reader.read());
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    silence.abort();
+  }
+}
+
+async function withDeadline<Result>(
+  controller: AbortController,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const late = new DOMException('nothing came in time', 'TimeoutError');
+  const timer = setTimeout(() => controller.abort(late), TIMEOUT_MS);
+  try {
+    return await work();
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function send(origin: string, url: URL, init: RequestInit): Promise<Response> {

@@ -1,13 +1,17 @@
 import { Command, Option } from 'commander';
 import { isJsonObject } from '../lib/json.ts';
 import { type ByOptions, byFields, withByOptions } from './author.ts';
-import type { CommandResult } from './result.ts';
+import { requestOrder } from './order-verbs.ts';
+import { givenText } from './order-view.ts';
+import { CliError, type CommandResult } from './result.ts';
 import { type CommandContext, runCommand, withServerOptions } from './run-command.ts';
 import { fields, table } from './table.ts';
 import { timeText } from './time-text.ts';
 
 const KINDS = ['secret', 'public', 'signing', 'service', 'operator'];
 const OF_ENVIRONMENT = new Set(['secret', 'public', 'signing']);
+
+type RevokeOptions = ByOptions & { readonly hold?: boolean };
 
 type KeyOptions = ByOptions & {
   readonly account?: string;
@@ -43,7 +47,8 @@ export function keysCommand(): Command {
       withServerOptions(
         new Command('revoke')
           .description('End a key at once.')
-          .argument('<id>', 'key, as `keys list` shows it, or the last four characters'),
+          .argument('<id>', 'key, as `keys list` shows it, or the last four characters')
+          .option('--hold', 'hold what it brought, too; needs --reason'),
       ),
     ).action((id: string, options) => runCommand(options, (ctx) => revoke(ctx, id, options))),
   );
@@ -115,16 +120,44 @@ async function create(ctx: CommandContext, options: KeyOptions): Promise<Command
 async function revoke(
   ctx: CommandContext,
   reference: string,
-  options: ByOptions,
+  options: RevokeOptions,
 ): Promise<CommandResult> {
+  const { hold = false, reason } = options;
+  if (hold && !reason) {
+    throw new CliError('usage', '--hold needs a reason for the audit log: give --reason TEXT.');
+  }
   const key = await ctx.client.request({
     role: 'operator',
     method: 'POST',
     path: `/ops/v1/keys/${encodeURIComponent(reference)}/revoke`,
     body: byFields(options),
   });
+  const id = String(key.id);
+  const ended = `${id} opens nothing any more.`;
+  const holdCommand = `belfry hold --key ${id} --reason ${JSON.stringify(reason ?? 'leaked key')}`;
+  if (key.kind !== 'secret') {
+    const nothing = hold
+      ? ` A ${String(key.kind)} key brings no work, so there is nothing to hold.`
+      : '';
+    return { json: { ...key, revoked: true }, text: () => ended + nothing };
+  }
+  if (!hold) {
+    return {
+      json: { ...key, revoked: true, hold: holdCommand },
+      text: (style) => `${ended}\n${style.bold(`hold what it brought with: ${holdCommand}`)}`,
+    };
+  }
+  const order = await requestOrder(ctx, {
+    verb: 'hold',
+    scope: { key: id },
+    ...byFields(options),
+  }).catch((error: unknown) => {
+    if (!(error instanceof CliError)) throw error;
+    const message = `${ended} But what it brought is not held: ${error.message}\nTry again: ${holdCommand}`;
+    throw new CliError(error.code, message, error.details);
+  });
   return {
-    json: { ...key, revoked: true },
-    text: () => `${String(key.id)} opens nothing any more.`,
+    json: { ...key, revoked: true, order },
+    text: (style) => `${ended}\n${givenText(style, order, Date.now())}`,
   };
 }

@@ -6,7 +6,7 @@ import { CliError, type CommandResult } from './result.ts';
 import { createStyle } from './style.ts';
 
 /** The options that every command has. */
-type CommonOptions = {
+export type CommonOptions = {
   readonly json?: boolean;
   readonly url?: string;
   readonly dataDir?: string;
@@ -27,12 +27,17 @@ export type CommandContext = {
   readonly say: (line: string) => void;
 };
 
-/** Gives a command of a running server the options to find the server and its keys. */
-export function withServerOptions(command: Command): Command {
-  return command
+/**
+ * Gives a command of a running server the options to find the server and its keys. `any`: without
+ * `--environment` the command is about all of them.
+ */
+export function withServerOptions(command: Command, environment: 'one' | 'any' = 'one'): Command {
+  command
     .option('--url <url>', 'server to talk to (BELFRY_URL, http://127.0.0.1:4400)')
-    .option('--data-dir <dir>', 'where credentials.json is (BELFRY_DATA_DIR, ./.belfry)')
-    .option('--environment <slug>', 'environment of the account', 'development')
+    .option('--data-dir <dir>', 'where credentials.json is (BELFRY_DATA_DIR, ./.belfry)');
+  if (environment === 'any') command.option('--environment <slug>', 'only of this environment');
+  else command.option('--environment <slug>', 'environment of the account', 'development');
+  return command
     .option('--secret-key <key>', 'instead of the one in credentials.json (BELFRY_SECRET_KEY)')
     .option('--service-token <token>', 'likewise (BELFRY_SERVICE_TOKEN)')
     .option('--operator-token <token>', 'likewise (BELFRY_OPERATOR_TOKEN)')

@@ -14,6 +14,7 @@ import { objectRoutes } from './objects.ts';
 import { opsRoutes } from './ops.ts';
 import { opsAuditRoutes } from './ops-audit.ts';
 import { opsLimitsRoutes } from './ops-limits.ts';
+import { opsOrderRoutes } from './ops-orders.ts';
 import { opsTopRoutes } from './ops-top.ts';
 import { pageRoutes } from './pages.ts';
 import { preferenceRoutes } from './preferences.ts';
@@ -46,6 +47,7 @@ export const routes: readonly Routes[] = [
   opsLimitsRoutes,
   opsTopRoutes,
   opsAuditRoutes,
+  opsOrderRoutes,
   referenceRoutes,
   pageRoutes,
 ];

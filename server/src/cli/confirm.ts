@@ -1,0 +1,19 @@
+import { createInterface } from 'node:readline/promises';
+import { CliError } from './result.ts';
+
+/** Asks on the terminal. Throws where nobody can be asked, and when the answer is not yes. */
+export async function confirm(question: string): Promise<void> {
+  const { stdin, stderr } = process;
+  if (!stdin.isTTY || !stderr.isTTY) {
+    throw new CliError(
+      'confirmation_needed',
+      'Nothing was changed: this is no terminal, so nobody can be asked. Add --yes to do it without asking.',
+    );
+  }
+  const lines = createInterface({ input: stdin, output: stderr });
+  const closed = new Promise<string>((resolve) => lines.once('close', () => resolve('')));
+  const answer = await Promise.race([lines.question(`${question} [y/N] `), closed]);
+  lines.close();
+  if (/^y(?:es)?$/i.test(answer.trim())) return;
+  throw new CliError('not_confirmed', 'Nothing was changed.');
+}
