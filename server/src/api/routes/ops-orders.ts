@@ -251,5 +251,5 @@ async function asideOf(orders: Orders, of: readonly Order[]): Promise<Map<number
 
 function ordersOf({ engine }: Services): Orders {
   if (engine.orders) return engine.orders;
-  throw new BelfryError('overloaded', 'This server does not run the engine; nothing was changed');
+  throw new BelfryError('not_found', 'This server takes no orders about queued work');
 }
