@@ -3,86 +3,9 @@ import { SLICE_RUNS } from '../../src/engine/log/chunk.ts';
 import type { SchedulerEvent } from '../../src/engine/scheduler/scheduler.ts';
 import { type Assignment, createSchedulerState } from '../../src/engine/scheduler/state.ts';
 import { forSeeds, integer } from '../support/random.ts';
-import {
-  checkedScheduler,
-  LONE_RUNS,
-  must,
-  ref,
-  runsOf,
-  schedule,
-  stateWith,
-} from '../support/schedules.ts';
+import { LONE_RUNS, must, ref, runsOf, schedule, stateWith } from '../support/schedules.ts';
 
 describe('any schedule', () => {
-  it('assigns each slice once until it is finished, leaves no slot idle and starves nobody', () => {
-    forSeeds(3_000, (random) => {
-      const scheduler = checkedScheduler(integer(random, 0, 5));
-      const { underWay } = scheduler;
-      let expected = 0;
-      const events = integer(random, 5, 60);
-      for (let i = 0; i < events; i++) {
-        const kind = random();
-        const ids = [...underWay.keys()];
-        const assignmentId = ids[integer(random, 0, Math.max(0, ids.length - 1))];
-        if (kind < 0.4 || assignmentId === undefined) {
-          const refs = Array.from({ length: integer(random, 1, 6) }, () =>
-            ref(
-              integer(random, 1, 5),
-              integer(random, 1, 500),
-              integer(random, 0, 2),
-              integer(random, 0, 3),
-            ),
-          );
-          if (random() < 0.2 && refs[0]) {
-            const only = refs[0];
-            const receipted = Array.from({ length: only.sliceCount }, (_, slice) => slice).filter(
-              () => random() < 0.5,
-            );
-            expected += only.sliceCount - receipted.length;
-            scheduler.send({ type: 'appended', refs: [only], receipted });
-          } else {
-            expected += refs.reduce((sum, chunk) => sum + chunk.sliceCount, 0);
-            scheduler.send({ type: 'appended', refs });
-          }
-        } else if (kind < 0.75) {
-          scheduler.send({ type: 'finished', assignmentId, serviceMs: random() * 50 });
-        } else if (kind < 0.88) {
-          const first = underWay.get(assignmentId)?.slices[0];
-          const poisoned = first && {
-            stream: first.ref.stream,
-            sequence: first.ref.sequence,
-            index: first.slice * SLICE_RUNS,
-          };
-          scheduler.send({
-            type: 'returned',
-            assignmentId,
-            careful: random() < 0.5,
-            ...(poisoned && random() < 0.3 ? { poisoned } : {}),
-          });
-        } else if (kind < 0.94) {
-          scheduler.send({
-            type: 'weighted',
-            laneId: integer(random, 1, 6),
-            weight: 0.1 + random() * 10,
-          });
-        } else {
-          scheduler.state.slots = integer(random, 0, 5);
-          scheduler.send({ type: 'tick' });
-        }
-      }
-      scheduler.state.slots = Math.max(1, scheduler.state.slots);
-      scheduler.send({ type: 'tick' });
-      for (let step = 0; underWay.size > 0; step++) {
-        must(step < 5_000, 'everything is finished in the end');
-        const [assignmentId = 0] = underWay.keys();
-        scheduler.send({ type: 'finished', assignmentId, serviceMs: random() * 50 });
-      }
-      expect(scheduler.finished.size).toBe(expected);
-      expect(scheduler.state.queuedRuns).toBe(0);
-      expect([...scheduler.state.openSlices.values()].every((open) => open === 0)).toBe(true);
-    });
-  });
-
   it('is decided by its events alone', () => {
     forSeeds(200, (random) => {
       const events: SchedulerEvent[] = [];
@@ -404,19 +327,5 @@ describe('many lanes with little', () => {
     }
     expect(slices).toBe(10_000);
     expect(assignments).toBeLessThanOrEqual(slots === 1 ? 160 : 160 * slots);
-  });
-
-  it('an assignment never mixes slots, whatever the lanes hold', () => {
-    forSeeds(300, (random) => {
-      const scheduler = checkedScheduler(2);
-      const refs = Array.from({ length: 60 }, () =>
-        ref(integer(random, 1, 20), integer(random, 1, 30), integer(random, 0, 3)),
-      );
-      scheduler.send({ type: 'appended', refs });
-      while (scheduler.underWay.size > 0) {
-        const [assignmentId = 0] = scheduler.underWay.keys();
-        scheduler.send({ type: 'finished', assignmentId, serviceMs: 1 });
-      }
-    });
   });
 });
