@@ -16,6 +16,10 @@ export type Config = {
   readonly smtpUrl: string | undefined;
   readonly mailFrom: string;
   readonly allowPrivateWebhooks: boolean;
+  /** The demo page and the mail viewer, where they may be shown at all. */
+  readonly demo: boolean;
+  /** `knock`: each endpoint has the rate limit that Knock gives it. */
+  readonly rateLimits: RateLimits;
   readonly bootstrap: BootstrapKeys;
   readonly logLevel: LogLevel;
   /** Executor processes. */
@@ -28,6 +32,9 @@ type BootstrapKeys = {
   readonly publicKey: string | undefined;
   readonly serviceToken: string | undefined;
 };
+
+const RATE_LIMITS = ['off', 'knock'] as const;
+type RateLimits = (typeof RATE_LIMITS)[number];
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 type LogLevel = (typeof LOG_LEVELS)[number];
@@ -67,6 +74,16 @@ export const configVariables = [
     'BELFRY_ALLOW_PRIVATE_WEBHOOKS',
     'false',
     '`true` lets webhooks reach private and loopback addresses.',
+  ],
+  [
+    'BELFRY_DEMO',
+    'true',
+    '`false` turns the demo page and the mail viewer (`/dev/*`) off, also on a loopback address.',
+  ],
+  [
+    'BELFRY_RATE_LIMITS',
+    'off',
+    '`knock` gives each endpoint the requests a second of its tier at Knock (1, 5, 60, 200 or 1,000).',
   ],
   [
     'BELFRY_BOOTSTRAP_SECRET_KEY',
@@ -112,6 +129,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       'BELFRY_ALLOW_PRIVATE_WEBHOOKS',
       read('BELFRY_ALLOW_PRIVATE_WEBHOOKS'),
     ),
+    demo: flag('BELFRY_DEMO', read('BELFRY_DEMO') ?? 'true'),
+    rateLimits: oneOf('BELFRY_RATE_LIMITS', read('BELFRY_RATE_LIMITS'), RATE_LIMITS, 'off'),
     bootstrap: {
       secretKey: read('BELFRY_BOOTSTRAP_SECRET_KEY'),
       publicKey: read('BELFRY_BOOTSTRAP_PUBLIC_KEY'),

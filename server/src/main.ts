@@ -19,14 +19,16 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded.ts';
 import { migrate } from './db/migrate.ts';
 import { type RunningEngine, startEngine } from './engine/start.ts';
 import { countFeed } from './feed/count-feed.ts';
-import { createFeedHub, type FeedHub } from './feed/feed-hub.ts';
+import { createFeedHub, FEED_COUNTS, type FeedHub } from './feed/feed-hub.ts';
 import { installationSecret, prepareFirstStart } from './first-start.ts';
 import { systemClock } from './lib/clock.ts';
 import type { Logger } from './lib/log.ts';
 import { createMetrics } from './metrics.ts';
 import { createTraffic } from './ops/traffic.ts';
 
-const API_CONNECTIONS = 10;
+/** For keys and operators, for counts of feeds, for requests of accounts. */
+const ACCOUNT_CONNECTIONS = 8;
+const API_CONNECTIONS = 2 + FEED_COUNTS + ACCOUNT_CONNECTIONS;
 const API_STATEMENT_MS = 20_000;
 const ENGINE_CONNECTIONS = 3;
 const RESTART_DATABASE_MS = 200;
@@ -145,7 +147,12 @@ async function build(
 
   const workflows = createPublishedWorkflows(db);
   closers.push(async () => workflows.close());
-  const budgets = createBudgets({ clock: systemClock, pressure: createLoopPressure() });
+  const budgets = createBudgets({
+    clock: systemClock,
+    db,
+    connections: ACCOUNT_CONNECTIONS,
+    pressure: createLoopPressure(),
+  });
   closers.push(async () => budgets.close());
   let sockets: SocketServer | undefined;
   const development = credentials?.environments.development;
@@ -171,7 +178,11 @@ async function build(
     demo: development && { publicKey: development.public_key, channels: development.channels },
   };
   const app = buildApp(services);
-  sockets = attachSocket(ctx, app.server, { authentication: services.authentication, hub });
+  sockets = attachSocket(ctx, app.server, {
+    authentication: services.authentication,
+    hub,
+    budgets,
+  });
   const { close: closeSockets } = sockets;
   await listen(app, config);
   parts.http = { state: 'up' };

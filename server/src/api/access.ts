@@ -89,7 +89,7 @@ export function environmentContext(
     );
   }
   return {
-    db: services.db,
+    db: services.budgets.database.of(access.environment.accountId),
     clock: services.clock,
     log: services.log,
     environment: access.environment,

@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import type { Access } from '../accounts/access.ts';
 import type { Caller } from '../budgets/accept.ts';
 import { BelfryError } from '../lib/errors.ts';
+import { createRateTiers } from './rate-tiers.ts';
 import type { App } from './route.ts';
 import type { Services } from './services.ts';
 
@@ -12,13 +13,21 @@ const BODIES_RETRY_MS = 1_000;
 
 /** Decides, before a body is read and without asking anybody, whether its account may send it now. */
 export function registerBudget(app: App, services: Services): void {
+  const rateTiers = createRateTiers();
   app.addHook('onRequest', (request, reply, done) => {
-    const { budgets, clock } = services;
-    const { accept, bodies } = budgets;
     const caller = callerOf(request.access);
     if (!caller) {
       done();
       return;
+    }
+    const { budgets, clock, config } = services;
+    const { accept, bodies } = budgets;
+    if (config.rateLimits === 'knock') {
+      const wait = rateTiers.enter(request, clock.now());
+      if (wait > 0) {
+        done(overBudget('tier', 'this endpoint has fewer requests a second', Math.ceil(wait)));
+        return;
+      }
     }
     const bytes = announcedBytes(request);
     const { accountId } = caller;

@@ -1,4 +1,5 @@
 import type { WebSocket } from 'ws';
+import type { Refusals } from '../budgets/refusals.ts';
 import type { EnvironmentContext } from '../context.ts';
 import type { FeedHub, FeedSubscription } from '../feed/feed-hub.ts';
 import { BelfryError } from '../lib/errors.ts';
@@ -44,6 +45,7 @@ export function serveConnection(
     readonly socket: WebSocket;
     readonly userId: string | undefined;
     readonly hub: FeedHub;
+    readonly refusals: Refusals;
     readonly limits: ConnectionLimits;
   },
 ): Connection {
@@ -107,6 +109,7 @@ export function serveConnection(
       });
       const subscription = await hub.join({
         ...wanted,
+        accountId: ctx.environment.accountId,
         replaces: previous?.subscription,
         push: (event) => {
           if (join.left) return;
@@ -127,6 +130,10 @@ export function serveConnection(
       if (previous) end(topic, previous);
       join.left = true;
       join.subscription = previous?.subscription;
+      if (error instanceof BelfryError && error.budget !== undefined) {
+        const { accountId } = ctx.environment;
+        input.refusals.count(accountId, error.budget, ctx.clock.now());
+      }
       send(phoenixReply(frame, 'error', refusal(ctx, error)));
     }
   };

@@ -1,8 +1,10 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
+import type { Budgets } from '../budgets/budgets.ts';
 import type { Context, EnvironmentContext } from '../context.ts';
 import type { FeedHub } from '../feed/feed-hub.ts';
+import { createDynamicThreshold } from '../lib/dynamic-threshold.ts';
 import { BelfryError } from '../lib/errors.ts';
 import { type Authentication, wrongKind } from './authentication.ts';
 import { type Connection, type ConnectionLimits, serveConnection } from './socket-connection.ts';
@@ -12,12 +14,12 @@ const SOCKET_PATH = '/ws/v1/websocket';
 export type SocketOptions = {
   readonly authentication: Pick<Authentication, 'authenticateKey' | 'authenticateUser'>;
   readonly hub: FeedHub;
+  readonly budgets: Pick<Budgets, 'database' | 'refusals'>;
   readonly limits?: Partial<SocketLimits>;
 };
 
 export type SocketLimits = ConnectionLimits & {
   readonly maxSockets: number;
-  readonly maxSocketsPerEnvironment: number;
   /** Sockets that are still being authenticated. */
   readonly maxPending: number;
   readonly maxFrameBytes: number;
@@ -31,7 +33,6 @@ export type SocketLimits = ConnectionLimits & {
 
 const defaultLimits: SocketLimits = {
   maxSockets: 50_000,
-  maxSocketsPerEnvironment: 20_000,
   maxPending: 1_000,
   maxFrameBytes: 64 * 1_024,
   maxJoins: 32,
@@ -49,6 +50,8 @@ export type SocketServer = {
   readonly close: () => Promise<void>;
 };
 
+const SOCKET_RETRY_MS = 5_000;
+
 const GOING_AWAY = 1001;
 const POLICY_VIOLATION = 1008;
 const SERVICE_RESTART = 1012;
@@ -63,7 +66,7 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
     clientTracking: false,
   });
   const connections = new Map<Connection, Admission>();
-  const perEnvironment = new Map<number, number>();
+  const places = createDynamicThreshold(limits.maxSockets);
   let pending = 0;
   let closing = false;
   let whenEmpty: (() => void) | undefined;
@@ -73,7 +76,7 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
     if (url?.pathname !== SOCKET_PATH) {
       throw new BelfryError('not_found', `Sockets are at ${SOCKET_PATH}`);
     }
-    if (closing || pending > limits.maxPending || connections.size >= limits.maxSockets) {
+    if (closing || pending > limits.maxPending) {
       throw new BelfryError('overloaded', 'This server takes no more sockets at the moment');
     }
     const key = url.searchParams.get('api_key') ?? '';
@@ -82,13 +85,21 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
     const { environment } = access;
     const token = url.searchParams.get('user_token') || undefined;
     const userId = await options.authentication.authenticateUser(environment, undefined, token);
-    if ((perEnvironment.get(environment.id) ?? 0) >= limits.maxSocketsPerEnvironment) {
-      throw new BelfryError(
-        'rate_limited',
-        `This environment has ${limits.maxSocketsPerEnvironment} sockets open, its limit`,
-      );
+    const db = options.budgets.database.of(environment.accountId);
+    return { key, environment: { ...ctx, db, environment }, userId };
+  };
+
+  const takePlace = (accountId: number, stream: Duplex): void => {
+    if (places.take(accountId, 1)) {
+      stream.once('close', () => places.giveBack(accountId, 1));
+      return;
     }
-    return { key, environment: { ...ctx, environment }, userId };
+    options.budgets.refusals.count(accountId, 'sockets', ctx.clock.now());
+    throw new BelfryError(
+      'rate_limited',
+      `This account has ${places.held(accountId)} sockets open, more than are free of the server's ${limits.maxSockets}`,
+      { retryAfterMs: SOCKET_RETRY_MS },
+    );
   };
 
   /** Sends those away whom this key, as it is now, would not let in again. */
@@ -123,12 +134,6 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
     }
   };
 
-  const count = (environmentId: number, change: 1 | -1): void => {
-    const sockets = (perEnvironment.get(environmentId) ?? 0) + change;
-    if (sockets > 0) perEnvironment.set(environmentId, sockets);
-    else perEnvironment.delete(environmentId);
-  };
-
   const onUpgrade = async (
     request: IncomingMessage,
     stream: Duplex,
@@ -141,20 +146,19 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
       const admission = await admit(request);
       const { environment, userId } = admission;
       if (stream.destroyed) return;
+      takePlace(environment.environment.accountId, stream);
       stream.removeListener('error', onError);
       wss.handleUpgrade(request, stream, head, (socket) => {
         const connection = serveConnection(environment, {
           socket,
           userId,
           hub: options.hub,
+          refusals: options.budgets.refusals,
           limits,
         });
-        const { id } = environment.environment;
         connections.set(connection, admission);
-        count(id, 1);
         socket.on('close', () => {
           connections.delete(connection);
-          count(id, -1);
           if (connections.size === 0) whenEmpty?.();
         });
         if (closing) connection.close(SERVICE_RESTART, 'restarting');
@@ -210,6 +214,11 @@ const reasons: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
 };
 
+function retryAfter(thrown: unknown): string {
+  if (!(thrown instanceof BelfryError) || thrown.retryAfterMs === undefined) return '';
+  return `Retry-After: ${Math.ceil(thrown.retryAfterMs / 1_000)}\r\n`;
+}
+
 /** Phoenix answers 403 to a socket that it does not let in, whatever the reason; so do we. */
 function refuse(ctx: Context, stream: Duplex, thrown: unknown): void {
   const status =
@@ -218,6 +227,7 @@ function refuse(ctx: Context, stream: Duplex, thrown: unknown): void {
   const message = thrown instanceof BelfryError ? thrown.message : 'try again later';
   stream.end(
     `HTTP/1.1 ${status} ${reasons[status] ?? 'Forbidden'}\r\n` +
+      retryAfter(thrown) +
       `Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\n` +
       `Content-Length: ${Buffer.byteLength(message)}\r\n\r\n${message}`,
   );

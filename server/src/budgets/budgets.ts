@@ -1,6 +1,9 @@
+import { performance } from 'node:perf_hooks';
+import type { Database } from '../db/database.ts';
 import type { Clock } from '../lib/clock.ts';
 import { createDynamicThreshold, type DynamicThreshold } from '../lib/dynamic-threshold.ts';
 import { type AcceptBudget, createAcceptBudget } from './accept.ts';
+import { createDatabaseShares, type DatabaseShares } from './database-shares.ts';
 import { createRefusals, type Refusals } from './refusals.ts';
 
 const BODY_BYTES = 256 * 1024 * 1024;
@@ -10,6 +13,7 @@ export type Budgets = {
   readonly accept: AcceptBudget;
   /** Bytes of request bodies from their announcement to the end of the answer, by account. */
   readonly bodies: DynamicThreshold;
+  readonly database: DatabaseShares;
   readonly refusals: Refusals;
   readonly close: () => void;
 };
@@ -21,15 +25,19 @@ const TICK_MS = 100;
  */
 export function createBudgets(options: {
   readonly clock: Clock;
+  readonly db: Database;
+  /** Of its connections, for requests of accounts. */
+  readonly connections: number;
   readonly pressure: () => number;
   readonly bodyBytes?: number;
 }): Budgets {
-  const { clock, pressure, bodyBytes = BODY_BYTES } = options;
+  const { clock, db, connections, pressure, bodyBytes = BODY_BYTES } = options;
   const accept = createAcceptBudget();
   const timer = setInterval(() => accept.tick(pressure(), clock.now()), TICK_MS).unref();
   return {
     accept,
     bodies: createDynamicThreshold(bodyBytes),
+    database: createDatabaseShares({ db, connections, nowMs: () => performance.now() }),
     refusals: createRefusals(),
     close: () => clearInterval(timer),
   };

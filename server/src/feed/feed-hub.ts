@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.ts';
+import { createDynamicThreshold } from '../lib/dynamic-threshold.ts';
 import { BelfryError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Burst, createBurst } from './burst.ts';
@@ -32,6 +33,8 @@ export type FeedHub = {
 };
 
 type JoinRequest = {
+  /** Whose feed it is: accounts share the topics. */
+  readonly accountId: number;
   readonly topic: FeedTopic;
   /** Filters by reference id. Empty: the default view, without attention to anybody. */
   readonly references: ReadonlyMap<string, FeedFilter>;
@@ -68,6 +71,7 @@ export type FeedHubOptions = WatchTopics & {
 };
 
 type Topic = {
+  readonly accountId: number;
   readonly key: string;
   readonly name: FeedTopic;
   readonly watched: Promise<void>;
@@ -92,16 +96,21 @@ type Subscription = FeedSubscription & {
 
 type Reference = { readonly id: string; readonly key: string; readonly filter: FeedFilter };
 
+/** Count queries under way at the most, unless told. */
+export const FEED_COUNTS = 4;
+
 const SETTLED_MS = 30_000;
 const FILTERS_PER_QUERY = 20;
 const RETRY_MS = 1_000;
+const TOPIC_RETRY_MS = 5_000;
 const MAX_RETRIES = 30;
 
 const defaultFilter: FeedFilter = { status: 'all', archived: 'exclude', insertedAt: {} };
 
 export function createFeedHub(options: FeedHubOptions): FeedHub {
-  const { clock, log, concurrency = 4, maxTopics = 100_000, lingerMs = 5_000 } = options;
+  const { clock, log, concurrency = FEED_COUNTS, maxTopics = 100_000, lingerMs = 5_000 } = options;
   const topics = new Map<string, Topic>();
+  const places = createDynamicThreshold(maxTopics);
   const watchList = createWatchList(options, log);
   const subscriptions = new WeakMap<FeedSubscription, Subscription>();
   const queue = createFairQueue(concurrency, async (key) => {
@@ -162,14 +171,20 @@ export function createFeedHub(options: FeedHubOptions): FeedHub {
     return counts;
   };
 
-  const open = (name: FeedTopic): Topic => {
+  const open = (name: FeedTopic, accountId: number): Topic => {
     const key = feedTopicKey(name);
     const known = topics.get(key);
     if (known) return known;
-    if (topics.size >= maxTopics) {
-      throw new BelfryError('overloaded', `This server watches ${maxTopics} feeds, its limit`);
+    if (!places.take(accountId, 1)) {
+      const held = places.held(accountId);
+      throw new BelfryError(
+        'rate_limited',
+        `This account watches ${held} feeds, more than are free of the server's ${maxTopics}; leave some`,
+        { retryAfterMs: TOPIC_RETRY_MS, budget: 'topics' },
+      );
     }
     const topic: Topic = {
+      accountId,
       key,
       name,
       watched: watchList.watch(key),
@@ -186,6 +201,7 @@ export function createFeedHub(options: FeedHubOptions): FeedHub {
     clearTimeout(topic.timer);
     if (topics.get(topic.key) !== topic) return;
     topics.delete(topic.key);
+    places.giveBack(topic.accountId, 1);
     queue.remove(topic.name.environmentId, topic.key);
     watchList.unwatch(topic.key);
   };
@@ -198,7 +214,7 @@ export function createFeedHub(options: FeedHubOptions): FeedHub {
 
   return {
     join: async (request) => {
-      const topic = open(request.topic);
+      const topic = open(request.topic, request.accountId);
       const replaced = request.replaces && subscriptions.get(request.replaces);
       const references = referencesOf(request.references);
       const viewer: Subscription = {

@@ -76,13 +76,13 @@ export const errorCatalogue = {
     status: 404,
     type: 'invalid_request_error',
     meaning:
-      'The built-in mail viewer is on only without `BELFRY_SMTP_URL` and with `BELFRY_HOST` at a loopback address, and not through a proxy. Unset the one or change the other.',
+      'The built-in mail viewer is on only without `BELFRY_SMTP_URL` and with `BELFRY_HOST` at a loopback address, and not through a proxy. Unset the one or change the other. `BELFRY_DEMO=false` turns it off.',
   },
   demo_off: {
     status: 404,
     type: 'invalid_request_error',
     meaning:
-      'The demo page is on only with `BELFRY_HOST` at a loopback address and with the keys of the account `demo` in `credentials.json`, only for its own page, and not through a proxy.',
+      'The demo page is on only with `BELFRY_HOST` at a loopback address and with the keys of the account `demo` in `credentials.json`, only for its own page, and not through a proxy. `BELFRY_DEMO=false` turns it off.',
   },
   resource_missing: {
     status: 404,

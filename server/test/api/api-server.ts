@@ -72,6 +72,8 @@ export async function startTestApi(
     : { trigger: noEngine, cancel: noEngine };
   const budgets = createBudgets({
     clock: systemClock,
+    db: database.db,
+    connections: 8,
     pressure: () => 0,
     ...options.budgets,
   });

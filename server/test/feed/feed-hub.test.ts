@@ -60,6 +60,7 @@ test('a reference gets attention exactly when more items match its filters', asy
   const hub = start({ count });
   const events: NewMessageEvent[] = [];
   await hub.join({
+    accountId: 1,
     topic,
     references: views({ all: undefined, a: 'a', b: 'b' }),
     push: (event) => events.push(event),
@@ -83,6 +84,7 @@ test('a view of read or archived items only is never told of new ones', async ()
   const hub = start({ count });
   const events: NewMessageEvent[] = [];
   await hub.join({
+    accountId: 1,
     topic,
     references: new Map([
       ['read', readFeedFilter({ status: 'read' })],
@@ -101,7 +103,12 @@ test('a burst of changes costs one count under way and one more', async () => {
   const { items, state, count, release } = createItems();
   const hub = start({ count });
   const events: NewMessageEvent[] = [];
-  await hub.join({ topic, references: views({ all: undefined }), push: (e) => events.push(e) });
+  await hub.join({
+    accountId: 1,
+    topic,
+    references: views({ all: undefined }),
+    push: (e) => events.push(e),
+  });
   state.held = true;
   for (let i = 0; i < 1_000; i++) {
     items.push('a');
@@ -121,7 +128,12 @@ test('after a burst a viewer is told again when all is quiet, a page’s worth a
   const { items, count } = createItems();
   const hub = start({ count });
   const events: NewMessageEvent[] = [];
-  await hub.join({ topic, references: views({ all: undefined }), push: (e) => events.push(e) });
+  await hub.join({
+    accountId: 1,
+    topic,
+    references: views({ all: undefined }),
+    push: (e) => events.push(e),
+  });
   items.push(...Array.from({ length: 120 }, () => 'a'));
   hub.notify([topic]);
   await waitFor('three more events', () => events[3]);
@@ -135,6 +147,7 @@ test('a re-join replaces the filters of the first join and loses nothing in betw
   const old: NewMessageEvent[] = [];
   const events: NewMessageEvent[] = [];
   const first = await hub.join({
+    accountId: 1,
     topic,
     references: views({ one: undefined }),
     push: (event) => old.push(event),
@@ -152,6 +165,7 @@ test('a re-join replaces the filters of the first join and loses nothing in betw
   items.push('b');
   hub.notify([topic]);
   await hub.join({
+    accountId: 1,
     topic,
     references: views({ one: undefined, two: 'b' }),
     push: (event) => events.push(event),
@@ -169,6 +183,7 @@ test('a re-join without anything new in between is told nothing', async () => {
   const events: NewMessageEvent[] = [];
   const join = (replaces?: Parameters<FeedHub['join']>[0]['replaces']) =>
     hub.join({
+      accountId: 1,
       topic,
       references: views({ one: undefined }),
       push: (event) => events.push(event),
@@ -195,9 +210,11 @@ test('a join waits until its topic is watched, and many at once are one call', a
   });
   let joined = 0;
   const joins = ['u', 'v', 'u'].map((userId) =>
-    hub.join({ topic: { ...topic, userId }, references: new Map(), push: () => {} }).then(() => {
-      joined += 1;
-    }),
+    hub
+      .join({ accountId: 1, topic: { ...topic, userId }, references: new Map(), push: () => {} })
+      .then(() => {
+        joined += 1;
+      }),
   );
   await waitFor('the call', () => calls[0]);
   expect(joined).toBe(0);
@@ -213,7 +230,7 @@ test('a join whose topic cannot be watched fails, and the next one tries again',
       if (failures-- > 0) throw new Error('no engine');
     },
   });
-  const request = { topic, references: new Map(), push: () => {} };
+  const request = { accountId: 1, topic, references: new Map(), push: () => {} };
   await expect(hub.join(request)).rejects.toThrow('no engine');
   await hub.join(request);
   expect(hub.topicCount()).toBe(1);
@@ -227,7 +244,12 @@ test('a topic stays watched for a moment after its last viewer left, and no long
       unwatched.push(...keys);
     },
   });
-  const subscription = await hub.join({ topic, references: new Map(), push: () => {} });
+  const subscription = await hub.join({
+    accountId: 1,
+    topic,
+    references: new Map(),
+    push: () => {},
+  });
   subscription.leave();
   subscription.leave();
   expect(hub.topicCount()).toBe(1);
@@ -238,17 +260,27 @@ test('a topic stays watched for a moment after its last viewer left, and no long
 
 test('topics are bounded', async () => {
   const hub = start({ maxTopics: 1 });
-  await hub.join({ topic, references: new Map(), push: () => {} });
+  await hub.join({ accountId: 1, topic, references: new Map(), push: () => {} });
   await expect(
-    hub.join({ topic: { ...topic, userId: 'v' }, references: new Map(), push: () => {} }),
-  ).rejects.toMatchObject({ code: 'overloaded' });
+    hub.join({
+      accountId: 1,
+      topic: { ...topic, userId: 'v' },
+      references: new Map(),
+      push: () => {},
+    }),
+  ).rejects.toMatchObject({ code: 'rate_limited' });
 });
 
 test('a count that fails is tried again', async () => {
   const { items, state, count } = createItems();
   const hub = start({ count });
   const events: NewMessageEvent[] = [];
-  await hub.join({ topic, references: views({ all: undefined }), push: (e) => events.push(e) });
+  await hub.join({
+    accountId: 1,
+    topic,
+    references: views({ all: undefined }),
+    push: (e) => events.push(e),
+  });
   state.failing = 1;
   items.push('a');
   hub.notify([topic]);

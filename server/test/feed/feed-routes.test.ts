@@ -169,7 +169,7 @@ test.for([
   ['POST', '/v1/messages/batch/seen', { message_ids: Array(1_001).fill('x') }, 422],
   ['POST', '/v1/messages/batch/interacted', { message_ids: [], metadata: { a: { b: 1 } } }, 422],
   ['POST', '/v1/messages/batch/green', { message_ids: [] }, 404],
-  ['POST', '/v1/channels/x/messages/bulk/read', {}, 404],
+  ['POST', '/v1/channels/x/messages/bulk/read', { user_ids: ['x'] }, 404],
 ] as const)('%s %s is answered with %s', async ([method, path, body, status]) => {
   const url = path.replace(/^feed/, feedPath('u'));
   const answer = await call(method, url, { body });

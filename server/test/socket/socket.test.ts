@@ -274,9 +274,9 @@ test('a request that offers another protocol is answered as any other', async ()
   expect(status).toBe(200);
 });
 
-test('joins of a socket and sockets of an environment are bounded', async () => {
+test('joins of a socket and sockets of an account are bounded', async () => {
   const small = await startFeedServer(world.ctx, {
-    limits: { maxJoins: 1, maxSocketsPerEnvironment: 1 },
+    limits: { maxJoins: 1, maxSockets: 2 },
   });
   const socket = await open({}, small);
   await expect(open({}, small)).rejects.toBe(429);

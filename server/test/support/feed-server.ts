@@ -31,7 +31,12 @@ export async function startFeedServer(
   const noEngine = async (): Promise<never> => {
     throw new Error('this server has no engine');
   };
-  const budgets = createBudgets({ clock: ctx.clock, pressure: () => 0 });
+  const budgets = createBudgets({
+    clock: ctx.clock,
+    db: ctx.db,
+    connections: 8,
+    pressure: () => 0,
+  });
   const app = buildApp({
     ...ctx,
     config: readConfig({}),
@@ -58,6 +63,7 @@ export async function startFeedServer(
   const socket = attachSocket(ctx, app.server, {
     authentication,
     hub,
+    budgets,
     ...(options.limits ? { limits: options.limits } : {}),
   });
   const url = await app.listen({ port: 0, host: '127.0.0.1' });

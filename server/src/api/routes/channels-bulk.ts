@@ -4,6 +4,7 @@ import {
   bulkUpdateMessageStatus,
   readBulkFilter,
 } from '../../feed/bulk-message-status.ts';
+import { BelfryError } from '../../lib/errors.ts';
 import { isJsonObject } from '../../lib/json.ts';
 import { environmentContext } from '../access.ts';
 import { BulkOperation } from '../message-schemas.ts';
@@ -19,7 +20,7 @@ export function channelBulkRoutes(app: App, services: Services): void {
       config: { access: 'public' },
       schema: {
         description:
-          'Changes the status of every message of a channel that matches the filters in the body: recipient_ids (or user_ids), engagement_status, archived, has_tenant, tenants, delivery_status, workflows, newer_than, older_than, trigger_data.',
+          'Changes the status of every message of a channel that matches the filters in the body: recipient_ids (or user_ids), engagement_status, archived, has_tenant, tenants, delivery_status, workflows, newer_than, older_than, trigger_data. A public key without a user token must name exactly one user.',
         tags: ['Channels'],
         params: Type.Object({
           channel_id: Type.String({ description: 'The id of the channel.' }),
@@ -31,6 +32,13 @@ export function channelBulkRoutes(app: App, services: Services): void {
     async (request, reply) => {
       const filter = readBulkFilter(isJsonObject(request.body) ? request.body : {});
       const { userId } = messageScope(request);
+      const isAnyone = request.access?.kind === 'public' && userId === undefined;
+      if (isAnyone && filter.recipientIds?.length !== 1) {
+        throw new BelfryError(
+          'incorrect_token_type',
+          'A public key without a user token changes the messages of one user at a time: name exactly one in recipient_ids or user_ids, or use a secret key',
+        );
+      }
       const operation = await bulkUpdateMessageStatus(environmentContext(services, request), {
         channelId: request.params.channel_id,
         action: request.params.action,

@@ -59,6 +59,7 @@ export function demoRoutes(app: App, services: Services): void {
 }
 
 function requireDemo({ config, demo }: Services, request: FastifyRequest): DemoAccount {
+  if (!config.demo) throw new BelfryError('demo_off', 'The demo is turned off (BELFRY_DEMO).');
   if (!isLoopbackHost(config.host)) {
     throw new BelfryError(
       'demo_off',

@@ -54,6 +54,9 @@ const mailHeaders = {
 export function devMailRoutes(app: App, services: Services): void {
   const { db, config } = services;
   const onRequest = async (request: FastifyRequest) => {
+    if (!config.demo) {
+      throw new BelfryError('mail_viewer_off', 'The mail viewer is turned off (BELFRY_DEMO)');
+    }
     if (!mailViewerIsOn(config)) {
       throw new BelfryError(
         'mail_viewer_off',

@@ -5,6 +5,7 @@ import fastifyStatic from '@fastify/static';
 import type {} from '@fastify/swagger';
 import type { FastifyReply } from 'fastify';
 import type { App } from '../route.ts';
+import type { Services } from '../services.ts';
 
 const builtPages = join(
   dirname(fileURLToPath(import.meta.url)),
@@ -45,7 +46,9 @@ const pageHeaders = {
 } as const;
 
 /** The demo page at `/`, the mail viewer at `/dev/mail`, and their files under `/assets/`. */
-export function pageRoutes(app: App): void {
+export function pageRoutes(app: App, { config }: Services): void {
+  // Without services only the API is described.
+  if (config?.demo === false) return;
   registerPages(app, builtPages);
 }
 

@@ -1,0 +1,128 @@
+import type { Database, Queryable } from '../db/database.ts';
+import { createDynamicThreshold } from '../lib/dynamic-threshold.ts';
+import { BelfryError } from '../lib/errors.ts';
+import { createLruCache } from '../lib/lru.ts';
+
+/** Requests that may wait for a connection, of all accounts. */
+const MAX_WAITING = 2_000;
+const MAX_WAIT_MS = 10_000;
+const ACCOUNTS = 1_000;
+/** Over how long an account's use of the database is averaged. */
+const METER_S = 10;
+
+/**
+ * Connections for the requests of accounts: one account holds at most half of them, and who waits
+ * is served by turns, an account at a time.
+ */
+export type DatabaseShares = {
+  /** The database as this account sees it. A transaction must not ask it for anything else. */
+  readonly of: (accountId: number) => Database;
+  /** Milliseconds a second for which the account held connections, over the last ten seconds. */
+  readonly msPerSecond: (accountId: number) => number;
+  readonly waiting: () => number;
+};
+
+type Waiter = { readonly start: () => void; readonly timer: NodeJS.Timeout };
+type Meter = { ms: number; atMs: number };
+
+/** `nowMs` is a clock in milliseconds that only runs forward. */
+export function createDatabaseShares(options: {
+  readonly db: Database;
+  /** Connections for all accounts: fewer than the pool has, so that keys are found while they are used up. */
+  readonly connections: number;
+  readonly nowMs: () => number;
+  readonly maxWaitMs?: number;
+}): DatabaseShares {
+  const { db, nowMs, maxWaitMs = MAX_WAIT_MS } = options;
+  const connections = createDynamicThreshold(options.connections);
+  const places = createDynamicThreshold(MAX_WAITING);
+  // A Map keeps insertion order: its first account is the one whose turn it is.
+  const waiting = new Map<number, Set<Waiter>>();
+  const meters = createLruCache<Meter>(ACCOUNTS, Number.POSITIVE_INFINITY);
+
+  const measure = (accountId: number, ms: number): Meter => {
+    const now = nowMs();
+    const key = String(accountId);
+    const meter = meters.get(key, 0) ?? { ms: 0, atMs: now };
+    meter.ms = meter.ms * Math.exp((meter.atMs - now) / (METER_S * 1_000)) + ms;
+    meter.atMs = now;
+    meters.set(key, meter, 0);
+    return meter;
+  };
+
+  const removeWaiter = (accountId: number, waiter: Waiter): void => {
+    clearTimeout(waiter.timer);
+    const waiters = waiting.get(accountId);
+    waiters?.delete(waiter);
+    if (waiters?.size === 0) waiting.delete(accountId);
+    places.giveBack(accountId, 1);
+  };
+
+  const serveNext = (): void => {
+    for (const [accountId, waiters] of waiting) {
+      const [waiter] = waiters;
+      if (!waiter || !connections.take(accountId, 1)) continue;
+      removeWaiter(accountId, waiter);
+      // Its turn is over.
+      if (waiters.size > 0) {
+        waiting.delete(accountId);
+        waiting.set(accountId, waiters);
+      }
+      waiter.start();
+      return;
+    }
+  };
+
+  const acquire = (accountId: number): Promise<void> | undefined => {
+    if (!waiting.has(accountId) && connections.take(accountId, 1)) return undefined;
+    if (!places.take(accountId, 1)) {
+      throw new BelfryError(
+        'rate_limited',
+        'Too much at once: so many requests of this account wait for the database that no more may; send the request again after Retry-After',
+        { retryAfterMs: 1_000, budget: 'database' },
+      );
+    }
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        start: resolve,
+        timer: setTimeout(() => {
+          removeWaiter(accountId, waiter);
+          reject(
+            new BelfryError(
+              'overloaded',
+              'The request waited too long for the database; send it again',
+              { retryAfterMs: 1_000, budget: 'database' },
+            ),
+          );
+        }, maxWaitMs),
+      };
+      const waiters = waiting.get(accountId);
+      if (waiters) waiters.add(waiter);
+      else waiting.set(accountId, new Set([waiter]));
+    });
+  };
+
+  const hold = async <Result>(accountId: number, work: () => Promise<Result>): Promise<Result> => {
+    const turn = acquire(accountId);
+    if (turn) await turn;
+    const startMs = nowMs();
+    try {
+      return await work();
+    } finally {
+      measure(accountId, nowMs() - startMs);
+      connections.giveBack(accountId, 1);
+      serveNext();
+    }
+  };
+
+  return {
+    of: (accountId) => ({
+      query: <Row>(...query: Parameters<Queryable['query']>): Promise<Row[]> =>
+        hold(accountId, () => db.query<Row>(...query)),
+      transaction: (work) => hold(accountId, () => db.transaction(work)),
+      close: db.close,
+    }),
+    msPerSecond: (accountId) => measure(accountId, 0).ms / METER_S,
+    waiting: () => MAX_WAITING - places.free(),
+  };
+}
