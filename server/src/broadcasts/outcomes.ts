@@ -45,9 +45,16 @@ export async function outcomesOf(
        limit 1
      ) last on true
      left join lateral (
-       select bool_or(m.status in (${UNDELIVERED})) as undelivered,
-              bool_or(m.status in (${DELIVERING})) as delivering
+       select bool_or(coalesce(d.status, m.status) in (${UNDELIVERED})) as undelivered,
+              bool_or(coalesce(d.status, m.status) in (${DELIVERING})) as delivering
        from message m
+       left join lateral (
+         select a.status
+         from delivery a
+         where a.message_id = m.id
+         order by a.attempt desc
+         limit 1
+       ) d on true
        where m.environment_id = r.environment_id
          and m.recipient_id = r.recipient_id
          and m.collection = '${USERS}'
