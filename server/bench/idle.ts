@@ -11,10 +11,11 @@ export async function idle(
   options: ReadonlyMap<string, string>,
 ): Promise<BenchResult> {
   const seconds = Number(options.get('seconds') ?? 30);
-  const first = await startBenchServer();
+  const environment = { BELFRY_CANARY: 'on' };
+  const first = await startBenchServer({ environment });
   await first.stop();
   say('second start');
-  const server = await startBenchServer({ dataDir: first.dataDir });
+  const server = await startBenchServer({ dataDir: first.dataDir, environment });
   try {
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     const before = usageOf(server.pid, server.postgresPid());

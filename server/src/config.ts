@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { singleEmailAddress } from './lib/email-address.ts';
 
 const MAX_DEFAULT_EXECUTORS = 4;
+const DEFAULT_CANARY_MS = 15_000;
 
 /** Everything that can be set from outside. Read once, at the start; parts receive values. */
 export type Config = {
@@ -24,6 +25,8 @@ export type Config = {
   readonly logLevel: LogLevel;
   /** Executor processes. */
   readonly executors: number;
+  /** Milliseconds between the triggers that the server sends itself; undefined when it sends none. */
+  readonly canaryMs: number | undefined;
 };
 
 /** Keys that the first start uses for `development` instead of new ones. */
@@ -95,6 +98,11 @@ export const configVariables = [
   ['BELFRY_LOG_LEVEL', 'info', `One of ${LOG_LEVELS.join(', ')}.`],
   ['BELFRY_EXECUTORS', '(half the cores, 1 to 4)', 'Executor processes, 1 to 64.'],
   [
+    'BELFRY_CANARY',
+    'on',
+    'Trigger a workflow of the server’s own every 15 seconds and alert when it does not get through: `on`, `off`, or the seconds, 1 to 3600.',
+  ],
+  [
     'BELFRY_URL',
     '(from BELFRY_HOST and BELFRY_PORT)',
     'Server that the commands of the CLI talk to, `http://127.0.0.1:4400`.',
@@ -138,6 +146,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     },
     logLevel: oneOf('BELFRY_LOG_LEVEL', read('BELFRY_LOG_LEVEL'), LOG_LEVELS, 'info'),
     executors: integer('BELFRY_EXECUTORS', read('BELFRY_EXECUTORS'), defaultExecutors(), 1, 64),
+    canaryMs: canary('BELFRY_CANARY', read('BELFRY_CANARY')),
   };
 }
 
@@ -167,6 +176,16 @@ export function readClientConfig(env: Readonly<Record<string, string | undefined
     operatorToken: read('BELFRY_OPERATOR_TOKEN'),
     colours: read('NO_COLOR') === undefined && read('TERM') !== 'dumb',
   };
+}
+
+function canary(name: string, text: string | undefined): number | undefined {
+  if (text === undefined || text === 'on') return DEFAULT_CANARY_MS;
+  if (text === 'off') return undefined;
+  const seconds = Number(text);
+  if (!/^\d+$/.test(text) || seconds < 1 || seconds > 3_600) {
+    throw new ConfigError(name, text, 'set on, off, or a whole number of seconds from 1 to 3600');
+  }
+  return seconds * 1_000;
 }
 
 /** The database and the server process need the other half. */

@@ -24,6 +24,8 @@ import { installationSecret, prepareFirstStart } from './first-start.ts';
 import { systemClock } from './lib/clock.ts';
 import type { Logger } from './lib/log.ts';
 import { createMetrics } from './metrics.ts';
+import { type Canary, startCanary } from './ops/canary.ts';
+import { prepareCanary } from './ops/prepare-canary.ts';
 import { createTraffic } from './ops/traffic.ts';
 
 /** For keys and operators, for counts of feeds, for requests of accounts. */
@@ -155,6 +157,8 @@ async function build(
   });
   closers.push(async () => budgets.close());
   let sockets: SocketServer | undefined;
+  let canary: Canary | undefined;
+  const canaryAccount = config.canaryMs === undefined ? undefined : await prepareCanary(ctx);
   const development = credentials?.environments.development;
   const services: Services = {
     ...ctx,
@@ -170,11 +174,14 @@ async function build(
       sockets: () => sockets?.connectionCount() ?? 0,
       budgets,
       broadcasts: broadcasts.stats,
+      canary: () => canary?.status(),
     }),
     readiness: () => {
       const states = { ...database.state(), ...engineStates(engine), ...parts };
-      return { ready: Object.values(states).every((part) => part.state === 'up'), parts: states };
+      const ready = Object.values(states).every((part) => part.state === 'up');
+      return { ready, parts: { ...states, ...canaryState(canary) } };
     },
+    canary: () => canary,
     demo: development && { publicKey: development.public_key, channels: development.channels },
   };
   const app = buildApp(services);
@@ -195,8 +202,13 @@ async function build(
   await engine.started;
   const { port } = app.server.address() as AddressInfo;
   const running = engine;
+  if (canaryAccount && config.canaryMs !== undefined) {
+    const url = originOf(LOOPBACK[config.host] ?? config.host, port);
+    canary = startCanary(ctx, { url, intervalMs: config.canaryMs, account: canaryAccount });
+    closers.push(canary.stop);
+  }
   return {
-    url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
+    url: originOf(config.host, port),
     credentials,
     isFirstStart: isNew,
     processIds: () => ({
@@ -205,6 +217,22 @@ async function build(
     }),
     stop: close,
   };
+}
+
+/** Where a server that listens everywhere is reached from its own machine. */
+const LOOPBACK: { readonly [host: string]: string } = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+
+const originOf = (host: string, port: number): string =>
+  `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+
+/** Says that something is wrong; the parts say whether requests are taken. */
+function canaryState(canary: Canary | undefined): Record<string, PartState> {
+  const status = canary?.status();
+  if (!status) return {};
+  if (status.state !== 'silent') return { canary: { state: 'up' } };
+  const { missing = [], error } = status.last ?? {};
+  const reason = `the last ${status.missedInARow} triggers of the server's own did not get through; not ${missing.join(', not ')}`;
+  return { canary: { state: 'silent', reason: error ? `${reason} (${error})` : reason } };
 }
 
 type OwnDatabase = {

@@ -2,6 +2,7 @@ import { Gauge, Registry } from 'prom-client';
 import type { FeederStats } from './broadcasts/feeder.ts';
 import type { Budgets } from './budgets/budgets.ts';
 import type { EngineStats } from './engine/start.ts';
+import type { CanaryStatus } from './ops/canary.ts';
 
 /** The server's numbers for Prometheus, read when they are asked for. */
 export function createMetrics(parts: {
@@ -9,6 +10,7 @@ export function createMetrics(parts: {
   readonly sockets: () => number;
   readonly budgets: Pick<Budgets, 'accept' | 'refusals'>;
   readonly broadcasts: () => FeederStats | undefined;
+  readonly canary: () => CanaryStatus | undefined;
 }): Registry {
   const registry = new Registry();
 
@@ -129,6 +131,41 @@ export function createMetrics(parts: {
       },
     }),
   );
+  registry.registerMetric(
+    new Gauge({
+      name: 'belfry_canary_seconds',
+      help: 'Seconds from the latest trigger that the server sent itself until it reached the stage.',
+      labelNames: ['stage'],
+      registers: [],
+      collect() {
+        this.reset();
+        for (const [stage, ms] of Object.entries(parts.canary()?.last?.stages ?? {})) {
+          this.set({ stage }, ms / 1_000);
+        }
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      name: 'belfry_canary_silent',
+      help: '1 when two or more triggers in a row that the server sent itself did not get through.',
+      registers: [],
+      collect() {
+        this.set(parts.canary()?.state === 'silent' ? 1 : 0);
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      name: 'belfry_canary_complete_at_seconds',
+      help: 'When the server’s own trigger last reached every stage, in seconds since 1970; 0 when it did not since the start.',
+      registers: [],
+      collect() {
+        this.set((parts.canary()?.lastCompleteMs ?? 0) / 1_000);
+      },
+    }),
+  );
+
   registry.registerMetric(
     new Gauge({
       name: 'belfry_sockets',

@@ -43,6 +43,7 @@ export async function startBenchServer(options: BenchServerOptions = {}): Promis
       ...process.env,
       BELFRY_PORT: '0',
       BELFRY_LOG_LEVEL: 'warn',
+      BELFRY_CANARY: 'off',
       ...options.environment,
       BELFRY_DATA_DIR: dataDir,
     },

@@ -7,24 +7,33 @@ type TriggerRequest = FastifyRequest<{ Params: { key: string } }>;
 
 /** Counts an accepted trigger for whoever sent it. */
 export function countTrigger(
-  { traffic, budgets, clock }: Pick<Services, 'traffic' | 'budgets' | 'clock'>,
+  services: Pick<Services, 'traffic' | 'budgets' | 'clock' | 'canary'>,
   request: TriggerRequest,
   runs: number,
 ): void {
+  const { traffic, budgets, clock } = services;
   const caller = callerOf(request.access);
   if (caller) budgets.accept.charge(caller, { runs }, clock.now());
+  if (isOwn(services, request)) return;
   traffic.count({ ...senderOf(request), workflowKey: request.params.key, outcome: { runs } });
 }
 
 /** Counts triggers that are answered with an error, whoever refused them. */
-export function countRefused({ traffic }: Pick<Services, 'traffic'>) {
+export function countRefused(services: Pick<Services, 'traffic' | 'canary'>) {
+  const { traffic } = services;
   return async (request: TriggerRequest, reply: FastifyReply): Promise<void> => {
     const { statusCode } = reply;
-    if (statusCode < 400) return;
+    if (statusCode < 400 || isOwn(services, request)) return;
     // A name that is no workflow's can be anything; it must not drive the others' out.
     const workflowKey = statusCode === 404 ? undefined : request.params.key.slice(0, 255);
     traffic.count({ ...senderOf(request), workflowKey, outcome: 'refused' });
   };
+}
+
+/** The server's own triggers are nobody's traffic. */
+function isOwn({ canary }: Pick<Services, 'canary'>, { access }: FastifyRequest): boolean {
+  if (access?.kind !== 'secret') return false;
+  return access.environment.accountId === canary?.()?.accountId;
 }
 
 function senderOf({ access, headers, ip }: FastifyRequest) {

@@ -5,6 +5,7 @@ import type { Config } from '../config.ts';
 import type { Context } from '../context.ts';
 import type { PublishedWorkflows } from '../control/published-workflows.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { Canary } from '../ops/canary.ts';
 import type { TrafficCounters } from '../ops/traffic.ts';
 import type { Authentication } from './authentication.ts';
 
@@ -21,6 +22,8 @@ export type Services = Context & {
   readonly broadcasts?: Pick<Feeder, 'wake'> | undefined;
   readonly metrics: Registry;
   readonly readiness: () => Readiness;
+  /** Undefined while the server sends itself no triggers. */
+  readonly canary?: () => Canary | undefined;
   /** Absent: the server does not know the keys of the account `demo`, so there is no demo page. */
   readonly demo?: DemoAccount | undefined;
 };
@@ -38,7 +41,7 @@ type Readiness = {
 };
 
 export type PartState = {
-  readonly state: 'up' | 'starting' | 'down' | 'draining';
+  readonly state: 'up' | 'starting' | 'down' | 'draining' | 'silent';
   /** What is wrong and what to do, when it is not up. */
   readonly reason?: string;
 };

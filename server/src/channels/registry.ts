@@ -3,6 +3,7 @@ import type { Logger } from '../lib/log.ts';
 import type { ChannelType } from './channel-type.ts';
 import { createMailViewerProvider } from './mail-viewer.ts';
 import type { Provider } from './provider.ts';
+import { createSinkProvider, SINK } from './sink.ts';
 import { createSmtpProvider } from './smtp.ts';
 import { smtpHealth } from './smtp-outcome.ts';
 import { createWebhookProvider } from './webhook.ts';
@@ -47,9 +48,12 @@ export function createProviders(options: ProvidersOptions): Providers {
     }),
   };
 
+  const sink = createSinkProvider();
   return {
     forChannel: (channelType, provider) =>
-      byChannelType[channelType] ?? missingProvider(channelType, provider),
+      (provider === SINK ? sink : undefined) ??
+      byChannelType[channelType] ??
+      missingProvider(channelType, provider),
     close: async () => {
       await Promise.all(Object.values(byChannelType).map((provider) => provider.close()));
     },

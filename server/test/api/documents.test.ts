@@ -59,6 +59,7 @@ test('without variables everything has its documented default', () => {
     allowPrivateWebhooks: false,
     logLevel: 'info',
     executors: 1,
+    canaryMs: 15_000,
   });
 });
 
@@ -67,6 +68,7 @@ test.each([
   ['BELFRY_PORT', '65536'],
   ['BELFRY_PORT', '-1'],
   ['BELFRY_EXECUTORS', '0'],
+  ['BELFRY_CANARY', '0'],
   ['BELFRY_LOG_LEVEL', 'loud'],
   ['BELFRY_ALLOW_PRIVATE_WEBHOOKS', 'maybe'],
   ['DATABASE_URL', 'mysql://user:hush@host/db'],

@@ -25,7 +25,13 @@ export type Running = {
 /** The CLI in a process of its own, with these variables and no others of ours. */
 export function spawnBelfry(args: readonly string[], env: Environment): Running {
   const child = spawn(process.execPath, [program, ...args], {
-    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', TZ: 'UTC', ...env },
+    env: {
+      PATH: process.env.PATH ?? '',
+      HOME: process.env.HOME ?? '',
+      TZ: 'UTC',
+      BELFRY_CANARY: 'off',
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stdout = '';

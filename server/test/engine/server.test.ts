@@ -272,6 +272,7 @@ async function startProcess(): Promise<{ child: ChildProcess; url: string; dataD
     env: {
       ...process.env,
       BELFRY_PORT: '0',
+      BELFRY_CANARY: 'off',
       BELFRY_LOG_LEVEL: 'silent',
       BELFRY_DATA_DIR: dataDir,
       DATABASE_URL: test.url,

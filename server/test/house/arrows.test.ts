@@ -27,14 +27,14 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     ...['templates', 'channels', 'workflows', 'control', 'runs'],
   ],
   broadcasts: ['db', 'context', 'recipients', 'workflows', 'runs', 'engine'],
-  ops: ['db', 'context'],
+  ops: ['db', 'context', 'accounts', 'channels', 'control'],
   api: [
     ...['db', 'context', 'config', 'accounts', 'recipients', 'feed'],
     ...['templates', 'channels', 'workflows', 'control', 'runs', 'engine', 'ops', 'budgets'],
     'broadcasts',
   ],
   'first-start': ['db', 'context', 'config', 'accounts', 'control'],
-  metrics: ['engine', 'budgets', 'broadcasts'],
+  metrics: ['engine', 'budgets', 'broadcasts', 'ops'],
   main: [
     ...[
       'db',

@@ -37,7 +37,7 @@ export async function startWholeServer(
 ): Promise<WholeServer> {
   const dataDir = options.dataDir ?? (await newDataDir());
   const config = {
-    ...readConfig({ BELFRY_PORT: '0', BELFRY_LOG_LEVEL: 'silent' }),
+    ...readConfig({ BELFRY_PORT: '0', BELFRY_LOG_LEVEL: 'silent', BELFRY_CANARY: 'off' }),
     allowPrivateWebhooks: true,
     ...options,
     dataDir,
@@ -78,7 +78,8 @@ export function clientOf(url: string, credentials: () => RunningServer['credenti
       trigger(secretKey, workflowKey, body),
     metric: async (name: string): Promise<number> => {
       const text = await (await fetch(`${url}/metrics`)).text();
-      return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
+      const line = text.split('\n').find((each) => each.startsWith(`${name} `));
+      return Number(line?.slice(name.length + 1) ?? Number.NaN);
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { Routes } from '../route.ts';
 import { audienceRoutes } from './audiences.ts';
 import { broadcastRoutes } from './broadcasts.ts';
+import { canaryRoutes } from './canary.ts';
 import { channelDataRoutes } from './channel-data.ts';
 import { channelBulkRoutes } from './channels-bulk.ts';
 import { controlRoutes } from './control.ts';
@@ -48,6 +49,7 @@ export const routes: readonly Routes[] = [
   opsTopRoutes,
   opsAuditRoutes,
   opsOrderRoutes,
+  canaryRoutes,
   referenceRoutes,
   pageRoutes,
 ];

@@ -52,6 +52,9 @@ function partCheck(name: string, part: unknown): Check {
   const title = `server: ${name}`;
   if (state === 'up') return ok(title, 'It is up.');
   const finding = `It is ${String(state)}${typeof reason === 'string' ? `: ${reason}` : ''}.`;
+  if (state === 'silent') {
+    return fail(title, finding, 'Look at GET /ops/v1/canary and at the log of the server.');
+  }
   return state === 'down'
     ? fail(title, finding, 'The log of the server tells more; it tries again by itself.')
     : warn(title, finding, 'Wait a little and ask again.');

@@ -22,6 +22,7 @@ export async function startWholeServer(databaseUrl?: string): Promise<StartedSer
   const dataDir = await mkdtemp(join(tmpdir(), 'belfry-e2e-'));
   const config = readConfig({
     BELFRY_PORT: '0',
+    BELFRY_CANARY: 'off',
     BELFRY_DATA_DIR: dataDir,
     BELFRY_LOG_LEVEL: 'warn',
   });
