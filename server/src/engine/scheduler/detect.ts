@@ -18,7 +18,7 @@ export function detectNoisy(state: SchedulerState): void {
     for (const account of state.served) tripAccount(state, options, account);
   }
   state.served.clear();
-  for (const lane of state.noisy) leave(state, options, lane);
+  for (const lane of state.leaving) leave(state, options, lane);
 }
 
 function tripAccount(state: SchedulerState, options: NoisyOptions, account: Account): void {
@@ -62,6 +62,7 @@ function leave(state: SchedulerState, options: NoisyOptions, lane: Lane): void {
     (lane.inFlightRuns < options.inFlightRuns || inFlightShare < options.exitShare);
   if (!isBelow) lane.belowSinceMs = undefined;
   else lane.belowSinceMs ??= state.nowMs;
+  if (lane.queuedRuns > 0) state.leaving.delete(lane);
   if (lane.belowSinceMs === undefined) return;
   if (state.nowMs - lane.belowSinceMs >= options.exitAfterMs) change(state, lane, 'quiet again');
 }

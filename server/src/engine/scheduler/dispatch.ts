@@ -148,6 +148,7 @@ function take(
   );
   state.queuedRuns -= taken;
   lane.queuedRuns -= taken;
+  if (lane.queuedRuns === 0 && lane.level === 'noisy') state.leaving.add(lane);
   lane.inFlightRuns += taken;
   lane.account.inFlightRuns += taken;
   state.inFlightRuns += taken;

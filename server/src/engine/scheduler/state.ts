@@ -67,6 +67,8 @@ export type SchedulerState = {
   /** Lanes with work that hold as many slots as they may; no more than there are slots and lanes of restrained accounts. */
   readonly parked: Set<Lane>;
   readonly noisy: Set<Lane>;
+  /** Noisy lanes of which nothing waits, or waited when they were last looked at. */
+  readonly leaving: Set<Lane>;
   /** Accounts that were served since the last look for noisy lanes. */
   readonly served: Set<Account>;
   readonly assigned: Map<number, AssignedWork>;
@@ -104,6 +106,7 @@ export function createSchedulerState(options: SchedulerOptions): SchedulerState 
     tiers: { normal: createTier(), noisy: createTier() },
     parked: new Set(),
     noisy: new Set(),
+    leaving: new Set(),
     served: new Set(),
     assigned: new Map(),
     openSlices: new Map(),
@@ -199,9 +202,13 @@ export function setLevel(state: SchedulerState, lane: Lane, level: Level): void 
   lane.tagMs = 0;
   if (level === 'noisy') {
     state.noisy.add(lane);
+    if (lane.queuedRuns === 0) state.leaving.add(lane);
     // What it did itself restrains it no longer.
     state.quietActive.forget(lane);
-  } else state.noisy.delete(lane);
+  } else {
+    state.noisy.delete(lane);
+    state.leaving.delete(lane);
+  }
   makeReady(state, lane, true);
   state.noisyAssignments = 0;
   for (const work of state.assigned.values()) if (isNoisy(work)) state.noisyAssignments += 1;
