@@ -4,6 +4,7 @@ import { describeMachine } from '../src/drill/machine.ts';
 import { accept } from './accept.ts';
 import { broadcast } from './broadcast.ts';
 import { crash } from './crash.ts';
+import { depth } from './depth.ts';
 import { engine } from './engine.ts';
 import { idle } from './idle.ts';
 import { latency } from './latency.ts';
@@ -14,6 +15,7 @@ const benches: { readonly [name: string]: Bench } = {
   accept,
   broadcast,
   crash,
+  depth,
   engine,
   idle,
   latency,

@@ -56,6 +56,8 @@ export type Usage = {
   readonly nodeCpuSeconds: number;
   readonly postgresCpuSeconds: number;
   readonly memoryMb: number;
+  /** Of its Node processes alone. */
+  readonly nodeMemoryMb: number;
 };
 
 /** CPU time and memory of a Belfry server: its Node processes and its PostgreSQL. */
@@ -68,5 +70,6 @@ export function usageOf(serverPid: number, postgresPid: number): Usage {
     nodeCpuSeconds: sum(node),
     postgresCpuSeconds: sum(postgres),
     memoryMb: memoryMb([...node, ...postgres].map((entry) => entry.pid)),
+    nodeMemoryMb: memoryMb(node.map((entry) => entry.pid)),
   };
 }
