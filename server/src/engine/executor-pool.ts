@@ -11,6 +11,8 @@ const SILENT_MS = 8_000;
 const PING_MS = 2_000;
 /** How long work under way may take to finish when the server stops. */
 const DRAIN_MS = 20_000;
+/** How long an executor may take to learn of orders: longer than any evaluation, shorter than patience. */
+const GOVERN_MS = 1_500;
 const FIRST_RESTART_MS = 50;
 const MAX_RESTART_MS = 5_000;
 /** A run that was being evaluated when its executor died, this often, in careful work, is poisoned. */
@@ -60,6 +62,11 @@ export type ExecutorPool = {
   readonly setNoisy: (isNoisy: boolean) => void;
   /** Resolves when every executor reports changes of these feeds. */
   readonly watch: (add: readonly string[], remove: readonly string[]) => Promise<void>;
+  /**
+   * Resolves when no executor begins anything any more under the orders from before: they have loaded those in
+   * force, or are dead.
+   */
+  readonly govern: () => Promise<void>;
   readonly stats: () => ExecutorPoolStats;
   readonly processIds: () => number[];
   /** Lets work under way finish, then ends the processes. */
@@ -86,7 +93,8 @@ type Executor = {
   leaving: boolean;
   heardAtMs: number;
   readonly work: Map<string, { kind: ChunkKind; assignment: Assignment }>;
-  readonly watches: Map<number, () => void>;
+  /** Messages that it answers, by id. */
+  readonly questions: Map<number, () => void>;
   evaluating: PoisonedRun | undefined;
   cpuMs: number;
   rssBytes: number;
@@ -101,7 +109,7 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
   const deaths = new Map<string, number>();
   let draining = false;
   let noisyUntilMs = Number.NEGATIVE_INFINITY;
-  let nextWatchId = 1;
+  let nextQuestionId = 1;
   let runs = 0;
   let messages = 0;
   let restarts = 0;
@@ -123,7 +131,7 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
       leaving: false,
       heardAtMs: startedMs,
       work: new Map(),
-      watches: new Map(),
+      questions: new Map(),
       evaluating: undefined,
       cpuMs: 0,
       rssBytes: 0,
@@ -146,6 +154,7 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
     const onEnd = (code: number | null, signal: NodeJS.Signals | null): void => {
       if (executors.get(position) !== executor) return;
       executors.delete(position);
+      for (const resolve of executor.questions.values()) resolve();
       if (draining || (executor.leaving && executor.work.size === 0)) return;
       const livedMs = Date.now() - startedMs;
       const delayMs = livedMs > MAX_RESTART_MS ? FIRST_RESTART_MS : restartMs;
@@ -187,9 +196,9 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
         executor.work.delete(`${message.kind} ${message.id}`);
         events.returned(message.kind, message.id, false, undefined);
         break;
-      case 'watched':
-        executor.watches.get(message.id)?.();
-        executor.watches.delete(message.id);
+      case 'answered':
+        executor.questions.get(message.id)?.();
+        executor.questions.delete(message.id);
         break;
       case 'pong':
         executor.cpuMs = message.cpuMs;
@@ -218,7 +227,6 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
         log.error({ poisoned }, 'a run killed its executor repeatedly and is recorded as failed');
       }
     }
-    for (const resolve of executor.watches.values()) resolve();
     for (const { kind, assignment } of executor.work.values()) {
       events.returned(kind, assignment.id, kind === RUNS, poisoned);
     }
@@ -241,6 +249,14 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
 
   function post(executor: Executor, message: ToExecutor): void {
     if (executor.child.connected) executor.child.send(message, () => undefined);
+  }
+
+  function ask(executor: Executor, message: (id: number) => ToExecutor): Promise<void> {
+    return new Promise((resolve) => {
+      const id = nextQuestionId++;
+      executor.questions.set(id, resolve);
+      post(executor, message(id));
+    });
   }
 
   const isNoisyWanted = (): boolean => Date.now() < noisyUntilMs;
@@ -295,14 +311,19 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
       for (const topic of add) watched.add(topic);
       for (const topic of remove) watched.delete(topic);
       await Promise.all(
-        ready().map(
-          (executor) =>
-            new Promise<void>((resolve) => {
-              const id = nextWatchId++;
-              executor.watches.set(id, resolve);
-              post(executor, { type: 'watch', id, add, remove });
-            }),
-        ),
+        ready().map((executor) => ask(executor, (id) => ({ type: 'watch', id, add, remove }))),
+      );
+    },
+    govern: async () => {
+      await Promise.all(
+        ready().map(async (executor) => {
+          const impatience = setTimeout(() => {
+            log.error({ executor: executor.name }, 'executor does not take orders; killing it');
+            executor.child.kill('SIGKILL');
+          }, GOVERN_MS);
+          await ask(executor, (id) => ({ type: 'govern', id }));
+          clearTimeout(impatience);
+        }),
       );
     },
     stats: () => {

@@ -29,6 +29,8 @@ export type ToExecutor =
       readonly add: readonly string[];
       readonly remove: readonly string[];
     }
+  /** Orders about queued work changed: load them. */
+  | { readonly type: 'govern'; readonly id: number }
   | { readonly type: 'ping'; readonly id: number }
   /** Finish what is under way, then exit. */
   | { readonly type: 'drain' };
@@ -49,7 +51,8 @@ export type FromExecutor =
     }
   /** Undone and to be tried again. */
   | { readonly type: 'returned'; readonly kind: ChunkKind; readonly id: number }
-  | { readonly type: 'watched'; readonly id: number }
+  /** The `watch` or `govern` of this id was done. */
+  | { readonly type: 'answered'; readonly id: number }
   | {
       readonly type: 'pong';
       readonly id: number;

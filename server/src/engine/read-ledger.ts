@@ -44,7 +44,7 @@ export async function readLedger(
   const names = await environmentNames(ctx.db, input.account);
   const from = minuteOf(ctx.clock.now()) - input.minutes;
   const settled = await ctx.db.query<SettledRuns>(
-    `select minute, environment_id as "environmentId", accepted, done, failed
+    `select minute, environment_id as "environmentId", accepted, done, failed, discarded
      from ledger_settled
      where minute > $1
        and environment_id = any($2::int[])
@@ -73,7 +73,7 @@ export async function readLedger(
   };
 }
 
-const NOTHING_LEFT = { pending: 0, held: 0, discarded: 0 } as const;
+const NOTHING_LEFT = { pending: 0, held: 0 } as const;
 
 function keyOf(cell: { readonly minute: number; readonly environmentId: number }): string {
   return `${cell.minute} ${cell.environmentId}`;

@@ -19,6 +19,7 @@ import {
 import { highestSequences, openChunksOfSlot } from './log/read-refs.ts';
 import { FIRST_ASIDE_SLOT, isOpenSlot } from './log/slots.ts';
 import { createLogFollower } from './log-follower.ts';
+import { createOrders } from './orders/orders.ts';
 import { acquireOwnership } from './owner.ts';
 import type { ExecutorOptions } from './protocol.ts';
 import { CLASS_WEIGHTS, NOISY } from './scheduler/options.ts';
@@ -52,6 +53,7 @@ const CATCH_UP_MS = 5_000;
 const LOAD_TIMERS_MS = 10_000;
 const TRUNCATE_MS = 1_000;
 const SCHEDULE_MS = 100;
+const ORDERS_MS = 500;
 const LOAD_SHARES_MS = 10_000;
 const HOUSEKEEPING_MS = 600_000;
 const MAX_TIMER_SLEEP_MS = 1_000;
@@ -188,6 +190,15 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     onAppended: (refs) => follower.report(refs),
   });
 
+  const orders = createOrders({
+    db,
+    clock,
+    log,
+    states,
+    govern: pool.govern,
+    queue: (ref, receipted) => pump(ref.kind, { type: 'appended', refs: [ref], receipted }),
+  });
+
   const loops = [
     every(CATCH_UP_MS, catchUp),
     every(LOAD_TIMERS_MS, () => timers.load(db, clock.now())),
@@ -200,6 +211,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     every(LOAD_SHARES_MS, () => shares.load(db)),
     every(HOUSEKEEPING_MS, housekeeping),
     every(LEDGER_MS, checkLedger),
+    every(ORDERS_MS, orders.work),
   ];
   await shares.load(db);
   void watchOwnership();
@@ -357,6 +369,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     trigger: (request) => appender.append(request),
     cancel: (request) => recordCancellation(db, clock.now(), request),
     ledger: ledger.latest,
+    orders,
     reloadShares: () => shares.load(db),
     watchFeeds: (add, remove) => pool.watch(add, remove),
     openBulkStream: () =>

@@ -5,11 +5,14 @@ import type { RecipientRun } from './run-row.ts';
 
 const RUNS = 0;
 const LANES_PER_ENVIRONMENT = 4;
+const FIRST_ASIDE_SLOT = 43;
+/** A chunk has 500 runs; the smallest part of it that is set aside has 10, and may have been so twice. */
+const MAX_ASIDE_CHUNKS = 100;
 
 /**
- * A run that waits in the log for its first execution: its id says which chunk it is in and where.
- * Undefined when the id is no address of a run of this environment, or the chunk is gone. The
- * body's format is in engine/README.md.
+ * A run that waits in the log for its first execution: its id says which chunk it is in and where, or came in
+ * before an order set it aside. Undefined when the id is no address of a run of this environment, or the run is
+ * in no chunk. The body's format is in engine/README.md.
  */
 export async function findQueuedRun(
   ctx: EnvironmentContext,
@@ -18,6 +21,8 @@ export async function findQueuedRun(
   const address = parseAddress(id);
   if (address?.part !== RECIPIENT_RUN_PART) return undefined;
   const { stream, sequence, index } = address;
+  const aside = await findRunAside(ctx, id.toLowerCase(), stream, sequence);
+  if (aside) return aside;
   const [chunk] = await ctx.db.query<{ body: string; accepted_at: Date }>(
     `
     select body, accepted_at
@@ -42,11 +47,49 @@ export async function findQueuedRun(
   const trigger = triggers[Number(position)];
   // A run that goes on has its own id, and its rows since its first execution.
   if (!isJsonObject(trigger) || (isJsonObject(state) && state.id !== undefined)) return undefined;
-  return queuedJson(id.toLowerCase(), trigger, recipient ?? null, acceptedMs);
+  return queuedJson(id.toLowerCase(), 'queued', trigger, recipient ?? null, acceptedMs);
+}
+
+/** A run that was set aside keeps its id; what was discarded and not replayed is cancelled. */
+async function findRunAside(
+  ctx: EnvironmentContext,
+  id: string,
+  stream: number,
+  sequence: number,
+): Promise<RecipientRun | undefined> {
+  const chunks = await ctx.db.query<{ body: string; accepted_at: Date; discarded: boolean }>(
+    `
+    select c.body, c.accepted_at, o.verb = 'discard' and o.ended_at is null as discarded
+    from chunk c
+    join work_order o on o.id = c.order_id
+    where c.slot >= ${FIRST_ASIDE_SLOT}
+      and c.source_stream = $1
+      and c.source_sequence = $2
+      and c.kind = ${RUNS}
+      and c.lane_id / ${LANES_PER_ENVIRONMENT} = $3
+    order by discarded desc
+    limit ${MAX_ASIDE_CHUNKS}`,
+    [stream, sequence, ctx.environment.id],
+  );
+  for (const chunk of chunks) {
+    const body: unknown = JSON.parse(chunk.body);
+    const { triggers, runs } = isJsonObject(body) ? body : {};
+    if (!Array.isArray(runs) || !Array.isArray(triggers)) continue;
+    for (const run of runs) {
+      const [position, recipient, state] = Array.isArray(run) ? (run as readonly Json[]) : [];
+      if (!isJsonObject(state ?? null) || (state as JsonObject).id !== id) continue;
+      const trigger = triggers[Number(position)];
+      if (!isJsonObject(trigger)) continue;
+      const status = chunk.discarded ? 'cancelled' : 'queued';
+      return queuedJson(id, status, trigger, recipient ?? null, chunk.accepted_at.getTime());
+    }
+  }
+  return undefined;
 }
 
 function queuedJson(
   id: string,
+  status: 'queued' | 'cancelled',
   trigger: JsonObject,
   recipient: Json,
   acceptedMs: number,
@@ -61,7 +104,7 @@ function queuedJson(
     recipient: referenceJson(recipient),
     actor: referenceJson(trigger.actor ?? null),
     tenant: text(trigger.tenant),
-    status: 'queued',
+    status,
     error_count: 0,
     trigger_source: { type: 'api', cancellation_key: text(trigger.cancel) },
     inserted_at: time,

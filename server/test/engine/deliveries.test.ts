@@ -89,6 +89,7 @@ beforeEach(async () => {
     chunks: createChunkCache<DeliveriesBody>(),
     providers,
     writer,
+    orders: world.services.orders,
   };
   world.clock.move(20_000);
 });

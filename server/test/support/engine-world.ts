@@ -4,6 +4,7 @@ import { publishWorkflows } from '../../src/control/publish.ts';
 import { createWorkflowVersions } from '../../src/control/workflow-versions.ts';
 import type { TriggerRequest } from '../../src/engine/engine.ts';
 import { createChunkCache } from '../../src/engine/executor/chunk-cache.ts';
+import { createKnownOrders } from '../../src/engine/executor/governance.ts';
 import {
   executeRuns,
   type WorkerServices,
@@ -79,6 +80,7 @@ export async function createEngineWorld(): Promise<EngineWorld> {
       );
       return found?.preferences ?? undefined;
     },
+    orders: await createKnownOrders(db),
     announce: () => undefined,
   };
   let reported: ChunkRef[] = [];

@@ -5,6 +5,10 @@ export type DecodedChunk<Body> = {
   readonly laneId: number;
   readonly flow: number;
   readonly acceptedMs: number;
+  readonly dueMs: number | undefined;
+  /** The order that set it aside, and the chunk whose run ids its runs have. */
+  readonly orderId: number | undefined;
+  readonly source: { readonly stream: number; readonly sequence: number } | undefined;
   readonly body: Body;
   /** What was read, in bytes. */
   readonly size: number;
@@ -81,22 +85,29 @@ export function createChunkCache<Body>(): ChunkCache<Body> {
   };
 }
 
+type Row = {
+  readonly stream: number;
+  readonly sequence: number;
+  readonly lane_id: number;
+  readonly flow: number;
+  readonly accepted_at: Date;
+  readonly due_at: Date | null;
+  readonly order_id: number | null;
+  readonly source_stream: number | null;
+  readonly source_sequence: number | null;
+  readonly body: string;
+};
+
 async function read<Body>(
   db: Queryable,
   slot: number,
   keys: readonly ChunkKey[],
 ): Promise<Map<string, DecodedChunk<Body>>> {
-  const rows = await db.query<{
-    stream: number;
-    sequence: number;
-    lane_id: number;
-    flow: number;
-    accepted_at: Date;
-    body: string;
-  }>(
+  const rows = await db.query<Row>(
     {
       name: `read_chunks_${slot}`,
-      text: `select c.stream, c.sequence, c.lane_id, c.flow, c.accepted_at, c.body
+      text: `select c.stream, c.sequence, c.lane_id, c.flow, c.accepted_at, c.due_at, c.order_id,
+             c.source_stream, c.source_sequence, c.body
       from unnest($1::smallint[], $2::bigint[]) as wanted(stream, sequence)
       join chunk_${slot} c using (stream, sequence)`,
     },
@@ -109,6 +120,12 @@ async function read<Body>(
         laneId: row.lane_id,
         flow: row.flow,
         acceptedMs: row.accepted_at.getTime(),
+        dueMs: row.due_at?.getTime(),
+        orderId: row.order_id ?? undefined,
+        source:
+          row.source_stream === null || row.source_sequence === null
+            ? undefined
+            : { stream: row.source_stream, sequence: row.source_sequence },
         body: JSON.parse(row.body) as Body,
         size: row.body.length,
       },

@@ -3,12 +3,15 @@ import type { DeliveryOutcome } from '../../channels/provider.ts';
 import type { Providers } from '../../channels/registry.ts';
 import { plainArray } from '../../db/array-literal.ts';
 import type { Queryable } from '../../db/database.ts';
+import { parseAddress } from '../../lib/address.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { ksuidFromUuid } from '../../lib/ksuid.ts';
 import type { DeliveriesBody } from '../log/chunk.ts';
+import { type Governance, type Rule, ruleFor } from '../orders/rules.ts';
 import type { SliceOrder } from '../protocol.ts';
-import type { ChunkCache } from './chunk-cache.ts';
+import type { ChunkCache, DecodedChunk } from './chunk-cache.ts';
 import type { DeliveryWriter } from './delivery-writer.ts';
+import type { KnownOrders } from './governance.ts';
 
 /** Longer than any provider's own time limit; whatever still hangs then is cut off. */
 const DELIVERY_TIMEOUT_MS = 60_000;
@@ -18,6 +21,7 @@ export type DeliverServices = {
   readonly chunks: ChunkCache<DeliveriesBody>;
   readonly providers: Providers;
   readonly writer: DeliveryWriter;
+  readonly orders: KnownOrders;
 };
 
 type MessageRow = {
@@ -26,40 +30,60 @@ type MessageRow = {
   readonly channel_type: number;
   readonly content: JsonObject;
   readonly provider: string;
+  readonly workflow_key: string;
+  readonly tenant: string | null;
+  readonly workflow_run_id: string;
+  readonly orders_version: number;
+};
+
+type Wanted = {
+  readonly slice: SliceOrder;
+  readonly messageId: string;
+  readonly attempt: number;
+  readonly chunk: DecodedChunk<DeliveriesBody>;
 };
 
 /**
  * Hands each message of an order to its provider and records what became of it; resolves when all of it
  * is committed. A crash between the provider's answer and the record repeats the call, with the same
- * idempotency key.
+ * idempotency key. What an order is about is set aside instead: nothing lies between that question and the call.
  */
 export async function executeDeliveries(
   services: DeliverServices,
   slot: number,
   slices: readonly SliceOrder[],
+  attemptsLeft = ORDERS_ATTEMPTS,
 ): Promise<void> {
-  const wanted: { slice: SliceOrder; messageId: string; attempt: number }[] = [];
+  const wanted: Wanted[] = [];
   const open = await withoutReceipts(services.db, slot, slices);
   const chunks = await services.chunks.get(services.db, slot, open);
   for (const [i, slice] of open.entries()) {
-    const delivery = chunks[i]?.body.deliveries[slice.slice];
-    if (delivery) wanted.push({ slice, messageId: delivery[0], attempt: delivery[1] });
+    const chunk = chunks[i];
+    const delivery = chunk?.body.deliveries[slice.slice];
+    if (chunk && delivery)
+      wanted.push({ slice, messageId: delivery[0], attempt: delivery[1], chunk });
   }
   const rows = await services.db.query<MessageRow>(
-    `select m.id, m.environment_id, m.channel_type, m.content, c.provider
+    `select m.id, m.environment_id, m.channel_type, m.content, c.provider, m.workflow_key, m.tenant,
+            m.workflow_run_id, (select version from governance) as orders_version
      from message m
      join channel c on c.id = m.channel_id
      where m.id = any($1::uuid[])`,
     [wanted.map((entry) => entry.messageId)],
   );
   const messages = new Map(rows.map((row) => [row.id, row]));
+  const ruleOf = await rulesFor(services, rows);
+  const stale: SliceOrder[] = [];
   await Promise.all(
-    wanted.map(async ({ slice, messageId, attempt }) => {
+    wanted.map(async ({ slice, messageId, attempt, chunk }) => {
       const message = messages.get(messageId);
-      const { outcome, provider } = message
-        ? await handOver(services.providers, message, attempt)
-        : { outcome: MESSAGE_GONE, provider: 'none' };
-      await services.writer.write({
+      const rule = message && ruleOf(message, chunk.orderId);
+      const { outcome, provider } = !message
+        ? { outcome: MESSAGE_GONE, provider: 'none' }
+        : rule
+          ? { outcome: { kind: 'aside' as const, chunk, ...rule }, provider: 'none' }
+          : await handOver(services.providers, message, attempt);
+      const isWritten = await services.writer.write({
         slot,
         stream: slice.stream,
         sequence: slice.sequence,
@@ -71,8 +95,71 @@ export async function executeDeliveries(
         provider,
         outcome,
       });
+      if (!isWritten) stale.push(slice);
     }),
   );
+  if (stale.length === 0) return;
+  if (attemptsLeft === 1) throw new Error('deliveries cannot be set aside');
+  await services.orders.reload();
+  await executeDeliveries(services, slot, stale, attemptsLeft - 1);
+}
+
+/** How often orders may change under the same deliveries, before they come back undone. */
+const ORDERS_ATTEMPTS = 5;
+
+/** Under which order each message is, asked without any wait; and the number of the orders it was asked of. */
+async function rulesFor(
+  services: DeliverServices,
+  messages: readonly MessageRow[],
+): Promise<
+  (
+    message: MessageRow,
+    own: number | undefined,
+  ) => { readonly rule: Rule; readonly ordersVersion: number } | undefined
+> {
+  const { orders, db } = services;
+  const inForce = messages[0]?.orders_version;
+  // A process that was not told of an order still does not begin what it is about.
+  if (inForce !== undefined && inForce > orders.current().version) await orders.reload();
+  for (;;) {
+    const asked = orders.current();
+    const environments = messages.map((message) => message.environment_id);
+    const accounts = await orders.accountsOf(asked, environments);
+    const keys = await keysOf(db, asked, messages);
+    if (orders.current() !== asked) continue;
+    return (message, own) => {
+      const rule = ruleFor(
+        asked.rules,
+        {
+          environmentId: message.environment_id,
+          accountId: accounts.get(message.environment_id),
+          apiKeyId: keys.get(message.workflow_run_id),
+          workflow: message.workflow_key,
+          tenant: message.tenant,
+          acceptedMs: parseAddress(message.workflow_run_id)?.timeMs ?? 0,
+        },
+        own,
+      );
+      return rule && { rule, ordersVersion: asked.version };
+    };
+  }
+}
+
+/** Which key brought each workflow run, where one of the orders asks for that. */
+async function keysOf(
+  db: Queryable,
+  { rules }: Governance,
+  messages: readonly MessageRow[],
+): Promise<ReadonlyMap<string, number>> {
+  if (!rules.some((rule) => rule.scope.apiKeyId !== undefined)) return new Map();
+  const rows = await db.query<{ id: string; api_key_id: number }>(
+    `select id, api_key_id
+     from workflow_run
+     where id = any($1::uuid[])
+       and api_key_id is not null`,
+    [messages.map((message) => message.workflow_run_id)],
+  );
+  return new Map(rows.map((row) => [row.id, row.api_key_id]));
 }
 
 /**

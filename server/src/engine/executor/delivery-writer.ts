@@ -17,6 +17,7 @@ import {
 import { openStream, type Stream, type StreamOptions } from '../log/stream.ts';
 import { MESSAGE_STATUS } from '../status.ts';
 import { isRefusal, openSlices, receiptsSql } from './receipts.ts';
+import { type DeliveryAside, deliveriesAside } from './set-aside.ts';
 
 /** What became of one attempt, and the slice whose receipt it is. */
 export type DeliveryRecord = {
@@ -30,12 +31,15 @@ export type DeliveryRecord = {
   readonly environmentId: number | undefined;
   readonly attempt: number;
   readonly provider: string;
-  readonly outcome: DeliveryOutcome;
+  readonly outcome: DeliveryOutcome | DeliveryAside;
 };
 
 export type DeliveryWriter = {
-  /** Resolves after the commit. */
-  readonly write: (record: DeliveryRecord) => Promise<void>;
+  /**
+   * Resolves after the commit. False: nothing was written of what an order sets aside, because the orders in
+   * force are others by now.
+   */
+  readonly write: (record: DeliveryRecord) => Promise<boolean>;
   readonly close: () => Promise<void>;
 };
 
@@ -55,7 +59,7 @@ const RETRY_GRAIN_MS = 1_000;
 
 type Pending = {
   readonly record: DeliveryRecord;
-  readonly resolve: () => void;
+  readonly resolve: (written: boolean) => void;
 };
 
 /** Group commit of delivery outcomes: receipts, attempts, events and retries in one statement a slot. */
@@ -76,11 +80,13 @@ export async function openDeliveryWriter(options: DeliveryWriterOptions): Promis
         wake = undefined;
         continue;
       }
-      const slot = pending[0]?.record.slot;
-      const batch = pending.filter((item) => item.record.slot === slot).slice(0, MAX_BATCH);
+      const first = pending[0]?.record;
+      const batch = pending
+        .filter(({ record }) => record.slot === first?.slot && ordersOf(record) === ordersOf(first))
+        .slice(0, MAX_BATCH);
       const taken = new Set(batch);
       pending = pending.filter((item) => !taken.has(item));
-      await commit(slot ?? 0, batch);
+      await commit(first?.slot ?? 0, batch);
     }
   }
 
@@ -94,6 +100,10 @@ export async function openDeliveryWriter(options: DeliveryWriterOptions): Promis
       } catch (error) {
         if (isRefusal(error)) {
           refusals += 1;
+          if (ordersOf(records[0]) !== null) {
+            for (const item of batch) item.resolve(false);
+            return;
+          }
         } else {
           log.warn({ err: error }, 'recording deliveries failed; trying again');
           await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
@@ -113,16 +123,22 @@ export async function openDeliveryWriter(options: DeliveryWriterOptions): Promis
         );
       }
     }
-    for (const item of batch) item.resolve();
+    for (const item of batch) item.resolve(true);
   }
 
   async function insert(slot: number, records: readonly DeliveryRecord[]): Promise<void> {
     const nowMs = clock.now();
-    const verdicts = records.map((record) => verdictOf(record, nowMs, options.random));
-    const chunks = placeChunks(retryChunks(records, verdicts), stream.nextSequence, nowMs);
+    const verdicts = records.map(({ outcome, attempt }) =>
+      outcome.kind === 'aside' ? undefined : verdictOf(outcome, attempt, nowMs, options.random),
+    );
+    const products = [...retryChunks(records, verdicts), ...deliveriesAside(records)];
+    const chunks = placeChunks(products, stream.nextSequence, nowMs);
     const told = records.flatMap((record, i) => {
       const verdict = verdicts[i];
-      return record.environmentId === undefined || !verdict ? [] : [{ record, verdict }];
+      const { environmentId, outcome } = record;
+      return environmentId === undefined || !verdict || outcome.kind === 'aside'
+        ? []
+        : [{ record, outcome, verdict }];
     });
     const sources = new Set(records.map((record) => `${record.stream} ${record.sequence}`));
     await stream.session.query(recordDeliveries(slot), [
@@ -131,17 +147,20 @@ export async function openDeliveryWriter(options: DeliveryWriterOptions): Promis
       plainArray(records.map((record) => record.stream)),
       plainArray(records.map((record) => record.sequence)),
       plainArray(records.map((record) => record.slice)),
-      plainArray(verdicts.map((verdict) => (verdict.final === 'failed' ? 0 : 1))),
-      plainArray(verdicts.map((verdict) => (verdict.final === 'failed' ? 1 : 0))),
+      plainArray(verdicts.map((verdict) => (verdict && verdict.final !== 'failed' ? 1 : 0))),
+      plainArray(verdicts.map((verdict) => (verdict?.final === 'failed' ? 1 : 0))),
       plainArray(told.map(({ record }) => record.messageId)),
       plainArray(told.map(({ record }) => record.environmentId)),
       plainArray(told.map(({ record }) => record.attempt)),
       plainArray(told.map(({ verdict }) => MESSAGE_STATUS[verdict.status])),
       textArray(told.map(({ record }) => record.provider)),
-      textArray(told.map(({ record }) => detailText(record.outcome))),
+      textArray(told.map(({ outcome }) => detailText(outcome))),
       plainArray(told.map(() => timeOrderedUuid(nowMs))),
       plainArray(told.map(({ verdict }) => messageEventTypes[verdict.status])),
-      textArray(told.map(({ record, verdict }) => eventText(record, verdict))),
+      textArray(
+        told.map(({ record, outcome, verdict }) => eventText(outcome, record.attempt, verdict)),
+      ),
+      ordersOf(records[0]),
     ]);
     stream.nextSequence += chunks.length;
     options.onAppended(chunkRefs(chunks, stream.number));
@@ -171,14 +190,23 @@ export async function openDeliveryWriter(options: DeliveryWriterOptions): Promis
   };
 }
 
+/** The number of the orders that set it aside; null for what a provider was asked for. */
+function ordersOf(record: DeliveryRecord | undefined): number | null {
+  return record?.outcome.kind === 'aside' ? record.outcome.ordersVersion : null;
+}
+
 type Verdict = {
   readonly status: 'sent' | 'delivered' | 'delivery_attempted' | 'undelivered' | 'bounced';
   readonly final: 'done' | 'failed' | 'again';
   readonly retryAtMs?: number;
 };
 
-function verdictOf(record: DeliveryRecord, nowMs: number, random: () => number): Verdict {
-  const { outcome } = record;
+function verdictOf(
+  outcome: DeliveryOutcome,
+  attempt: number,
+  nowMs: number,
+  random: () => number,
+): Verdict {
   switch (outcome.kind) {
     case 'sent':
     case 'delivered':
@@ -188,7 +216,7 @@ function verdictOf(record: DeliveryRecord, nowMs: number, random: () => number):
     case 'rejected':
       return { status: 'undelivered', final: 'failed' };
     case 'retry': {
-      const delayMs = nextAttemptDelayMs(record.attempt, random());
+      const delayMs = nextAttemptDelayMs(attempt, random());
       if (delayMs === undefined) return { status: 'undelivered', final: 'failed' };
       const dueMs = nowMs + Math.max(delayMs, outcome.afterMs ?? 0);
       const retryAtMs = Math.ceil(dueMs / RETRY_GRAIN_MS) * RETRY_GRAIN_MS;
@@ -197,7 +225,10 @@ function verdictOf(record: DeliveryRecord, nowMs: number, random: () => number):
   }
 }
 
-function retryChunks(records: readonly DeliveryRecord[], verdicts: readonly Verdict[]): NewChunk[] {
+function retryChunks(
+  records: readonly DeliveryRecord[],
+  verdicts: readonly (Verdict | undefined)[],
+): NewChunk[] {
   const groups = new Map<
     string,
     { laneId: number; dueMs: number; deliveries: [string, number][] }
@@ -225,8 +256,7 @@ function detailText(outcome: DeliveryOutcome): string {
 }
 
 /** Event data as the wire contract has it for each kind of outcome. */
-function eventText(record: DeliveryRecord, verdict: Verdict): string | null {
-  const { outcome, attempt } = record;
+function eventText(outcome: DeliveryOutcome, attempt: number, verdict: Verdict): string | null {
   switch (verdict.status) {
     case 'delivery_attempted':
       return JSON.stringify({ attempt, max_attempts: MAX_ATTEMPTS, retryable: true });
@@ -248,7 +278,7 @@ const FIRST = CHUNK_PARAMETERS + 1;
 const p = (offset: number): string => `$${FIRST + offset}`;
 const NOW = '$2::timestamptz';
 
-const TEXT = `with ${receiptsSql(FIRST)}, attempt as (
+const TEXT = `with ${receiptsSql(FIRST, FIRST + 15)}, attempt as (
   select *
   from unnest(${p(6)}::uuid[], ${p(7)}::int[], ${p(8)}::smallint[], ${p(9)}::smallint[], ${p(10)}::text[], ${p(11)}::json[],
               ${p(12)}::uuid[], ${p(13)}::smallint[], ${p(14)}::json[])

@@ -12,6 +12,7 @@ import {
   type ChunkRun,
   type ChunkTrigger,
   environmentOfLane,
+  isResumed,
   type NewChunk,
   type RunState,
   type RunsBody,
@@ -24,6 +25,7 @@ import type { DecodedChunk } from './chunk-cache.ts';
 import { collectionOf, idOf, type LoadedRecipient } from './load-recipients.ts';
 import { PausedRuns, QueuedDeliveries } from './products.ts';
 import { Results } from './results.ts';
+import { type GovernedTriggers, RunsAside } from './set-aside.ts';
 
 /** A slice with all that its runs need, in the order of the chunk. */
 export type PreparedSlice = {
@@ -32,11 +34,15 @@ export type PreparedSlice = {
   readonly slice: number;
   readonly chunk: DecodedChunk<RunsBody>;
   readonly skip: readonly number[];
+  /** Not evaluated: their runs are set aside. */
+  readonly governed: GovernedTriggers;
 };
 
 /** What the runs of an assignment need beside the slices; looked up, never waited for. */
 export type Surroundings = {
   readonly nowMs: number;
+  /** The number of the orders that the slices' triggers were compared with. */
+  readonly ordersVersion: number;
   readonly workflow: (versionId: number) => CompiledWorkflow | Error;
   readonly recipient: (environmentId: number, collection: string, id: string) => LoadedRecipient;
   readonly environmentPreferences: (environmentId: number) => JsonObject | undefined;
@@ -54,7 +60,7 @@ export type Surroundings = {
 
 export type Evaluation = {
   readonly results: Results;
-  /** Deliveries, waits and retries. */
+  /** Deliveries, waits, retries, and what is set aside. */
   readonly chunks: readonly NewChunk[];
   readonly feeds: readonly FeedChange[];
 };
@@ -86,8 +92,9 @@ export async function evaluate(
   const feeds: FeedChange[] = [];
   const deliveries = new QueuedDeliveries();
   const paused = new PausedRuns();
+  const aside = new RunsAside();
 
-  for (const { stream, sequence, slice, chunk, skip } of slices) {
+  for (const { stream, sequence, slice, chunk, skip, governed } of slices) {
     const { triggers, runs } = chunk.body;
     const environmentId = environmentOfLane(chunk.laneId);
     const triggerNumbers: number[] = [];
@@ -97,6 +104,7 @@ export async function evaluate(
     const runId = addressesOf(chunk.acceptedMs, stream, sequence);
     const productId = addressesOf(around.nowMs, stream, sequence);
     let failed = 0;
+    let setAside = 0;
     for (let index = from; index < to; index++) {
       const run = runs[index];
       const trigger = run && triggers[run[0]];
@@ -105,9 +113,15 @@ export async function evaluate(
         await around.breathe();
         breathedAtMs = performance.now();
       }
-      around.announce?.(stream, sequence, index);
       const state = run[2] ?? NO_STATE;
       const id = state.id ?? runId(index, 0);
+      const rule = governed.get(run[0]);
+      if (rule) {
+        aside.add(rule, { stream, sequence }, chunk, trigger, run[1], state, id);
+        setAside += 1;
+        continue;
+      }
+      around.announce?.(stream, sequence, index);
       shared[run[0]] ??= shareTrigger(trigger, environmentId, around);
       const common = shared[run[0]];
       if (!common) continue;
@@ -159,9 +173,10 @@ export async function evaluate(
       });
       if (result.resume) paused.add(chunk, trigger, run[1], state, id, result.resume);
     }
-    results.addReceipt(stream, sequence, slice, to - from - failed, failed);
+    results.addReceipt(stream, sequence, slice, to - from - setAside - failed, failed);
   }
-  return { results, feeds, chunks: [...deliveries.chunks(), ...paused.chunks()] };
+  const chunks = [...deliveries.chunks(), ...paused.chunks(), ...aside.chunks()];
+  return { results, feeds, chunks };
 }
 
 /** What is computed once for all recipients of a trigger. */
@@ -223,7 +238,7 @@ function evaluateRun(
     } as const;
     return { status: RUN_STATUS.completed, errorCount: 1, steps: [record], messages: [] };
   }
-  const stopped = state.id === undefined ? undefined : around.stopped(environmentId, trigger, run);
+  const stopped = isResumed(state) ? around.stopped(environmentId, trigger, run) : undefined;
   if (stopped !== undefined) {
     const record = {
       step_ref: 'run',

@@ -13,6 +13,7 @@ import { createChunkCache } from './chunk-cache.ts';
 import { executeDeliveries } from './deliver.ts';
 import { openDeliveryWriter } from './delivery-writer.ts';
 import { createEnvironmentPreferences } from './environment-preferences.ts';
+import { createKnownOrders } from './governance.ts';
 import { createPriority } from './priority.ts';
 import { executeRuns, type WorkerServices } from './run-worker.ts';
 
@@ -50,18 +51,22 @@ let failures = 0;
 let complainedAtMs = Number.NEGATIVE_INFINITY;
 let wakeWorker: (() => void)[] = [];
 
+const knownOrders = await createKnownOrders(db);
+
 const services: WorkerServices = {
   clock: systemClock,
   log,
   chunks: createChunkCache<RunsBody>(),
   workflows: createWorkflowVersions(db),
   environmentPreferences: createEnvironmentPreferences(db, systemClock),
+  orders: knownOrders,
   announce: (id, stream, sequence, index) =>
     send({ type: 'evaluating', kind: RUNS, id, stream, sequence, index }),
 };
 
 const deliverServices = {
   db,
+  orders: knownOrders,
   chunks: createChunkCache<DeliveriesBody>(),
   providers: createProviders({
     smtpUrl: options.smtpUrl,
@@ -104,7 +109,10 @@ function hear(message: ToExecutor): void {
     case 'watch':
       for (const topic of message.add) watched.add(topic);
       for (const topic of message.remove) watched.delete(topic);
-      send({ type: 'watched', id: message.id });
+      send({ type: 'answered', id: message.id });
+      break;
+    case 'govern':
+      void govern(message.id);
       break;
     case 'ping': {
       const { user, system } = process.cpuUsage();
@@ -185,6 +193,16 @@ async function deliver(order: WorkMessage): Promise<void> {
     send({ type: 'returned', kind: order.kind, id: order.id });
   }
   underWay -= 1;
+}
+
+/** Answers when nothing begins any more under the orders from before. */
+async function govern(id: number): Promise<void> {
+  try {
+    await services.orders.reload();
+    send({ type: 'answered', id });
+  } catch (error) {
+    log.warn({ err: error }, 'orders could not be loaded');
+  }
 }
 
 /** The first of a series of failures at once, then how many there were. */

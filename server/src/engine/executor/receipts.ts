@@ -12,13 +12,18 @@ const UNIQUE_VIOLATION = '23505';
 
 /**
  * The first two parts of every statement that ends slices, parameters numbered from `first`: chunk count,
- * then stream, sequence, slice, done and failed of each receipt. The guard divides by zero when a chunk
- * is gone, which happens only after all of its slices got their receipts. `SLOT` stands for the slot.
+ * then stream, sequence, slice, done and failed of each receipt; parameter `version` is the number of the
+ * orders that the slices were evaluated under, null where none were asked. The guard divides by zero when a
+ * chunk is gone, which happens only after all of its slices got their receipts, and when other orders are in
+ * force. `SLOT` stands for the slot.
  */
-export function receiptsSql(first: number): string {
+export function receiptsSql(first: number, version: number): string {
   const p = (offset: number): string => `$${first + offset}`;
   return `guard as (
-  select 1 / (count(*) = ${p(0)}::int)::int as present
+  select 1 / (
+    count(*) = ${p(0)}::int
+    and (select coalesce($${version}::bigint, version) = version from governance)
+  )::int as present
   from chunk_SLOT c
   join (select distinct * from unnest(${p(1)}::smallint[], ${p(2)}::bigint[]) as d(stream, sequence)) wanted
     using (stream, sequence)
@@ -59,7 +64,12 @@ export async function openSlices(
   return rows.map((row) => row.position);
 }
 
-/** Whether an error can mean that somebody else ended a slice first. */
+/** Whether a statement was refused because its chunks are gone or other orders are in force. */
+export function isGuarded(error: unknown): boolean {
+  return sqlState(error) === DIVISION_BY_ZERO;
+}
+
+/** Whether an error can mean that somebody else ended a slice first, or that orders changed. */
 export function mayBeDone(error: unknown): boolean {
   const state = sqlState(error);
   return state === DIVISION_BY_ZERO || state === UNIQUE_VIOLATION;

@@ -2,7 +2,7 @@ import { SLICE_RUNS } from '../log/chunk.ts';
 import { placeChunks } from '../log/insert-chunks.ts';
 import type { Stream } from '../log/stream.ts';
 import { evaluate, type PreparedSlice, type Surroundings } from './evaluate.ts';
-import { isRefusal } from './receipts.ts';
+import { isGuarded, isRefusal } from './receipts.ts';
 import { writeResults } from './results.ts';
 
 /** Tries each run alone, in transactions that are rolled back; those that cannot be done are skipped. */
@@ -54,11 +54,16 @@ async function isRefused(
   try {
     const evaluation = await evaluate([slice], around);
     const chunks = placeChunks(evaluation.chunks, stream.nextSequence, around.nowMs);
-    const values = evaluation.results.values(around.nowMs, { stream: stream.number, chunks });
+    const values = evaluation.results.values(
+      around.nowMs,
+      { stream: stream.number, chunks },
+      around.ordersVersion,
+    );
     await stream.session.query(writeResults(slot), values);
     return false;
   } catch (error) {
-    if (!isRefusal(error)) throw error;
+    // That says nothing of the run.
+    if (!isRefusal(error) || isGuarded(error)) throw error;
     return true;
   } finally {
     await stream.session.query('rollback');

@@ -136,6 +136,7 @@ export class Results {
   values(
     nowMs: number,
     appended: { readonly stream: number; readonly chunks: readonly PlacedChunk[] },
+    ordersVersion: number,
   ): unknown[] {
     const now = new Date(nowMs).toISOString();
     const receipts = this.#receipts;
@@ -183,6 +184,7 @@ export class Results {
       textArray(this.#traces),
       plainArray(data.map((text) => text.length)),
       plainArray(triggers.map((trigger) => trigger.by)),
+      ordersVersion,
     ];
   }
 }
@@ -198,7 +200,7 @@ const p = (offset: number): string => `$${FIRST + offset}`;
 /** Of `insertChunksSql`: when all of it happened. */
 const NOW = '$2::timestamptz';
 
-const TEXT = `with ${receiptsSql(FIRST)}, trigger as (
+const TEXT = `with ${receiptsSql(FIRST, FIRST + 37)}, trigger as (
   select *
   from unnest(${p(6)}::uuid[], ${p(7)}::int[], ${p(8)}::text[], ${p(9)}::int[], ${p(10)}::jsonb[], ${p(11)}::text[],
               ${p(12)}::jsonb[], ${p(13)}::text[], ${p(14)}::double precision[], ${p(35)}::int[],
@@ -258,7 +260,10 @@ const TEXT = `with ${receiptsSql(FIRST)}, trigger as (
 )
 select 1`;
 
-/** The statement that writes `Results` of one slot. It fails with 22012 when one of its chunks is gone. */
+/**
+ * The statement that writes `Results` of one slot. It fails with 22012 when one of its chunks is gone, or when
+ * the orders in force are not those that it was evaluated under.
+ */
 export function writeResults(slot: number): Statement {
   return { name: `write_results_${slot}`, text: TEXT.replaceAll('SLOT', String(slot)) };
 }

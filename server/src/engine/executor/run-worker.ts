@@ -8,19 +8,23 @@ import {
   type ChunkRef,
   type ChunkTrigger,
   environmentOfLane,
+  isResumed,
   type RunsBody,
   SLICE_RUNS,
 } from '../log/chunk.ts';
 import { chunkRefs, placeChunks } from '../log/insert-chunks.ts';
 import type { Stream } from '../log/stream.ts';
+import type { Governance } from '../orders/rules.ts';
 import type { SliceOrder } from '../protocol.ts';
 import type { ChunkCache } from './chunk-cache.ts';
 import { evaluate, type PreparedSlice, type Surroundings } from './evaluate.ts';
+import type { KnownOrders } from './governance.ts';
 import { collectionOf, createRecipientLoader, idOf } from './load-recipients.ts';
 import { loadStops, type Stops } from './load-stops.ts';
 import { isDatabaseTrouble, isRefusal, mayBeDone, openSlices } from './receipts.ts';
 import { skipRefused, withoutRefusedTriggers } from './refused-runs.ts';
 import { writeResults } from './results.ts';
+import { governedTriggers } from './set-aside.ts';
 
 /** What workers of one executor share. */
 export type WorkerServices = {
@@ -29,6 +33,7 @@ export type WorkerServices = {
   readonly chunks: ChunkCache<RunsBody>;
   readonly workflows: { readonly get: (versionId: number) => Promise<CompiledWorkflow> };
   readonly environmentPreferences: (environmentId: number) => Promise<JsonObject | undefined>;
+  readonly orders: KnownOrders;
   readonly announce: (orderId: number, stream: number, sequence: number, index: number) => void;
 };
 
@@ -58,15 +63,17 @@ export async function executeRuns(
   order: WorkOrder,
 ): Promise<WorkReport> {
   const prepared = await prepare(services, stream, order.slot, order.slices);
-  if (prepared.length === 0) return NOTHING;
+  if (prepared.slices.length === 0) return NOTHING;
   const around = await surroundings(services, stream, order, prepared);
-  logSkipped(services.log, prepared);
+  logSkipped(services.log, prepared.slices);
   try {
-    return await evaluateAndCommit(stream, order.slot, prepared, around);
+    return await evaluateAndCommit(stream, order.slot, prepared.slices, around);
   } catch (error) {
     if (!isRefusal(error)) throw error;
     // Whichever unique key is met first: a slice that was done before has its receipt.
     if (mayBeDone(error)) {
+      const { version } = await services.orders.reload();
+      if (version !== prepared.orders.version) return executeRuns(services, stream, order);
       const open = await openSlices(stream.session, order.slot, order.slices);
       const rest = open.flatMap((position) => order.slices[position] ?? []);
       if (rest.length < order.slices.length) {
@@ -76,7 +83,7 @@ export async function executeRuns(
       }
     }
     services.log.error({ err: error }, 'a run cannot be evaluated or stored; looking for it');
-    const slices = await skipRefused(stream, order.slot, prepared, around);
+    const slices = await skipRefused(stream, order.slot, prepared.slices, around);
     logSkipped(services.log, slices);
     try {
       return await evaluateAndCommit(stream, order.slot, slices, around);
@@ -103,23 +110,36 @@ function logSkipped(log: Logger, slices: readonly PreparedSlice[]): void {
   }
 }
 
+/** Slices, and the orders that their triggers were compared with. */
+type Prepared = { readonly slices: readonly PreparedSlice[]; readonly orders: Governance };
+
 async function prepare(
   services: WorkerServices,
   stream: Stream,
   slot: number,
   slices: readonly SliceOrder[],
-): Promise<PreparedSlice[]> {
+): Promise<Prepared> {
   // The log may have been read twice; within one statement a slice would stand in its own way.
   const distinct = new Map(
     slices.map((entry) => [`${entry.stream} ${entry.sequence} ${entry.slice}`, entry]),
   );
   const wanted = [...distinct.values()];
   const chunks = await services.chunks.get(stream.session, slot, wanted);
-  return wanted.flatMap(({ stream: number, sequence, slice, skip }, i) => {
-    const chunk = chunks[i];
-    // A chunk is gone only after all of its slices got their receipts.
-    return chunk ? [{ stream: number, sequence, slice, chunk, skip }] : [];
-  });
+  const environments = new Set(
+    chunks.flatMap((chunk) => (chunk ? [environmentOfLane(chunk.laneId)] : [])),
+  );
+  const orders = services.orders.current();
+  const accounts = await services.orders.accountsOf(orders, environments);
+  return {
+    orders,
+    slices: wanted.flatMap(({ stream: number, sequence, slice, skip }, i) => {
+      const chunk = chunks[i];
+      // A chunk is gone only after all of its slices got their receipts.
+      if (!chunk) return [];
+      const governed = governedTriggers(orders, accounts, chunk, slice);
+      return [{ stream: number, sequence, slice, chunk, skip, governed }];
+    }),
+  };
 }
 
 /** Loads what the runs need, set-wise: recipients once, workflow versions from memory. */
@@ -127,20 +147,20 @@ async function surroundings(
   services: WorkerServices,
   stream: Stream,
   order: WorkOrder,
-  slices: readonly PreparedSlice[],
+  { slices, orders }: Prepared,
 ): Promise<Surroundings> {
   const loader = createRecipientLoader();
   const workflows = new Map<number, CompiledWorkflow | Error>();
   const preferences = new Map<number, JsonObject | undefined>();
   const resumed: { environmentId: number; trigger: ChunkTrigger }[] = [];
-  for (const { chunk, slice } of slices) {
+  for (const { chunk, slice, governed } of slices) {
     const environmentId = environmentOfLane(chunk.laneId);
     preferences.set(environmentId, undefined);
     const seen = new Set<number>();
     const to = Math.min((slice + 1) * SLICE_RUNS, chunk.body.runs.length);
     for (let index = slice * SLICE_RUNS; index < to; index++) {
       const run = chunk.body.runs[index];
-      if (!run) continue;
+      if (!run || governed.has(run[0])) continue;
       loader.want(environmentId, collectionOf(run[1]), idOf(run[1]));
       if (seen.has(run[0])) continue;
       seen.add(run[0]);
@@ -153,7 +173,7 @@ async function surroundings(
       if (!workflows.has(trigger.version)) {
         workflows.set(trigger.version, await workflowOrError(services, trigger));
       }
-      if (run[2]?.id !== undefined) resumed.push({ environmentId, trigger });
+      if (isResumed(run[2])) resumed.push({ environmentId, trigger });
     }
   }
   for (const environmentId of preferences.keys()) {
@@ -164,6 +184,7 @@ async function surroundings(
   const recipients = await loader.load(stream.session);
   return {
     nowMs: services.clock.now(),
+    ordersVersion: orders.version,
     breathe: () => new Promise((resolve) => setImmediate(resolve)),
     workflow: (versionId) =>
       workflows.get(versionId) ?? new Error('the workflow version is unknown'),
@@ -207,7 +228,7 @@ async function evaluateAndCommit(
   const chunks = placeChunks(products, stream.nextSequence, around.nowMs);
   await stream.session.query(
     writeResults(slot),
-    results.values(around.nowMs, { stream: stream.number, chunks }),
+    results.values(around.nowMs, { stream: stream.number, chunks }, around.ordersVersion),
   );
   stream.nextSequence += chunks.length;
   return {

@@ -19,6 +19,11 @@ export function missingRuns(cell: LedgerCell): number {
   return cell.accepted - cell.done - cell.pending - cell.held - cell.discarded - cell.failed;
 }
 
+/** Kept, or dropped. */
+function discardedRuns(runs: LiveRuns | undefined): number {
+  return (runs?.kept ?? 0) + (runs?.dropped ?? 0);
+}
+
 /** The cells of a minute; runs of an environment that accepted nothing are a cell too. */
 export function cellsOf(
   minute: number,
@@ -33,8 +38,8 @@ export function cellsOf(
     accepted: left.get(environmentId)?.accepted ?? 0,
     done: right.get(environmentId)?.done ?? 0,
     pending: left.get(environmentId)?.pending ?? 0,
-    held: 0,
-    discarded: 0,
+    held: left.get(environmentId)?.held ?? 0,
+    discarded: discardedRuns(left.get(environmentId)),
     failed: right.get(environmentId)?.failed ?? 0,
   }));
 }

@@ -11,7 +11,11 @@ export type ExecutedRuns = {
   readonly failed: number;
 };
 
-export type SettledRuns = ExecutedRuns & { readonly minute: number; readonly accepted: number };
+export type SettledRuns = ExecutedRuns & {
+  readonly minute: number;
+  readonly accepted: number;
+  readonly discarded: number;
+};
 
 /** Counts the runs that were accepted in a minute: their ids begin with that time. */
 export function executedRuns(tx: Queryable, minute: number): Promise<ExecutedRuns[]> {
@@ -45,7 +49,7 @@ export async function firstKeptMinute(tx: Queryable): Promise<number> {
 
 export function settledRuns(tx: Queryable, minutes: readonly number[]): Promise<SettledRuns[]> {
   return tx.query<SettledRuns>(
-    `select minute, environment_id as "environmentId", accepted, done, failed
+    `select minute, environment_id as "environmentId", accepted, done, failed, discarded
      from ledger_settled
      where minute = any($1::int[])`,
     [minutes],
@@ -56,14 +60,16 @@ export function settledRuns(tx: Queryable, minutes: readonly number[]): Promise<
 export async function settle(tx: Queryable, runs: readonly SettledRuns[]): Promise<void> {
   if (runs.length === 0) return;
   await tx.query(
-    `insert into ledger_settled (day, minute, environment_id, accepted, done, failed)
+    `insert into ledger_settled (day, minute, environment_id, accepted, done, failed, discarded)
      select ${listSql('minute')}, r.*
-     from unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[])
-       as r(minute, environment_id, accepted, done, failed)
+     from unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[],
+                 $6::bigint[])
+       as r(minute, environment_id, accepted, done, failed, discarded)
      on conflict (day, minute, environment_id) do update
      set accepted = excluded.accepted,
          done = excluded.done,
-         failed = excluded.failed
+         failed = excluded.failed,
+         discarded = excluded.discarded
      where ledger_settled.accepted <> excluded.accepted`,
     [
       runs.map((run) => run.minute),
@@ -71,6 +77,7 @@ export async function settle(tx: Queryable, runs: readonly SettledRuns[]): Promi
       runs.map((run) => run.accepted),
       runs.map((run) => run.done),
       runs.map((run) => run.failed),
+      runs.map((run) => run.discarded),
     ],
   );
 }

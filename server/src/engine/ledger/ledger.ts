@@ -51,7 +51,7 @@ type OpenMinute = {
 
 /**
  * The continuous comparison of what was accepted (chunks, and what truncated slots held) with what is
- * recorded as executed (recipient runs) or pending (slices without receipts).
+ * recorded as executed (recipient runs), pending (slices without receipts), or set aside.
  */
 export function createLedger(options: {
   readonly db: Database;
@@ -137,7 +137,10 @@ async function readMinutes(
       minute,
       environmentId,
       accepted: (cell?.accepted ?? 0) + runs.accepted,
+      dropped: (cell?.dropped ?? 0) + runs.dropped,
       pending: (cell?.pending ?? 0) + ('pending' in runs ? runs.pending : 0),
+      held: (cell?.held ?? 0) + ('held' in runs ? runs.held : 0),
+      kept: (cell?.kept ?? 0) + ('kept' in runs ? runs.kept : 0),
     });
   }
   for (const [minute, { runs }] of before) {
@@ -159,13 +162,22 @@ async function readMinutes(
     const counted = before.get(minute)?.counted;
     minutes.set(minute, {
       runs,
-      signature: runs.map((c) => `${c.environmentId} ${c.accepted} ${c.pending}`).join(),
-      rows: runs.reduce((sum, cell) => sum + cell.accepted - cell.pending, 0),
-      settleable: runs.every((cell) => cell.pending === 0),
+      signature: runs
+        .map(
+          (c) => `${c.environmentId} ${c.accepted} ${c.dropped} ${c.pending} ${c.held} ${c.kept}`,
+        )
+        .join(),
+      rows: runs.reduce((sum, cell) => sum + cell.accepted - cell.dropped - openRuns(cell), 0),
+      settleable: runs.every((cell) => openRuns(cell) === 0),
       ...(counted && { counted }),
     });
   }
   return minutes;
+}
+
+/** What may still change. */
+function openRuns({ pending, held, kept }: LiveRuns): number {
+  return pending + held + kept;
 }
 
 /** A chunk that vanished without a trace is missed only by those who saw it. */
@@ -179,7 +191,14 @@ function expectStill(
   for (const runs of seen) {
     const found = cells.get(runs.environmentId);
     const accepted = Math.max(runs.accepted, found?.accepted ?? 0);
-    cells.set(runs.environmentId, { ...runs, pending: found?.pending ?? 0, accepted });
+    cells.set(runs.environmentId, {
+      ...runs,
+      dropped: found?.dropped ?? 0,
+      pending: found?.pending ?? 0,
+      held: found?.held ?? 0,
+      kept: found?.kept ?? 0,
+      accepted,
+    });
   }
 }
 

@@ -33,7 +33,7 @@ export type WireReference = string | readonly [collection: string, id: string];
 export type RunState = {
   /** The recipient's own trigger data. */
   readonly data?: JsonObject;
-  /** The recipient run's id, when this is not its first execution. */
+  /** The recipient run's id, when this is not the chunk that it came with. */
   readonly id?: string;
   /** How many executions went before. */
   readonly segment?: number;
@@ -42,6 +42,11 @@ export type RunState = {
   /** How often this step failed already. */
   readonly attempt?: number;
 };
+
+/** Whether the run was executed before; one that was only set aside was not. */
+export function isResumed(state: RunState | undefined): boolean {
+  return (state?.segment ?? 0) > 0;
+}
 
 export type ChunkRun = readonly [trigger: number, recipient: WireReference, state?: RunState];
 
@@ -92,6 +97,10 @@ export const USERS = '$users';
 
 export function wireReference(reference: RecipientReference): WireReference {
   return typeof reference === 'string' ? reference : [reference.collection, reference.id];
+}
+
+export function referenceOf(reference: WireReference): RecipientReference {
+  return typeof reference === 'string' ? reference : { id: reference[1], collection: reference[0] };
 }
 
 export function sliceCountOf(kind: ChunkKind, runCount: number): number {

@@ -1,5 +1,6 @@
 import type { Queryable } from '../../db/database.ts';
 import type { ChunkKind, ChunkRef } from './chunk.ts';
+import { asideSlot } from './slots.ts';
 import { STREAM_LOCK_CLASS } from './stream.ts';
 
 /** A chunk without all of its receipts. */
@@ -26,6 +27,14 @@ type Row = {
 const COLUMNS = `c.slot, c.stream, c.sequence, c.lane_id, c.kind, c.flow, c.order_id, c.run_count,
   c.slice_count, c.due_at`;
 
+/** Chunks of a slot that lack receipts, as the rest of a query. */
+function openOf(slot: number): string {
+  return OPEN.replace('from chunk c', `from chunk_${slot} c`).replace(
+    'from receipt r',
+    `from receipt_${slot} r`,
+  );
+}
+
 const OPEN = `from chunk c
 left join lateral (
   select array_agg(r.slice) as slices, count(*) as n
@@ -44,7 +53,7 @@ export async function openChunksOfSlot(
 ): Promise<OpenChunk[]> {
   const rows = await db.query<Row>(
     `select ${COLUMNS}, receipts.slices as receipted
-     ${OPEN.replace('from chunk c', `from chunk_${slot} c`).replace('from receipt r', `from receipt_${slot} r`)}
+     ${openOf(slot)}
        and (c.due_at is null or c.due_at <= $1)
      order by c.accepted_at, c.stream, c.sequence`,
     [dueBefore],
@@ -62,7 +71,7 @@ export async function timersOfSlot(
 ): Promise<OpenChunk[]> {
   const rows = await db.query<Row>(
     `select ${COLUMNS}, receipts.slices as receipted
-     ${OPEN.replace('from chunk c', `from chunk_${slot} c`).replace('from receipt r', `from receipt_${slot} r`)}
+     ${openOf(slot)}
        and c.due_at > $1
        and c.due_at <= $2
      order by c.due_at
@@ -70,6 +79,48 @@ export async function timersOfSlot(
     [from, to, limit],
   );
   return rows.map(openChunk);
+}
+
+/** Where a page of an order's chunks ended. */
+export type AsideCursor = {
+  readonly acceptedAt: Date;
+  readonly stream: number;
+  readonly sequence: number;
+};
+
+/**
+ * Chunks that an order set aside and that lack receipts, those accepted first first; of one kind or both, after
+ * `cursor`, at most `limit`.
+ */
+export async function openChunksOfOrder(
+  db: Queryable,
+  orderId: number,
+  kind: ChunkKind | undefined,
+  after: AsideCursor | undefined,
+  limit: number,
+): Promise<(OpenChunk & { readonly cursor: AsideCursor })[]> {
+  const slot = asideSlot(orderId);
+  const rows = await db.query<Row & { accepted_at: Date }>(
+    `select ${COLUMNS}, receipts.slices as receipted, c.accepted_at
+     ${openOf(slot)}
+       and c.order_id = $1
+       and ($2::smallint is null or c.kind = $2)
+       and (c.accepted_at, c.stream, c.sequence) > ($3::timestamptz, $4::smallint, $5::bigint)
+     order by c.accepted_at, c.stream, c.sequence
+     limit $6`,
+    [
+      orderId,
+      kind,
+      after?.acceptedAt ?? '-infinity',
+      after?.stream ?? 0,
+      after?.sequence ?? 0,
+      limit,
+    ],
+  );
+  return rows.map((row) => ({
+    ...openChunk(row),
+    cursor: { acceptedAt: row.accepted_at, stream: row.stream, sequence: row.sequence },
+  }));
 }
 
 /** The highest sequence of each stream that ever appended. */

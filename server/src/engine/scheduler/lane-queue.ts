@@ -111,6 +111,26 @@ export class LaneQueue {
     this.#ready.reposition(flow);
   }
 
+  /** At most so many entries, spread evenly over all. */
+  sample(limit: number): QueuedSlices[] {
+    const flows = [...this.#flows.values()];
+    const total = flows.reduce((sum, flow) => sum + flow.entries.length - flow.head, 0);
+    const step = Math.max(1, total / limit);
+    const found: QueuedSlices[] = [];
+    let before = 0;
+    for (const { entries, head } of flows) {
+      const count = entries.length - head;
+      for (;;) {
+        const position = Math.floor(found.length * step) - before;
+        const entry = position < count ? entries[head + position] : undefined;
+        if (!entry || found.length >= limit) break;
+        found.push(entry);
+      }
+      before += count;
+    }
+    return found;
+  }
+
   /** Everything that waits, flow by flow, each in order. */
   *entries(): Generator<QueuedSlices> {
     for (const { entries, head } of this.#flows.values()) {

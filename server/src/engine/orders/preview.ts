@@ -1,0 +1,184 @@
+import type { Database, Queryable } from '../../db/database.ts';
+import { formatAddress } from '../../lib/address.ts';
+import type { OrderCounts, OrderSample, OrderScope } from '../engine.ts';
+import {
+  type ChunkKind,
+  type ChunkRef,
+  DELIVERIES,
+  type DeliveriesBody,
+  environmentOfLane,
+  RUNS,
+  type RunsBody,
+  referenceOf,
+  SLICE_RUNS,
+} from '../log/chunk.ts';
+import type { QueuedSlices } from '../scheduler/lane-queue.ts';
+import type { SchedulerState } from '../scheduler/state.ts';
+import { loadDeliveryFacts } from './delivery-facts.ts';
+import { checkScope } from './order-table.ts';
+import { isInScope } from './rules.ts';
+import { environmentsOf } from './scope-environments.ts';
+
+/** Chunks that are read, of both kinds each. */
+const MAX_CHUNKS = 200;
+const READ_AT_ONCE = 20;
+const SAMPLES = 5;
+
+export type PreviewOptions = {
+  readonly db: Database;
+  readonly states: Readonly<Record<ChunkKind, SchedulerState>>;
+};
+
+/** What was found in a part of the queued work, and how large that part is. */
+type Found = {
+  matched: number;
+  read: number;
+  oldestMs: number | undefined;
+  samples: OrderSample[];
+};
+
+/**
+ * Queued work of a scope. Of whole lanes the scheduler knows how much it is; otherwise up to 200 chunks of each
+ * kind, spread evenly over the lanes in scope, are read and the rest is extrapolated, so the cost does not
+ * depend on how much waits. What waits for its time, or was set aside before, is not in it.
+ */
+export async function preview(options: PreviewOptions, scope: OrderScope): Promise<OrderCounts> {
+  checkScope(scope);
+  const environments = await environmentsOf(options.db, scope);
+  const runs = await count(options, RUNS, environments, scope);
+  const deliveries = await count(options, DELIVERIES, environments, scope);
+  const oldest = Math.min(runs.oldestMs ?? Infinity, deliveries.oldestMs ?? Infinity);
+  return {
+    runs: runs.count,
+    deliveries: deliveries.count,
+    estimated: runs.estimated || deliveries.estimated,
+    oldest: Number.isFinite(oldest) ? new Date(oldest) : null,
+    samples: [...runs.samples, ...deliveries.samples].slice(0, SAMPLES),
+  };
+}
+
+async function count(
+  { db, states }: PreviewOptions,
+  kind: ChunkKind,
+  environments: ReadonlyMap<number, number>,
+  scope: OrderScope,
+): Promise<Omit<Found, 'matched' | 'read'> & { count: number; estimated: boolean }> {
+  const lanes = [...states[kind].lanes.values()].filter(
+    (lane) => lane.queuedRuns > 0 && environments.has(environmentOfLane(lane.id)),
+  );
+  const queued = lanes.reduce((sum, lane) => sum + lane.queuedRuns, 0);
+  const { apiKeyId, workflow, tenant, acceptedFrom, acceptedBefore } = scope;
+  const isWhole = [apiKeyId, workflow, tenant, acceptedFrom, acceptedBefore].every(
+    (part) => part === undefined,
+  );
+  const ofLane = Math.max(1, Math.floor(MAX_CHUNKS / Math.max(1, lanes.length)));
+  const entries = lanes
+    .sort((a, b) => b.queuedRuns - a.queuedRuns)
+    .slice(0, MAX_CHUNKS)
+    .flatMap((lane) => lane.queue.sample(isWhole ? 1 : ofLane));
+  const found: Found = { matched: 0, read: 0, oldestMs: undefined, samples: [] };
+  for (let from = 0; from < entries.length; from += READ_AT_ONCE) {
+    const page = entries.slice(from, from + READ_AT_ONCE);
+    await (kind === RUNS ? readRuns : readDeliveries)(db, page, environments, scope, found);
+  }
+  const { oldestMs, samples, matched, read } = found;
+  if (isWhole) return { count: queued, estimated: false, oldestMs, samples };
+  return {
+    count: read === 0 ? 0 : Math.round((queued * matched) / read),
+    estimated: read < queued,
+    oldestMs,
+    samples,
+  };
+}
+
+async function readRuns(
+  db: Queryable,
+  entries: readonly QueuedSlices[],
+  environments: ReadonlyMap<number, number>,
+  scope: OrderScope,
+  found: Found,
+): Promise<void> {
+  for (const { entry, acceptedMs, body } of await bodiesOf<RunsBody>(db, entries)) {
+    const environmentId = environmentOfLane(entry.ref.laneId);
+    const { stream, sequence } = entry.ref;
+    const isIn = body.triggers.map((trigger) =>
+      isInScope(scope, {
+        environmentId,
+        accountId: environments.get(environmentId),
+        apiKeyId: trigger.by,
+        workflow: trigger.key,
+        tenant: trigger.tenant,
+        acceptedMs: trigger.at,
+      }),
+    );
+    const to = Math.min(entry.end * SLICE_RUNS, body.runs.length);
+    for (let index = entry.next * SLICE_RUNS; index < to; index++) {
+      const run = body.runs[index];
+      const trigger = run && body.triggers[run[0]];
+      if (!trigger) continue;
+      found.read += 1;
+      if (!isIn[run[0]]) continue;
+      note(found, trigger.at, () => ({
+        runId: run[2]?.id ?? formatAddress(acceptedMs, stream, sequence, index, 0),
+        workflow: trigger.key,
+        tenant: trigger.tenant,
+        recipient: referenceOf(run[1]),
+        acceptedAt: new Date(trigger.at),
+      }));
+    }
+  }
+}
+
+async function readDeliveries(
+  db: Queryable,
+  entries: readonly QueuedSlices[],
+  environments: ReadonlyMap<number, number>,
+  scope: OrderScope,
+  found: Found,
+): Promise<void> {
+  const bodies = await bodiesOf<DeliveriesBody>(db, entries);
+  const ids = bodies.flatMap(({ entry, body }) =>
+    body.deliveries.slice(entry.next, entry.end).map(([id]) => id),
+  );
+  found.read += ids.length;
+  for (const facts of await loadDeliveryFacts(db, ids)) {
+    const accountId = environments.get(facts.environmentId);
+    if (!isInScope(scope, { ...facts, accountId })) continue;
+    note(found, facts.acceptedMs, () => ({
+      runId: facts.runId,
+      workflow: facts.workflow,
+      tenant: facts.tenant,
+      recipient: facts.recipient,
+      acceptedAt: new Date(facts.acceptedMs),
+    }));
+  }
+}
+
+function note(found: Found, acceptedMs: number, sample: () => OrderSample): void {
+  found.matched += 1;
+  found.oldestMs = Math.min(found.oldestMs ?? Infinity, acceptedMs);
+  if (found.samples.length < SAMPLES) found.samples.push(sample());
+}
+
+async function bodiesOf<Body>(
+  db: Queryable,
+  entries: readonly QueuedSlices[],
+): Promise<{ readonly entry: QueuedSlices; readonly acceptedMs: number; readonly body: Body }[]> {
+  const rows = await db.query<{ n: number; accepted_at: Date; body: string }>(
+    `select wanted.n::int as n, c.accepted_at, c.body
+     from unnest($1::smallint[], $2::smallint[], $3::bigint[]) with ordinality
+       as wanted(slot, stream, sequence, n)
+     join chunk c
+       on c.slot = wanted.slot
+       and c.stream = wanted.stream
+       and c.sequence = wanted.sequence`,
+    (['slot', 'stream', 'sequence'] as const satisfies (keyof ChunkRef)[]).map((key) =>
+      entries.map(({ ref }) => ref[key]),
+    ),
+  );
+  return rows.flatMap((row) => {
+    const entry = entries[row.n - 1];
+    const body = JSON.parse(row.body) as Body;
+    return entry ? [{ entry, acceptedMs: row.accepted_at.getTime(), body }] : [];
+  });
+}

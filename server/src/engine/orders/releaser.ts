@@ -1,0 +1,184 @@
+import type { Database } from '../../db/database.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { type ChunkKind, type ChunkRef, DELIVERIES, RUNS } from '../log/chunk.ts';
+import { type AsideCursor, openChunksOfOrder } from '../log/read-refs.ts';
+import { asideSlot } from '../log/slots.ts';
+import { clearOrder } from './clear.ts';
+import { dropOrder, EXPIRY, endOrder } from './order-table.ts';
+
+const PAGE = 1_000;
+const SLOW_PAGE = 200;
+const CLEAR_MS = 2_000;
+/** Nothing of an ended order waits in the scheduler, yet something is open: so often, then it is read again. */
+const MAX_REFUSALS = 10;
+/** Paused runs wait for a year at the most: a discard cannot meet anything that is older. */
+const RULE_DAYS = 366;
+const DAY_MS = 86_400_000;
+
+type OpenOrder = {
+  readonly id: number;
+  readonly verb: string;
+  readonly runs_per_second: number | null;
+  readonly created_at: Date;
+  readonly expires_at: Date | null;
+  readonly ended_at: Date | null;
+  readonly dropped_at: Date | null;
+};
+
+/** How far an order's work was given to the scheduler. */
+type Feed = {
+  cursor: AsideCursor | undefined;
+  isLoaded: boolean;
+  refusals: number;
+  readonly slow: Readonly<Record<ChunkKind, Trickle>>;
+};
+
+/** A slow's runs, or its deliveries. */
+type Trickle = {
+  /** How many it may give now; negative after a chunk that was larger. */
+  credit: number;
+  /** A pass over what is open: how far it is, and what it met. */
+  cursor: AsideCursor | undefined;
+  seen: Set<string>;
+  /** What was given and is not known to be done. */
+  given: Set<string>;
+};
+
+export type ReleaserOptions = {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly queue: (ref: ChunkRef, receipted: readonly number[]) => void;
+  /** Slices of a slot that the scheduler has. */
+  readonly openSlices: (slot: number) => number;
+};
+
+/**
+ * Gives what orders set aside back to the scheduler: all of an ended order, a slow's at its rate; ends orders
+ * that expired, and takes away what was done or dropped. Everything it knows can be read again.
+ */
+export function createReleaser({ db, clock, queue, openSlices }: ReleaserOptions) {
+  const feeds = new Map<number, Feed>();
+  let fedAtMs = clock.now();
+  let clearedAtMs = 0;
+
+  async function work(): Promise<void> {
+    const nowMs = clock.now();
+    const elapsedMs = Math.max(0, nowMs - fedAtMs);
+    fedAtMs = nowMs;
+    const isClearing = nowMs - clearedAtMs >= CLEAR_MS;
+    if (isClearing) clearedAtMs = nowMs;
+    const orders = await db.query<OpenOrder>(
+      `select id, verb, runs_per_second, created_at, expires_at, ended_at, dropped_at
+       from work_order
+       where cleared_at is null
+       order by id`,
+    );
+    const known = new Set(orders.map((order) => order.id));
+    for (const id of feeds.keys()) if (!known.has(id)) feeds.delete(id);
+    for (const order of orders) {
+      if (order.ended_at) await release(order);
+      else if (order.expires_at && order.expires_at.getTime() <= nowMs) await expire(order);
+      else if (order.verb === 'slow') await trickle(order, elapsedMs);
+      if (isClearing) await clear(order, nowMs);
+    }
+  }
+
+  async function expire(order: OpenOrder): Promise<void> {
+    if (order.dropped_at) return;
+    if (order.verb === 'discard') await dropOrder(db, clock.now(), order.id);
+    else await endOrder(db, clock.now(), order.id, EXPIRY);
+  }
+
+  /** Once the order is ended nothing can be set aside by it any more, so one pass finds all. */
+  async function release(order: OpenOrder): Promise<void> {
+    const feed = feedOf(order.id);
+    while (!feed.isLoaded) {
+      const page = await openChunksOfOrder(db, order.id, undefined, feed.cursor, PAGE);
+      for (const { ref, receipted } of page) {
+        if (!feed.slow[ref.kind].given.has(keyOf(ref))) queue(ref, receipted);
+      }
+      feed.cursor = page.at(-1)?.cursor ?? feed.cursor;
+      feed.isLoaded = page.length < PAGE;
+    }
+  }
+
+  async function trickle(order: OpenOrder, elapsedMs: number): Promise<void> {
+    const feed = feedOf(order.id);
+    const rate = order.runs_per_second ?? 0;
+    for (const kind of [RUNS, DELIVERIES] as const) {
+      const pass = feed.slow[kind];
+      // Whoever had nothing to give saves up for one second.
+      pass.credit = Math.min(pass.credit + (rate * elapsedMs) / 1_000, rate);
+      while (pass.credit > 0) {
+        const page = await openChunksOfOrder(db, order.id, kind, pass.cursor, SLOW_PAGE);
+        for (const { ref, receipted, cursor } of page) {
+          if (pass.credit <= 0) break;
+          pass.cursor = cursor;
+          pass.seen.add(keyOf(ref));
+          if (pass.given.has(keyOf(ref))) continue;
+          pass.given.add(keyOf(ref));
+          pass.credit -= ref.runCount;
+          queue(ref, receipted);
+        }
+        if (page.length === SLOW_PAGE || pass.credit <= 0) continue;
+        // A whole pass is over: the next one begins with what came to lie before.
+        pass.cursor = undefined;
+        // What was not met is done.
+        pass.given = new Set([...pass.given].filter((key) => pass.seen.has(key)));
+        pass.seen = new Set();
+        break;
+      }
+    }
+  }
+
+  async function clear(order: OpenOrder, nowMs: number): Promise<void> {
+    if (order.dropped_at) {
+      const isEmpty = await clearOrder(db, order.id, 'all');
+      if (isEmpty && nowMs - order.created_at.getTime() > RULE_DAYS * DAY_MS)
+        await markCleared(order);
+      return;
+    }
+    if (!order.ended_at && order.verb !== 'slow') return;
+    const isEmpty = await clearOrder(db, order.id, 'done');
+    if (!order.ended_at) return;
+    const feed = feedOf(order.id);
+    if (isEmpty) {
+      if (feed.isLoaded) await markCleared(order);
+      return;
+    }
+    feed.refusals = openSlices(asideSlot(order.id)) > 0 ? 0 : feed.refusals + 1;
+    if (feed.refusals >= MAX_REFUSALS) feeds.delete(order.id);
+  }
+
+  async function markCleared(order: OpenOrder): Promise<void> {
+    await db.query('update work_order set cleared_at = $2 where id = $1', [
+      order.id,
+      new Date(clock.now()),
+    ]);
+    feeds.delete(order.id);
+  }
+
+  function feedOf(id: number): Feed {
+    let feed = feeds.get(id);
+    if (!feed) {
+      feed = {
+        cursor: undefined,
+        isLoaded: false,
+        refusals: 0,
+        slow: { [RUNS]: newTrickle(), [DELIVERIES]: newTrickle() },
+      };
+      feeds.set(id, feed);
+    }
+    return feed;
+  }
+
+  return { work };
+}
+
+function newTrickle(): Trickle {
+  return { credit: 0, cursor: undefined, seen: new Set(), given: new Set() };
+}
+
+function keyOf(ref: ChunkRef): string {
+  return `${ref.stream} ${ref.sequence}`;
+}
