@@ -9,11 +9,32 @@ import type { Services } from './services.ts';
 /** What a body of unknown length counts as while it is read. */
 const UNKNOWN_BYTES = 1024 * 1024;
 
+/**
+ * How long a refusal is kept back. A client that comes again at once, whatever it was told, then costs a
+ * few requests a second for each connection and not thousands; see README.md of budgets for figures.
+ */
+const PAUSE_MS = 200;
+const MAX_PAUSED = 2_000;
+
 const BODIES_RETRY_MS = 1_000;
 
 /** Decides, before a body is read and without asking anybody, whether its account may send it now. */
 export function registerBudget(app: App, services: Services): void {
   const rateTiers = createRateTiers();
+  let paused = 0;
+
+  const refuse = (error: BelfryError, done: (error: BelfryError) => void): void => {
+    if (paused >= MAX_PAUSED) {
+      done(error);
+      return;
+    }
+    paused += 1;
+    setTimeout(() => {
+      paused -= 1;
+      done(error);
+    }, PAUSE_MS);
+  };
+
   app.addHook('onRequest', (request, reply, done) => {
     const caller = callerOf(request.access);
     if (!caller) {
@@ -25,7 +46,10 @@ export function registerBudget(app: App, services: Services): void {
     if (config.rateLimits === 'knock') {
       const wait = rateTiers.enter(request, clock.now());
       if (wait > 0) {
-        done(overBudget('tier', 'this endpoint has fewer requests a second', Math.ceil(wait)));
+        refuse(
+          overBudget('tier', 'this endpoint has fewer requests a second', Math.ceil(wait)),
+          done,
+        );
         return;
       }
     }
@@ -34,7 +58,7 @@ export function registerBudget(app: App, services: Services): void {
     const refusal = accept.enter(caller, bytes, clock.now());
     if (refusal) {
       const { budget, reason, retryAfterMs } = refusal;
-      done(overBudget(budget, reason, retryAfterMs));
+      refuse(overBudget(budget, reason, retryAfterMs), done);
       return;
     }
     if (bytes > 0) {
