@@ -367,6 +367,24 @@ create table preference_set (
   constraint preference_set_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
 );
 
+create table quarantine_event (
+  id uuid not null,
+  at timestamp with time zone not null,
+  account_id integer not null,
+  account_name text,
+  from_level text not null,
+  to_level text not null,
+  because text not null,
+  shadow boolean not null,
+  author text,
+  reason text,
+  until timestamp with time zone,
+  evidence jsonb,
+  line text not null,
+  constraint quarantine_event_pkey PRIMARY KEY (id)
+) partition by range (id);
+CREATE INDEX quarantine_event_account ON ONLY quarantine_event USING btree (account_id, id);
+
 create table receipt (
   slot smallint not null,
   stream smallint not null,

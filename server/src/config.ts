@@ -27,6 +27,7 @@ export type Config = {
   readonly executors: number;
   /** Milliseconds between the triggers that the server sends itself; undefined when it sends none. */
   readonly canaryMs: number | undefined;
+  readonly quarantine: QuarantineConfig;
 };
 
 /** Keys that the first start uses for `development` instead of new ones. */
@@ -38,6 +39,17 @@ type BootstrapKeys = {
 
 const RATE_LIMITS = ['off', 'knock'] as const;
 type RateLimits = (typeof RATE_LIMITS)[number];
+/** What automatic quarantine does with an account that floods; see docs/operating/quarantine.md. */
+type QuarantineConfig = {
+  readonly mode: QuarantineMode;
+  readonly pause: boolean;
+  readonly reject: boolean;
+  /** Queued runs of an account that are too many. */
+  readonly backlogRuns: number;
+};
+
+const QUARANTINE_MODES = ['act', 'shadow', 'off'] as const;
+type QuarantineMode = (typeof QUARANTINE_MODES)[number];
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 type LogLevel = (typeof LOG_LEVELS)[number];
@@ -103,6 +115,26 @@ export const configVariables = [
     'Trigger a workflow of the server’s own every 15 seconds and alert when it does not get through: `on`, `off`, or the seconds, 1 to 3600.',
   ],
   [
+    'BELFRY_QUARANTINE',
+    'act',
+    'What happens to an account that floods: `act`, `shadow` (decided and recorded, not done) or `off`.',
+  ],
+  [
+    'BELFRY_QUARANTINE_PAUSE',
+    'false',
+    '`true` holds the work of a flooding account when 10 minutes of it wait; otherwise that is only recorded.',
+  ],
+  [
+    'BELFRY_QUARANTINE_REJECT',
+    'false',
+    '`true` answers an account with 429 while its queue is full; otherwise that is only recorded.',
+  ],
+  [
+    'BELFRY_QUARANTINE_BACKLOG',
+    '10000000',
+    'Queued recipient runs with which the queue of an account is full.',
+  ],
+  [
     'BELFRY_URL',
     '(from BELFRY_HOST and BELFRY_PORT)',
     'Server that the commands of the CLI talk to, `http://127.0.0.1:4400`.',
@@ -147,6 +179,18 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     logLevel: oneOf('BELFRY_LOG_LEVEL', read('BELFRY_LOG_LEVEL'), LOG_LEVELS, 'info'),
     executors: integer('BELFRY_EXECUTORS', read('BELFRY_EXECUTORS'), defaultExecutors(), 1, 64),
     canaryMs: canary('BELFRY_CANARY', read('BELFRY_CANARY')),
+    quarantine: {
+      mode: oneOf('BELFRY_QUARANTINE', read('BELFRY_QUARANTINE'), QUARANTINE_MODES, 'act'),
+      pause: flag('BELFRY_QUARANTINE_PAUSE', read('BELFRY_QUARANTINE_PAUSE')),
+      reject: flag('BELFRY_QUARANTINE_REJECT', read('BELFRY_QUARANTINE_REJECT')),
+      backlogRuns: integer(
+        'BELFRY_QUARANTINE_BACKLOG',
+        read('BELFRY_QUARANTINE_BACKLOG'),
+        10_000_000,
+        1_000,
+        1_000_000_000,
+      ),
+    },
   };
 }
 

@@ -27,6 +27,7 @@ import { createMetrics } from './metrics.ts';
 import { type Canary, startCanary } from './ops/canary.ts';
 import { prepareCanary } from './ops/prepare-canary.ts';
 import { createTraffic } from './ops/traffic.ts';
+import { startQuarantine } from './start-quarantine.ts';
 
 /** For keys and operators, for counts of feeds, for requests of accounts. */
 const ACCOUNT_CONNECTIONS = 8;
@@ -156,6 +157,9 @@ async function build(
     pressure: createLoopPressure(),
   });
   closers.push(async () => budgets.close());
+  const traffic = createTraffic(ctx);
+  const quarantine = startQuarantine(ctx, { config, engine, traffic });
+  closers.push(quarantine.stop);
   let sockets: SocketServer | undefined;
   let canary: Canary | undefined;
   const canaryAccount = config.canaryMs === undefined ? undefined : await prepareCanary(ctx);
@@ -166,7 +170,8 @@ async function build(
     engine,
     workflows,
     authentication: createAuthentication(ctx),
-    traffic: createTraffic(ctx),
+    traffic,
+    quarantine,
     budgets,
     broadcasts,
     metrics: createMetrics({
@@ -175,6 +180,7 @@ async function build(
       budgets,
       broadcasts: broadcasts.stats,
       canary: () => canary?.status(),
+      quarantine: quarantine.levels,
     }),
     readiness: () => {
       const states = { ...database.state(), ...engineStates(engine), ...parts };

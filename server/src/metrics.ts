@@ -8,6 +8,8 @@ import type { CanaryStatus } from './ops/canary.ts';
 export function createMetrics(parts: {
   readonly engine: () => EngineStats | undefined;
   readonly sockets: () => number;
+  /** Quarantine levels by account, of those that are not normal. */
+  readonly quarantine: () => ReadonlyMap<number, number>;
   readonly budgets: Pick<Budgets, 'accept' | 'refusals'>;
   readonly broadcasts: () => FeederStats | undefined;
   readonly canary: () => CanaryStatus | undefined;
@@ -166,6 +168,18 @@ export function createMetrics(parts: {
     }),
   );
 
+  registry.registerMetric(
+    new Gauge({
+      name: 'belfry_quarantine_level',
+      help: 'Accounts that are not normal, by number: 1 noisy, 2 surge, 3 paused, 4 reject.',
+      labelNames: ['account'],
+      registers: [],
+      collect() {
+        this.reset();
+        for (const [account, level] of parts.quarantine()) this.set({ account }, level);
+      },
+    }),
+  );
   registry.registerMetric(
     new Gauge({
       name: 'belfry_sockets',

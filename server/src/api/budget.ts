@@ -17,6 +17,7 @@ const PAUSE_MS = 200;
 const MAX_PAUSED = 2_000;
 
 const BODIES_RETRY_MS = 1_000;
+const QUEUE_RETRY_MS = 10_000;
 
 /** Decides, before a body is read and without asking anybody, whether its account may send it now. */
 export function registerBudget(app: App, services: Services): void {
@@ -76,6 +77,15 @@ export function registerBudget(app: App, services: Services): void {
     }
     done();
   });
+}
+
+/** A trigger of an account whose queue is full is not even read. */
+export function refuseQuarantined({ quarantine }: Pick<Services, 'quarantine'>) {
+  return async (request: FastifyRequest): Promise<void> => {
+    const caller = callerOf(request.access);
+    if (!caller || !quarantine.refuses(caller.accountId)) return;
+    throw overBudget('queue', 'the queue of this account is full', QUEUE_RETRY_MS);
+  };
 }
 
 /** The 429 of a budget: nothing was accepted, and nothing of the request was looked at. */

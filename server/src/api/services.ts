@@ -6,6 +6,7 @@ import type { Context } from '../context.ts';
 import type { PublishedWorkflows } from '../control/published-workflows.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Canary } from '../ops/canary.ts';
+import type { Quarantine } from '../ops/quarantine.ts';
 import type { TrafficCounters } from '../ops/traffic.ts';
 import type { Authentication } from './authentication.ts';
 
@@ -20,6 +21,7 @@ export type Services = Context & {
   readonly budgets: Budgets;
   /** Absent: no broadcast is sent by this server. Told when one was created or changed. */
   readonly broadcasts?: Pick<Feeder, 'wake'> | undefined;
+  readonly quarantine: Quarantine;
   readonly metrics: Registry;
   readonly readiness: () => Readiness;
   /** Undefined while the server sends itself no triggers. */

@@ -9,6 +9,7 @@ import { messagesCommand } from './messages.ts';
 import { discardCommand, holdCommand, slowCommand } from './order-verbs.ts';
 import { ordersCommand, releaseCommand, replayCommand } from './orders.ts';
 import { pushCommand } from './push.ts';
+import { quarantineCommand } from './quarantine.ts';
 import { CliError } from './result.ts';
 import { showFailure } from './run-command.ts';
 import { runsCommand } from './runs.ts';
@@ -51,6 +52,7 @@ export function createProgram(): Command {
   program.addCommand(releaseCommand());
   program.addCommand(replayCommand());
   program.addCommand(ordersCommand());
+  program.addCommand(quarantineCommand());
   program.addCommand(keysCommand());
   program.addCommand(accountCommand());
   program.addCommand(auditCommand());

@@ -31,9 +31,13 @@ export function topView(top: JsonObject, { columns, rows, style }: Size): string
     style.dim(fit(normalText(top), width)),
     '',
   ];
-  const surges = list(top.surges)
+  const { culprit } = top;
+  const texts = list(top.surges).map(String);
+  // The first words name the caller: a surge that is in quarantine is told once.
+  const others = texts.filter((text) => text.split(':')[0] !== String(culprit).split(':')[0]);
+  const surges = (typeof culprit === 'string' ? [culprit, ...others] : texts)
     .slice(0, 2)
-    .flatMap((text) => wrap(printable(String(text)), width));
+    .flatMap((text) => wrap(printable(text), width));
   const alarm =
     surges.length > 0
       ? [...surges.map((line) => style.bold(style.red(line))), '']

@@ -19,6 +19,7 @@ const PERIODS: Readonly<Record<string, Period>> = {
   recipient_run: 'day',
   recipient_run_segment: 'day',
   message_event: 'day',
+  quarantine_event: 'month',
 };
 
 /** Which periods around now are kept ready, as offsets. */
@@ -34,8 +35,8 @@ const LOCK_NOT_AVAILABLE = '55P03';
 const DEADLOCK_DETECTED = '40P01';
 
 /**
- * Makes the partitions that ids from about `nowMs` fall into: for workflow_run, message and delivery
- * the months (UTC) from the previous to the next but one, for recipient_run, recipient_run_segment
+ * Makes the partitions that ids from about `nowMs` fall into: for workflow_run, message, delivery and
+ * quarantine_event the months (UTC) from the previous to the next but one, for recipient_run, recipient_run_segment
  * and message_event the days from two before to three after. One query when nothing is missing.
  * With another time than now it makes the partitions around that.
  *

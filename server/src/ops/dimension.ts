@@ -12,6 +12,9 @@ const CAPACITY = 512;
 const NORMALS = 4_096;
 
 const SECOND_MS = 1_000;
+
+/** What was watched for less says nothing of what is normal. */
+const KNOWN_MS = 60_000;
 /** So many single seconds are kept; older ones are merged by as many. */
 const SECONDS = 10;
 
@@ -54,6 +57,17 @@ export type Dimension = {
   readonly count: (key: string, nowMs: number, traffic: Traffic) => void;
   /** Notable surges first, by what they are above their normal; then by load. */
   readonly talkers: (window: Window, nowMs: number) => Talker[];
+  /** Who sent in the last whole second. */
+  readonly lastSecond: (nowMs: number) => LastSecond[];
+};
+
+/** A key's load in a second: a lower bound. */
+export type LastSecond = {
+  readonly key: string;
+  readonly load: number;
+  /** The load that was normal before; undefined while nothing was watched for a minute. */
+  readonly normal: number | undefined;
+  readonly sinceMs: number | undefined;
 };
 
 type Pane = { readonly startMs: number; readonly endMs: number; readonly summary: Summary };
@@ -130,6 +144,17 @@ export function createDimension(watchedSinceMs: number): Dimension {
           return describe(hitter, normal, { span, total, watchedMs: secondMs - watchedSinceMs });
         })
         .sort((a, b) => excess(b) - excess(a) || b.load - a.load);
+    },
+    lastSecond: (nowMs) => {
+      roll(nowMs);
+      const last = seconds.at(-1);
+      if (!last || last.endMs < secondMs) return [];
+      const isKnown = secondMs - watchedSinceMs >= KNOWN_MS;
+      return [...last.summary.counters.values()].map(({ key, count, error }) => {
+        const { calmPerSecond, surgeSinceMs } = normals.get(key) ?? newNormal(secondMs);
+        const normal = isKnown ? calmPerSecond : undefined;
+        return { key, load: count - error, normal, sinceMs: surgeSinceMs };
+      });
     },
   };
 }

@@ -100,7 +100,8 @@ export function createReadTop(ctx: Context, traffic: TrafficCounters): ReadTop {
   };
 }
 
-function partsOf(talkerKey: string): Parts {
+/** What the key of a caller, account, environment, key or workflow says. */
+export function partsOf(talkerKey: string): Parts {
   const [account = '', environment, key] = talkerKey.split('/', 3);
   const [id = '', hint = ''] = key?.split(':') ?? [];
   const prefix = `${account}/${environment}/${key}/`;

@@ -1,5 +1,12 @@
 import type { Clock } from '../lib/clock.ts';
-import { createDimension, type Talker, type Traffic, type Window } from './dimension.ts';
+import {
+  createDimension,
+  type Dimension,
+  type LastSecond,
+  type Talker,
+  type Traffic,
+  type Window,
+} from './dimension.ts';
 
 /** A request to trigger, accepted or refused. */
 export type TrafficEvent = {
@@ -44,6 +51,19 @@ export type TrafficCounters = {
   /** On the path of every trigger: some microseconds, no I/O. */
   readonly count: (event: TrafficEvent) => void;
   readonly top: (window: Window) => TopTraffic;
+  /** The accounts that sent in the last whole second. */
+  readonly lastSecond: () => AccountSecond[];
+  /** Who and what makes the traffic of accounts, of the last ten seconds or, without any, of ten minutes. */
+  readonly culprits: () => (accountId: number) => Culprit;
+};
+
+export type AccountSecond = Omit<LastSecond, 'key'> & { readonly accountId: number };
+
+export type Culprit = {
+  /** Its environment, key and workflow together. */
+  readonly caller: Talker | undefined;
+  /** The address that most of it comes from. */
+  readonly source: string | undefined;
 };
 
 export function createTraffic({ clock }: { readonly clock: Clock }): TrafficCounters {
@@ -56,6 +76,7 @@ export function createTraffic({ clock }: { readonly clock: Clock }): TrafficCoun
   const keys = dimension();
   const workflows = dimension();
   const sources = dimension();
+  const senders = dimension();
 
   return {
     count: ({ caller, workflowKey, sourceAddress, bytes, outcome }) => {
@@ -70,6 +91,7 @@ export function createTraffic({ clock }: { readonly clock: Clock }): TrafficCoun
       const { accountId, environmentId, keyId, keyHint } = caller;
       const key = `${environmentId}/${keyId}:${keyHint}`;
       accounts.count(String(accountId), nowMs, traffic);
+      senders.count(`${accountId}/${sourceAddress}`, nowMs, traffic);
       environments.count(`${accountId}/${environmentId}`, nowMs, traffic);
       keys.count(`${accountId}/${key}`, nowMs, traffic);
       callers.count(`${accountId}/${key}/${workflowKey ?? ''}`, nowMs, traffic);
@@ -93,5 +115,40 @@ export function createTraffic({ clock }: { readonly clock: Clock }): TrafficCoun
         sources: sources.talkers(window, nowMs),
       };
     },
+    lastSecond: () =>
+      accounts
+        .lastSecond(clock.now())
+        .map(({ key, ...second }) => ({ ...second, accountId: Number(key) })),
+    culprits: () => {
+      const nowMs = clock.now();
+      const most = (of: Dimension) => {
+        const short = lazy(() => largestByAccount(of.talkers('10s', nowMs)));
+        const long = lazy(() => largestByAccount(of.talkers('10m', nowMs)));
+        return (accountId: number) => short().get(accountId) ?? long().get(accountId);
+      };
+      const caller = most(callers);
+      const sender = most(senders);
+      return (accountId) => ({
+        caller: caller(accountId),
+        source: sender(accountId)?.key.slice(`${accountId}/`.length),
+      });
+    },
+  };
+}
+
+function largestByAccount(talkers: readonly Talker[]): ReadonlyMap<number, Talker> {
+  const largest = new Map<number, Talker>();
+  for (const talker of talkers) {
+    const accountId = Number.parseInt(talker.key, 10);
+    if (talker.load > (largest.get(accountId)?.load ?? 0)) largest.set(accountId, talker);
+  }
+  return largest;
+}
+
+function lazy<Value>(make: () => Value): () => Value {
+  let value: Value | undefined;
+  return () => {
+    value ??= make();
+    return value;
   };
 }

@@ -16,6 +16,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { createTraffic } from '../../src/ops/traffic.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { silentLog } from '../support/log.ts';
+import { testQuarantine } from '../support/quarantine.ts';
 
 export type TestApi = {
   readonly app: App;
@@ -77,13 +78,15 @@ export async function startTestApi(
     pressure: () => 0,
     ...options.budgets,
   });
+  const traffic = createTraffic(ctx);
   const services: Services = {
     ...ctx,
     config: { ...readConfig({}), ...options.config },
     engine,
     workflows,
     authentication: createAuthentication(ctx),
-    traffic: createTraffic(ctx),
+    traffic,
+    quarantine: testQuarantine(ctx, { traffic }),
     budgets,
     metrics: new Registry(),
     readiness: () => ({ ready: true, parts: { database: { state: 'up' } } }),

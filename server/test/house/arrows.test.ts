@@ -34,6 +34,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'broadcasts',
   ],
   'first-start': ['db', 'context', 'config', 'accounts', 'control'],
+  'start-quarantine': ['context', 'config', 'engine', 'ops'],
   metrics: ['engine', 'budgets', 'broadcasts', 'ops'],
   main: [
     ...[
@@ -49,7 +50,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
       'budgets',
       'api',
     ],
-    ...['first-start', 'metrics'],
+    ...['first-start', 'start-quarantine', 'metrics'],
   ],
   drill: ['db', 'accounts'],
   cli: ['db', 'config', 'control', 'ops', 'drill', 'main'],

@@ -8,6 +8,7 @@ import type { Context } from '../../src/context.ts';
 import { countFeed } from '../../src/feed/count-feed.ts';
 import { createFeedHub, type FeedHub } from '../../src/feed/feed-hub.ts';
 import { createTraffic } from '../../src/ops/traffic.ts';
+import { testQuarantine } from './quarantine.ts';
 
 export type FeedServer = {
   readonly url: string;
@@ -44,6 +45,7 @@ export async function startFeedServer(
     workflows: { published: async () => undefined, invalidate: () => {}, close: async () => {} },
     authentication,
     traffic: createTraffic(ctx),
+    quarantine: testQuarantine(ctx, { traffic: createTraffic(ctx) }),
     budgets,
     metrics: new Registry(),
     readiness: () => ({ ready: true, parts: {} }),

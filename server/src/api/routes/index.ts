@@ -16,6 +16,7 @@ import { opsRoutes } from './ops.ts';
 import { opsAuditRoutes } from './ops-audit.ts';
 import { opsLimitsRoutes } from './ops-limits.ts';
 import { opsOrderRoutes } from './ops-orders.ts';
+import { opsQuarantineRoutes } from './ops-quarantine.ts';
 import { opsTopRoutes } from './ops-top.ts';
 import { pageRoutes } from './pages.ts';
 import { preferenceRoutes } from './preferences.ts';
@@ -50,6 +51,7 @@ export const routes: readonly Routes[] = [
   opsAuditRoutes,
   opsOrderRoutes,
   canaryRoutes,
+  opsQuarantineRoutes,
   referenceRoutes,
   pageRoutes,
 ];

@@ -55,6 +55,9 @@ const TopAnswer = Type.Object({
     description: 'The start of this process; what is normal was learnt since then.',
   }),
   total: Type.Object(rates),
+  culprit: Nullable(
+    Type.String({ description: 'The account in quarantine that matters most, in one sentence.' }),
+  ),
   surges: Type.Array(
     Type.String({ description: 'A surge of at least 5 % of the load, in one sentence.' }),
   ),
@@ -71,6 +74,7 @@ const TopAnswer = Type.Object({
 /** Who makes the traffic. */
 export function opsTopRoutes(app: App, services: Services): void {
   const readTop = createReadTop(services, services.traffic);
+  const { quarantine } = services;
   app.get(
     '/ops/v1/top',
     {
@@ -90,7 +94,12 @@ export function opsTopRoutes(app: App, services: Services): void {
     },
     async (request, reply) => {
       const { window = '10s', limit = 10 } = request.query;
-      return reply.send(await readTop({ window, limit }));
+      const [top, quarantined] = await Promise.all([
+        readTop({ window, limit }),
+        quarantine.current(),
+      ]);
+      const culprit = quarantined.find((entry) => entry.culprit)?.line ?? null;
+      return reply.send({ ...top, culprit });
     },
   );
 }

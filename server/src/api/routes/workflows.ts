@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { BelfryError, invalidField } from '../../lib/errors.ts';
 import { environmentContext } from '../access.ts';
+import { refuseQuarantined } from '../budget.ts';
 import { countRefused, countTrigger } from '../count-traffic.ts';
 import type { App } from '../route.ts';
 import { answers, NoContent, Nullable, openObject } from '../schemas.ts';
@@ -63,6 +64,7 @@ export function workflowRoutes(app: App, services: Services): void {
     '/v1/workflows/:key/trigger',
     {
       validatorCompiler: unchecked,
+      onRequest: refuseQuarantined(services),
       onResponse: countRefused(services),
       schema: {
         description:
