@@ -1,9 +1,16 @@
 import { createInterface } from 'node:readline/promises';
 import { CliError } from './result.ts';
 
+type Terminal = {
+  readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+  readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean };
+};
+
 /** Asks on the terminal. Throws where nobody can be asked, and when the answer is not yes. */
-export async function confirm(question: string): Promise<void> {
-  const { stdin, stderr } = process;
+export async function confirm(
+  question: string,
+  { stdin, stderr }: Terminal = process,
+): Promise<void> {
   if (!stdin.isTTY || !stderr.isTTY) {
     throw new CliError(
       'confirmation_needed',

@@ -1,7 +1,5 @@
-import { createWriteStream } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
-import type { WriteStream } from 'node:tty';
 import { CliError } from './result.ts';
 
 const LINE_FEED = 10;
@@ -17,7 +15,7 @@ export async function exportTo(
   file: string,
   body: AsyncIterable<Uint8Array>,
   expected: number,
-  terminal: Pick<WriteStream, 'isTTY' | 'write'>,
+  terminal: { readonly isTTY?: boolean; readonly write: (text: string) => unknown },
 ): Promise<Written> {
   let lines = 0;
   let bytes = 0;
@@ -34,15 +32,13 @@ export async function exportTo(
       yield piece;
     }
   };
-  let isOurs = false;
-  const target = createWriteStream(file, { flags: 'wx', mode: 0o600 });
-  target.once('open', () => {
-    isOurs = true;
+  const target = await open(file, 'wx', 0o600).catch((error: unknown) => {
+    throw explain(error, file);
   });
   try {
-    await pipeline(body, count, target);
+    await pipeline(body, count, target.createWriteStream());
   } catch (error) {
-    if (isOurs) await rm(file, { force: true });
+    await rm(file, { force: true });
     throw explain(error, file);
   } finally {
     if (terminal.isTTY) terminal.write('\r\u001b[K');

@@ -1,4 +1,5 @@
 import { isJsonObject, type JsonObject } from '../lib/json.ts';
+import { printable } from './table.ts';
 import { timeText } from './time-text.ts';
 
 /** A scope in words: `acme/production, key ...ab12, workflow digest, from 2026-05-01 04:00:20 UTC`. */
@@ -13,7 +14,7 @@ export function scopeText(scope: unknown): string {
     typeof from === 'string' ? `from ${timeText(from)}` : '',
     typeof to === 'string' ? `before ${timeText(to)}` : '',
   ];
-  return parts.filter((part) => part !== '').join(', ');
+  return printable(parts.filter((part) => part !== '').join(', '));
 }
 
 function named(what: string, value: JsonObject[string] | undefined): string {
