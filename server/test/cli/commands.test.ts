@@ -175,6 +175,25 @@ test('a key is created, listed without its text, and revoked at once', async () 
   expect(JSON.parse(refused.stdout).error.code).toBe('api_key_expired');
 });
 
+test('a revoked secret key comes with the command that holds what it brought', async () => {
+  const { id, key } = await runJson('keys', 'create', '--kind', 'secret');
+  const { code, stdout } = await run('keys', 'revoke', key.slice(-4), '--reason', 'leaked');
+  expect(code).toBe(0);
+  expect(stdout).toContain(`${id} opens nothing any more.`);
+  expect(stdout).toContain(`hold what it brought with: belfry hold --key ${id} --reason "leaked"`);
+  const [line] = (await runJson('audit', '--account', 'demo', '--limit', '1')).entries;
+  expect(line).toMatchObject({ action: 'key revoke', reason: 'leaked', scope: { key: { id } } });
+  expect(line.author).not.toBe('');
+  expect((await run('audit')).stdout).toMatch(/key revoke +demo\/development, key \.\.\.\S{4} /);
+});
+
+test('a key is not revoked with --hold as long as there is no reason', async () => {
+  const { id, key } = await runJson('keys', 'create', '--kind', 'secret');
+  const { code, stderr } = await run('keys', 'revoke', id, '--hold');
+  expect([code, stderr]).toEqual([1, expect.stringContaining('give --reason TEXT')]);
+  expect((await run('runs', '--secret-key', key)).code).toBe(0);
+});
+
 test('account create prints credentials in the form of credentials.json', async () => {
   const credentials = JSON.parse((await run('account', 'create', 'acme')).stdout);
   expect(credentials).toMatchObject({
