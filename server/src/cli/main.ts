@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { accountCommand } from './account.ts';
 import { auditCommand } from './audit.ts';
+import { broadcastCommand } from './broadcast.ts';
 import { doctorCommand } from './doctor.ts';
 import { drillCommand } from './drill.ts';
 import { keysCommand } from './keys.ts';
@@ -45,6 +46,7 @@ export function createProgram(): Command {
   program.addCommand(triggerCommand());
   program.addCommand(runsCommand());
   program.addCommand(messagesCommand());
+  program.addCommand(broadcastCommand());
   program.addCommand(topCommand());
   program.addCommand(holdCommand());
   program.addCommand(slowCommand());

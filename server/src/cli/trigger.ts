@@ -58,11 +58,12 @@ async function trigger(
 }
 
 /** A user id as it is; text that begins like a JSON object is one. */
-function reference(text: string, option: string): string | JsonObject {
+export function reference(text: string, option: string): string | JsonObject {
   return text.trimStart().startsWith('{') ? parseObject(text, option) : text;
 }
 
-function parseObject(text: string, option: string): JsonObject {
+/** The text as a JSON object; `option` is what an error names. */
+export function parseObject(text: string, option: string): JsonObject {
   let value: unknown;
   try {
     value = JSON.parse(text);
