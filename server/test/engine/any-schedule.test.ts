@@ -11,7 +11,7 @@ import {
   smallSchedule,
 } from '../support/small-schedules.ts';
 
-/** `npm run test:long` tries a million. About 40 events each; schedules of the other kinds take longer. */
+/** `npm run test:long` tries a million. About 50 events each; schedules of the other kinds take longer. */
 const SCHEDULES = Number(process.env.BELFRY_SCHEDULES ?? 50_000);
 const SHARES = Math.ceil(SCHEDULES / 10);
 const WAKES = Math.ceil(SCHEDULES / 50);
@@ -108,6 +108,28 @@ describe('any schedule', () => {
     ],
     ['knows no hold', { decide: deafTo('held') }, 'nothing of a held lane starts'],
     ['knows no limit', { decide: deafTo('limited') }, 'no lane holds more than its limit'],
+    [
+      'knows no limit of an account',
+      { decide: deafTo('accountLimited') },
+      'no account holds more than its limit',
+    ],
+    [
+      'restrains no account',
+      { decide: deafTo('accountRestrained') },
+      'the lanes of a restrained account are noisy',
+    ],
+    [
+      'restrains an account to one slot more',
+      {
+        decide: (state, event, nowMs) =>
+          schedule(
+            state,
+            event.type === 'accountRestrained' ? { ...event, slots: event.slots + 1 } : event,
+            nowMs,
+          ),
+      },
+      'a restrained account holds no more than it may',
+    ],
     [
       'has no cap',
       { noisy: { ...NOISY, firstCapShare: 1, lastCapShare: 1, decrease: 1 } },

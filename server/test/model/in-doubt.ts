@@ -14,8 +14,8 @@ export type InDoubtWithout =
   | 'time of acceptance'
   /** A chunk is looked up, and not the run that was made of it. */
   | 'run'
-  /** Held work may be parked, and the chunk is looked up in the slot where it was put. */
-  | 'every slot';
+  /** A chunk is looked up in its slot, and not where an order may have set it aside. */
+  | 'slots of orders';
 
 type Chunk = {
   readonly from: 'trigger' | 'somebody';
@@ -38,8 +38,8 @@ type State = {
   readonly answered: boolean;
 };
 
-/** The model, or its twin that lacks a safeguard; with `parks`, held work may move to another slot. */
-export function inDoubtModel(without?: InDoubtWithout, parks = false): Model<State> {
+/** The model, or its twin that lacks a safeguard. */
+export function inDoubtModel(without?: InDoubtWithout): Model<State> {
   return {
     state: {
       chunks: [],
@@ -51,13 +51,7 @@ export function inDoubtModel(without?: InDoubtWithout, parks = false): Model<Sta
       runs: 0,
       answered: false,
     },
-    processes: [
-      database(),
-      appender(without),
-      somebody(),
-      executor(),
-      maintainer(parks || without === 'every slot'),
-    ],
+    processes: [database(), appender(without), somebody(), executor(), maintainer()],
     always: {
       'a trigger is accepted once': ({ committed }) => committed <= 1,
       'nothing acknowledged is lost': ({ answered, chunks, runs }) =>
@@ -113,7 +107,7 @@ function appender(without: InDoubtWithout | undefined): Process<State> {
         stream === 1 &&
         sequence === 1 &&
         (without === 'time of acceptance' || from === 'trigger') &&
-        (without !== 'every slot' || !aside),
+        (without !== 'slots of orders' || !aside),
     ) ||
     (without !== 'run' && runs > 0);
   const tells = without !== 'ending the session';
@@ -208,7 +202,7 @@ function executor(): Process<State> {
   };
 }
 
-function maintainer(parks: boolean): Process<State> {
+function maintainer(): Process<State> {
   return {
     name: 'the maintainer',
     starts: 'idle',
@@ -224,24 +218,20 @@ function maintainer(parks: boolean): Process<State> {
           chunks: s.chunks.filter((chunk) => chunk.from !== 'trigger'),
         }),
       },
-      ...(parks
-        ? [
-            {
-              from: 'idle',
-              to: 'parked',
-              does: 'moves the chunk of the trigger, which is held, to another slot',
-              when: ({ chunks, runs }: State) =>
-                runs === 0 && chunks.some(({ from }) => from === 'trigger'),
-              change: (s: State): State => ({
-                ...s,
-                high: nextSequence(s) - 1,
-                chunks: s.chunks.map((chunk) =>
-                  chunk.from === 'trigger' ? { ...chunk, aside: true } : chunk,
-                ),
-              }),
-            },
-          ]
-        : []),
+      {
+        from: 'idle',
+        to: 'idle',
+        does: 'truncates the slot of the trigger, whose work an order has set aside',
+        when: ({ chunks, runs }) =>
+          runs === 0 && chunks.some(({ from, aside }) => from === 'trigger' && !aside),
+        change: (s) => ({
+          ...s,
+          high: nextSequence(s) - 1,
+          chunks: s.chunks.map((chunk) =>
+            chunk.from === 'trigger' ? { ...chunk, aside: true } : chunk,
+          ),
+        }),
+      },
     ],
   };
 }

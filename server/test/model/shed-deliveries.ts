@@ -3,14 +3,14 @@ import type { Model, Process } from '../support/interleavings.ts';
 /**
  * An operator's hold against deliveries. What a provider was handed cannot be taken back, so executors look
  * at the orders in their memory right before they hand it over, and the answer waits until every executor
- * has said that it knows the order (engine/orders, executor-pool.ts, executor/deliver.ts). One executor is
- * ready, another is being started; both can die.
+ * has said that it knows the order (engine/orders, executor-pool.ts: govern, executor/deliver.ts: rulesFor). One
+ * executor is ready, another is being started; both can die.
  */
 export type ShedDeliveriesWithout =
   /** The answer does not wait for the executors. */
   | 'acknowledgements'
-  /** An executor that read the orders before this one, and was ready after it, is told nothing. */
-  | 'version with each assignment'
+  /** Who read the orders before this one, and was ready after it, is told nothing and does not ask. */
+  | 'version with the messages'
   /** Something else can happen between the look at the orders and the call. */
   | 'look and call in one turn';
 
@@ -18,14 +18,11 @@ type Name = 'executor 1' | 'executor 2';
 
 type State = {
   readonly version: number;
-  /** What the server knows, and says with each assignment. */
-  readonly serverVersion: number;
   readonly known: Readonly<Record<Name, number>>;
   readonly ready: readonly Name[];
   /** Told of the order, and not heard from since. */
   readonly told: readonly Name[];
-  /** The version that came with the assignment in hand; -1: none. */
-  readonly assigned: Readonly<Record<Name, number>>;
+  readonly assigned: Readonly<Record<Name, boolean>>;
   readonly queued: boolean;
   readonly answered: boolean;
   readonly released: boolean;
@@ -40,11 +37,10 @@ export function shedDeliveriesModel(without?: ShedDeliveriesWithout): Model<Stat
   return {
     state: {
       version: 0,
-      serverVersion: 0,
       known: { 'executor 1': 0, 'executor 2': 0 },
       ready: ['executor 1'],
       told: [],
-      assigned: { 'executor 1': -1, 'executor 2': -1 },
+      assigned: { 'executor 1': false, 'executor 2': false },
       queued: true,
       answered: false,
       released: false,
@@ -65,7 +61,7 @@ export function shedDeliveriesModel(without?: ShedDeliveriesWithout): Model<Stat
 }
 
 function orders(without: ShedDeliveriesWithout | undefined): Process<State> {
-  const tell = (s: State): State => ({ ...s, serverVersion: s.version, told: s.ready });
+  const tell = (s: State): State => ({ ...s, told: s.ready });
   return {
     name: 'the server',
     starts: 'calm',
@@ -106,7 +102,7 @@ function scheduler(): Process<State> {
       change: (s: State): State => ({
         ...s,
         queued: false,
-        assigned: { ...s.assigned, [name]: s.serverVersion },
+        assigned: { ...s.assigned, [name]: true },
       }),
     })),
   };
@@ -119,24 +115,21 @@ function executor(
 ): Process<State> {
   const giveBack = (s: State): State => ({
     ...s,
-    queued: s.queued || s.assigned[name] >= 0,
-    assigned: { ...s.assigned, [name]: -1 },
+    queued: s.queued || s.assigned[name],
+    assigned: { ...s.assigned, [name]: false },
   });
-  const load = (s: State): State => ({
-    ...s,
-    known: { ...s.known, [name]: s.version },
+  const load = (s: State): State => ({ ...s, known: { ...s.known, [name]: s.version } });
+  const acknowledge = (s: State): State => ({
+    ...load(s),
     told: s.told.filter((it) => it !== name),
   });
-  const isBehind = ({ known, assigned }: State): boolean =>
-    without !== 'version with each assignment' && known[name] < assigned[name];
   const send = (s: State): State => ({
     ...s,
-    assigned: { ...s.assigned, [name]: -1 },
+    assigned: { ...s.assigned, [name]: false },
     sent: true,
     sentLate: s.sentLate || (s.answered && !s.released),
   });
-  const maySend = (s: State): boolean =>
-    s.assigned[name] >= 0 && !isBehind(s) && s.known[name] !== 1;
+  const maySend = (s: State): boolean => s.known[name] !== 1;
   const isOneTurn = without !== 'look and call in one turn';
   return {
     name,
@@ -158,31 +151,31 @@ function executor(
         does: 'is ready',
         change: (s) => ({ ...s, ready: [...s.ready, name].sort() }),
       },
-      ...(isOneTurn ? ['ready'] : ['ready', 'looked']).map((from) => ({
+      ...['ready', 'has read', ...(isOneTurn ? [] : ['looked'])].map((from) => ({
         from,
         to: from,
         does: 'reads the orders, as it was told',
         when: ({ told }: State) => told.includes(name),
-        change: load,
+        change: acknowledge,
       })),
       {
         from: 'ready',
-        to: 'ready',
-        does: 'reads the orders, since the assignment came with later ones',
-        when: isBehind,
-        change: load,
+        to: 'has read',
+        does: 'reads the message and the version, and the orders if it is a later one',
+        when: ({ assigned }) => assigned[name],
+        change: (s) => (without === 'version with the messages' ? s : load(s)),
       },
       {
-        from: 'ready',
+        from: 'has read',
         to: 'ready',
-        does: 'gives the held delivery back',
-        when: (s) => s.assigned[name] >= 0 && !isBehind(s) && s.known[name] === 1,
+        does: 'leaves the held delivery to another time',
+        when: (s) => !maySend(s),
         change: giveBack,
       },
       ...(isOneTurn
-        ? [{ from: 'ready', to: 'ready', does: 'looks and sends', when: maySend, change: send }]
+        ? [{ from: 'has read', to: 'ready', does: 'looks and sends', when: maySend, change: send }]
         : [
-            { from: 'ready', to: 'looked', does: 'looks at the orders', when: maySend },
+            { from: 'has read', to: 'looked', does: 'looks at the orders', when: maySend },
             { from: 'looked', to: 'ready', does: 'sends', change: send },
           ]),
     ],

@@ -25,6 +25,7 @@ export type SmallScheduleOptions = {
 
 const MAX_LANES = 6;
 const CROWD = 24;
+const ACCOUNTS = 3;
 const MAX_SLICES = 8;
 /** A slice waits, is under way, is finished. */
 const WAITS = 1;
@@ -68,6 +69,10 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
   const holds = new Array<number>(laneCount + 1).fill(0);
   const limits = new Array<number>(laneCount + 1).fill(Number.POSITIVE_INFINITY);
   const held = new Array<boolean>(laneCount + 1).fill(false);
+  // A lane that was given to no account is one of its own.
+  const accountIds = Array.from({ length: laneCount + 1 }, (_, laneId) => -laneId);
+  const accountLimits = new Array<number>(ACCOUNTS + 1).fill(Number.POSITIVE_INFINITY);
+  const restrained = new Array<number>(ACCOUNTS + 1).fill(Number.POSITIVE_INFINITY);
   const underWay = new Map<number, UnderWay>();
   let nowMs = 0;
   let steps = 0;
@@ -140,10 +145,7 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
       holds[ref.laneId] = holding;
       must(holding <= (limits[ref.laneId] ?? 0), 'no lane holds more than its limit');
     }
-    if (isNoisy && isRestrained(state)) {
-      const cap = Math.max(1, Math.floor(state.slots * NOISY.lastCapShare));
-      must(state.noisyAssignments <= cap, 'noisy lanes hold no more slots than the cap');
-    }
+    must(assignment.level === (isNoisy ? 'noisy' : 'normal'), 'an assignment tells its level');
     longestMs = Math.max(longestMs, serviceMs);
     underWay.set(assignment.id, {
       assignment,
@@ -151,6 +153,39 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
       startedMs: nowMs,
       endsMs: nowMs + serviceMs,
     });
+    for (const laneId of laneIds) checkAccount(accountIds[laneId] ?? 0);
+    if (isNoisy && isRestrained(state)) {
+      const cap = Math.max(1, Math.floor(state.slots * NOISY.lastCapShare));
+      must(state.noisyAssignments <= cap, 'noisy lanes hold no more slots than the cap');
+    }
+  }
+
+  function checkAccount(accountId: number): void {
+    if (accountId < 0) return;
+    const limit = accountLimits[accountId] ?? 0;
+    const most = restrained[accountId] ?? 0;
+    if (limit === Number.POSITIVE_INFINITY && most === Number.POSITIVE_INFINITY) return;
+    const held = holding(accountId);
+    must(held <= limit, 'no account holds more than its limit');
+    must(held <= most || !isRestrained(state), 'a restrained account holds no more than it may');
+  }
+
+  /** Assignments that hold work of an account. */
+  function holding(accountId: number): number {
+    let count = 0;
+    for (const { laneIds } of underWay.values()) {
+      if (laneIds.some((laneId) => accountIds[laneId] === accountId)) count += 1;
+    }
+    return count;
+  }
+
+  function accountMayStart(accountId: number): boolean {
+    if (accountId < 0) return true;
+    const most = Math.min(
+      accountLimits[accountId] ?? 0,
+      isRestrained(state) ? (restrained[accountId] ?? 0) : Number.POSITIVE_INFINITY,
+    );
+    return most === Number.POSITIVE_INFINITY || holding(accountId) < most;
   }
 
   function mayStart(laneId: number, level: 'normal' | 'noisy'): boolean {
@@ -158,7 +193,8 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
       (waiting[laneId] ?? 0) > 0 &&
       !held[laneId] &&
       (holds[laneId] ?? 0) < (limits[laneId] ?? 0) &&
-      state.lanes.get(laneId)?.level === level
+      state.lanes.get(laneId)?.level === level &&
+      accountMayStart(accountIds[laneId] ?? 0)
     );
   }
 
@@ -205,6 +241,12 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
         const sinceMs = noisySinceMs.get(laneId) ?? Number.NEGATIVE_INFINITY;
         must(atMs - sinceMs >= NOISY.exitAfterMs, 'a noisy lane does not flap');
       }
+    }
+    for (let laneId = 1; laneId <= laneCount; laneId++) {
+      if (restrained[accountIds[laneId] ?? 0] === Number.POSITIVE_INFINITY) continue;
+      if ((accountIds[laneId] ?? 0) < 0) continue;
+      const level = state.lanes.get(laneId)?.level ?? 'noisy';
+      must(level === 'noisy', 'the lanes of a restrained account are noisy');
     }
   }
 
@@ -269,6 +311,21 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
     send({ type: 'limited', laneId, maxInFlight });
   }
 
+  function limitAccount(accountId: number, maxInFlight: number): void {
+    accountLimits[accountId] = maxInFlight;
+    send({ type: 'accountLimited', accountId, maxInFlight });
+  }
+
+  function restrain(accountId: number, slots: number): void {
+    restrained[accountId] = slots;
+    send({ type: 'accountRestrained', accountId, slots });
+  }
+
+  function give(laneId: number, accountId: number): void {
+    accountIds[laneId] = accountId;
+    send({ type: 'mapped', laneId, accountId });
+  }
+
   function resize(slots: number): void {
     state.slots = slots;
     noisyIdleSinceMs = undefined;
@@ -277,24 +334,28 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
 
   function something(): void {
     const laneId = integer(random, 1, laneCount);
+    const accountId = integer(random, 1, ACCOUNTS);
+    const slots = random() < 0.5 ? integer(random, 1, 2) : Number.POSITIVE_INFINITY;
     const kind = isOverloaded ? 0.65 * random() : random();
     if (kind < 0.6) append();
     else if (kind < 0.68) giveBack();
-    else if (kind < 0.75) hold(laneId, random() < 0.5);
-    else if (kind < 0.8) limit(laneId, random() < 0.5 ? integer(random, 1, 3) : 1_000);
-    else if (kind < 0.84) send({ type: 'weighted', laneId, weight: 0.1 + random() * 5 });
-    else if (kind < 0.87)
-      send({
-        type: 'accountWeighted',
-        accountId: integer(random, 1, 3),
-        weight: 0.1 + random() * 5,
-      });
-    else if (kind < 0.9) send({ type: 'mapped', laneId, accountId: integer(random, 1, 3) });
-    else if (kind < 0.93) resize(integer(random, 0, 5));
+    else if (kind < 0.74) hold(laneId, random() < 0.5);
+    else if (kind < 0.78) limit(laneId, slots);
+    else if (kind < 0.81) limitAccount(accountId, slots);
+    else if (kind < 0.84) restrain(accountId, slots);
+    else if (kind < 0.87) send({ type: 'weighted', laneId, weight: 0.1 + random() * 5 });
+    else if (kind < 0.89) send({ type: 'accountWeighted', accountId, weight: 0.1 + random() * 5 });
+    else if (kind < 0.93) give(laneId, accountId);
+    else if (kind < 0.96) resize(integer(random, 0, 5));
     else send({ type: 'tick' });
   }
 
-  state.slots = integer(random, 1, isOverloaded ? 2 : 5);
+  // With many of them the cap is more than one.
+  state.slots = integer(random, 1, isOverloaded ? 2 : random() < 0.2 ? 16 : 5);
+  if (!isOverloaded && random() < 0.5) {
+    for (let laneId = 1; laneId <= laneCount; laneId++) give(laneId, integer(random, 1, ACCOUNTS));
+    if (random() < 0.3) restrain(integer(random, 1, ACCOUNTS), integer(random, 1, 2));
+  }
   const events = integer(random, 5, 25);
   for (let event = 0; event < events; event++) {
     const pause = random();
@@ -303,7 +364,11 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
   }
   for (let laneId = 1; laneId <= laneCount; laneId++) {
     if (held[laneId]) hold(laneId, false);
-    if ((limits[laneId] ?? 0) < 1_000) limit(laneId, 1_000);
+    limit(laneId, Number.POSITIVE_INFINITY);
+  }
+  for (let accountId = 1; accountId <= ACCOUNTS; accountId++) {
+    limitAccount(accountId, Number.POSITIVE_INFINITY);
+    restrain(accountId, Number.POSITIVE_INFINITY);
   }
   resize(Math.max(1, state.slots));
   while (underWay.size > 0) {

@@ -19,6 +19,7 @@ import {
 } from './insert-chunks.ts';
 import { type IsCrowded, layOutTriggers } from './layout.ts';
 import { createPendingTriggers, type Refused } from './pending.ts';
+import { FIRST_ASIDE_SLOT } from './slots.ts';
 import { endStream, openStream, type Stream } from './stream.ts';
 
 /** A busy appender gathers this long before it commits. */
@@ -243,8 +244,8 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
   }
 
   /**
-   * A lost connection leaves the last insert in doubt: it was one statement, so its first chunk (or the
-   * run that an executor has made of it already) tells whether all of it is there. Returns what proved
+   * A lost connection leaves the last insert in doubt: it was one statement, so its first chunk (or what an
+   * executor has made of it already: a run, or a chunk that was set aside) tells whether all of it is there. Returns what proved
    * to be committed, undefined when nothing was. Throws while the database is away: what is in doubt
    * stays so, and nothing may be inserted before it is settled.
    */
@@ -261,6 +262,9 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
       `select exists (
          select from chunk
          where slot = $1 and stream = $2 and sequence = $3 and accepted_at = $4
+       ) or exists (
+         select from chunk
+         where slot >= ${FIRST_ASIDE_SLOT} and source_stream = $2 and source_sequence = $3 and accepted_at = $4
        ) or exists (
          select from workflow_run where id = $5
        ) as committed`,

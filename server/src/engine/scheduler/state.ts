@@ -220,7 +220,8 @@ export function setAccount(state: SchedulerState, lane: Lane, accountId: number)
   const former = lane.account;
   former.lanes.delete(lane);
   former.inFlightRuns -= lane.inFlightRuns;
-  if (former.lanes.size === 0 && !isKeptNoisy(former)) {
+  // What was said of an account is kept for the lanes that come to it.
+  if (former.lanes.size === 0 && former.id < 0) {
     state.accounts.delete(former.id);
     state.served.delete(former);
   }

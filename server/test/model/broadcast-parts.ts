@@ -1,17 +1,18 @@
 import { type Model, type Process, plus } from '../support/interleavings.ts';
 
 /**
- * A broadcast of two frozen pages: the row that says that a page was sent and the chunk with its recipients
- * are one statement. Two feeders, one of a former owner, both of which can die; and somebody who cancels the
- * broadcast and is told who got it.
+ * A broadcast of two parts: the row that says that a part is in the log and the chunk with its recipients are
+ * one statement. Two feeders, one of a former owner, both of which can die; and somebody who cancels the
+ * broadcast and looks at who got it. broadcasts/send-parts.ts (claimSql), broadcasts/change-broadcast.ts,
+ * engine/bulk-stream.ts.
  */
 export type BroadcastWithout =
   /** The row is committed, then the chunk. */
   | 'one statement, row first'
   | 'one statement, chunk first'
-  /** A page can have two rows. */
+  /** A part can have two rows. */
   | 'primary key'
-  /** A page does not lock the broadcast, so that a cancellation need not wait for it. */
+  /** A part does not lock the broadcast, so that a cancellation need not wait for it. */
   | 'lock of the broadcast';
 
 type Name = 'the former feeder' | 'the feeder';
@@ -21,12 +22,12 @@ type State = {
   readonly chunks: readonly number[];
   readonly cancelled: boolean;
   readonly told: readonly number[] | null;
-  readonly page: Readonly<Record<Name, number>>;
+  readonly part: Readonly<Record<Name, number>>;
   /** Statements under way; they hold the broadcast's lock. */
   readonly writing: readonly Name[];
 };
 
-const PAGES: readonly number[] = [1, 2];
+const PARTS: readonly number[] = [1, 2];
 const NAMES: readonly Name[] = ['the former feeder', 'the feeder'];
 
 /** The model, or its twin that lacks a safeguard. */
@@ -37,18 +38,18 @@ export function broadcastModel(without?: BroadcastWithout): Model<State> {
       chunks: [],
       cancelled: false,
       told: null,
-      page: { 'the former feeder': 0, 'the feeder': 0 },
+      part: { 'the former feeder': 0, 'the feeder': 0 },
       writing: [],
     },
     processes: [caller(without), ...NAMES.map((name) => feeder(name, without))],
     always: {
       'nobody gets it twice': ({ chunks }) => new Set(chunks).size === chunks.length,
       'who cancels is told exactly who gets it': ({ told, chunks }) =>
-        told === null || chunks.every((page) => told.includes(page)),
+        told === null || chunks.every((part) => told.includes(part)),
     },
     inTheEnd: {
       'everyone gets it, unless it was cancelled': ({ cancelled, chunks }) =>
-        cancelled || PAGES.every((page) => chunks.includes(page)),
+        cancelled || PARTS.every((part) => chunks.includes(part)),
     },
   };
 }
@@ -77,13 +78,13 @@ function caller(without: BroadcastWithout | undefined): Process<State> {
 }
 
 function feeder(name: Name, without: BroadcastWithout | undefined): Process<State> {
-  const page = (s: State): number => s.page[name];
-  const row = (s: State): State => ({ ...s, rows: plus(s.rows, page(s)) });
-  const chunk = (s: State): State => ({ ...s, chunks: plus(s.chunks, page(s)) });
+  const part = (s: State): number => s.part[name];
+  const row = (s: State): State => ({ ...s, rows: plus(s.rows, part(s)) });
+  const chunk = (s: State): State => ({ ...s, chunks: plus(s.chunks, part(s)) });
   const end = (s: State): State => ({ ...s, writing: s.writing.filter((it) => it !== name) });
-  const isSent = (s: State): boolean => without !== 'primary key' && s.rows.includes(page(s));
+  const isSent = (s: State): boolean => without !== 'primary key' && s.rows.includes(part(s));
   const mustWait = (s: State): boolean =>
-    without !== 'primary key' && s.writing.some((it) => it !== name && s.page[it] === s.page[name]);
+    without !== 'primary key' && s.writing.some((it) => it !== name && s.part[it] === s.part[name]);
   const isRowFirst = without === 'one statement, row first';
   return {
     name,
@@ -92,25 +93,25 @@ function feeder(name: Name, without: BroadcastWithout | undefined): Process<Stat
     steps: [
       {
         from: 'resting',
-        to: 'has a page',
-        does: 'reads which page is next',
-        when: ({ rows, cancelled }) => rows.length < PAGES.length && !cancelled,
+        to: 'has a part',
+        does: 'reads which part is next',
+        when: ({ rows, cancelled }) => rows.length < PARTS.length && !cancelled,
         change: (s) => ({
           ...s,
-          page: { ...s.page, [name]: PAGES.find((it) => !s.rows.includes(it)) ?? 0 },
+          part: { ...s.part, [name]: PARTS.find((it) => !s.rows.includes(it)) ?? 0 },
         }),
       },
       {
-        from: 'has a page',
+        from: 'has a part',
         to: 'writing',
         does: 'starts the statement',
         when: (s) => !mustWait(s) && !isSent(s) && !s.cancelled,
         change: (s) => ({ ...s, writing: plus(s.writing, name) as readonly Name[] }),
       },
       {
-        from: 'has a page',
+        from: 'has a part',
         to: 'resting',
-        does: 'is refused: the page was sent, or the broadcast cancelled',
+        does: 'is refused: the part was sent, or the broadcast cancelled',
         when: (s) => !mustWait(s) && (isSent(s) || s.cancelled),
       },
       ...(without?.startsWith('one statement')

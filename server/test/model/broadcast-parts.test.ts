@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { prove, refute } from '../support/interleavings.ts';
-import { type BroadcastWithout, broadcastModel } from './broadcast-pages.ts';
+import { type BroadcastWithout, broadcastModel } from './broadcast-parts.ts';
 
-it('a broadcast reaches each page once, whoever feeds it and dies, and a cancellation says whom exactly', () => {
+it('each part of a broadcast is sent once, whoever feeds it and dies, and a cancellation says whom exactly', () => {
   expect(prove(broadcastModel())).toBeGreaterThan(50);
 });
 
