@@ -10,10 +10,14 @@ import { queryFailure, readQuery } from './query.ts';
 import type { App } from './route.ts';
 import { routes } from './routes/index.ts';
 import type { Services } from './services.ts';
+import { cutOffSlowReaders } from './slow-readers.ts';
 import { compileValidator } from './validation.ts';
 
 /** How long a client may take to send a request, a slow one with 10 MB included. */
 const REQUEST_TIMEOUT_MS = 120_000;
+
+/** How long a client may take nothing of its answer. */
+const READ_TIMEOUT_MS = 60_000;
 
 /** The whole HTTP side of the server, without a port: call `listen` or, in tests, `inject`. */
 export function buildApp(services: Services): App {
@@ -73,6 +77,7 @@ export function createApp(services: Services): App {
     reply.header('x-request-id', request.id);
     done(queryFailure(request.query));
   });
+  cutOffSlowReaders(app, READ_TIMEOUT_MS);
   registerCors(app);
   registerAccess(app, services);
   app.addHook('onRequest', (request, _reply, done) => {

@@ -1,6 +1,6 @@
 import type { Database, Queryable } from '../db/database.ts';
-import { createDynamicThreshold } from '../lib/dynamic-threshold.ts';
 import { BelfryError } from '../lib/errors.ts';
+import { createFairGate } from '../lib/fair-gate.ts';
 import { createLruCache } from '../lib/lru.ts';
 
 /** Requests that may wait for a connection, of all accounts. */
@@ -22,7 +22,6 @@ export type DatabaseShares = {
   readonly waiting: () => number;
 };
 
-type Waiter = { readonly start: () => void; readonly timer: NodeJS.Timeout };
 type Meter = { ms: number; atMs: number };
 
 /** `nowMs` is a clock in milliseconds that only runs forward. */
@@ -34,10 +33,11 @@ export function createDatabaseShares(options: {
   readonly maxWaitMs?: number;
 }): DatabaseShares {
   const { db, nowMs, maxWaitMs = MAX_WAIT_MS } = options;
-  const connections = createDynamicThreshold(options.connections);
-  const places = createDynamicThreshold(MAX_WAITING);
-  // A Map keeps insertion order: its first account is the one whose turn it is.
-  const waiting = new Map<number, Set<Waiter>>();
+  const gate = createFairGate({
+    places: options.connections,
+    maxWaiting: MAX_WAITING,
+    keepsHalfFree: true,
+  });
   const meters = createLruCache<Meter>(ACCOUNTS, Number.POSITIVE_INFINITY);
 
   const measure = (accountId: number, ms: number): Meter => {
@@ -50,68 +50,42 @@ export function createDatabaseShares(options: {
     return meter;
   };
 
-  const removeWaiter = (accountId: number, waiter: Waiter): void => {
-    clearTimeout(waiter.timer);
-    const waiters = waiting.get(accountId);
-    waiters?.delete(waiter);
-    if (waiters?.size === 0) waiting.delete(accountId);
-    places.giveBack(accountId, 1);
-  };
-
-  const serveNext = (): void => {
-    for (const [accountId, waiters] of waiting) {
-      const [waiter] = waiters;
-      if (!waiter || !connections.take(accountId, 1)) continue;
-      removeWaiter(accountId, waiter);
-      // Its turn is over.
-      if (waiters.size > 0) {
-        waiting.delete(accountId);
-        waiting.set(accountId, waiters);
+  const turn = (accountId: number): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const waiter = gate.wait(accountId, () => {
+        clearTimeout(timer);
+        resolve();
+      });
+      if (!waiter) {
+        reject(
+          new BelfryError(
+            'rate_limited',
+            'Too much at once: so many requests of this account wait for the database that no more may; send the request again after Retry-After',
+            { retryAfterMs: 1_000, budget: 'database' },
+          ),
+        );
+        return;
       }
-      waiter.start();
-      return;
-    }
-  };
-
-  const acquire = (accountId: number): Promise<void> | undefined => {
-    if (!waiting.has(accountId) && connections.take(accountId, 1)) return undefined;
-    if (!places.take(accountId, 1)) {
-      throw new BelfryError(
-        'rate_limited',
-        'Too much at once: so many requests of this account wait for the database that no more may; send the request again after Retry-After',
-        { retryAfterMs: 1_000, budget: 'database' },
-      );
-    }
-    return new Promise((resolve, reject) => {
-      const waiter: Waiter = {
-        start: resolve,
-        timer: setTimeout(() => {
-          removeWaiter(accountId, waiter);
-          reject(
-            new BelfryError(
-              'overloaded',
-              'The request waited too long for the database; send it again',
-              { retryAfterMs: 1_000, budget: 'database' },
-            ),
-          );
-        }, maxWaitMs),
-      };
-      const waiters = waiting.get(accountId);
-      if (waiters) waiters.add(waiter);
-      else waiting.set(accountId, new Set([waiter]));
+      const timer = setTimeout(() => {
+        waiter.giveUp();
+        reject(
+          new BelfryError(
+            'overloaded',
+            'The request waited too long for the database; send it again',
+            { retryAfterMs: 1_000, budget: 'database' },
+          ),
+        );
+      }, maxWaitMs);
     });
-  };
 
   const hold = async <Result>(accountId: number, work: () => Promise<Result>): Promise<Result> => {
-    const turn = acquire(accountId);
-    if (turn) await turn;
+    if (!gate.enter(accountId)) await turn(accountId);
     const startMs = nowMs();
     try {
       return await work();
     } finally {
       measure(accountId, nowMs() - startMs);
-      connections.giveBack(accountId, 1);
-      serveNext();
+      gate.leave(accountId);
     }
   };
 
@@ -123,6 +97,6 @@ export function createDatabaseShares(options: {
       close: db.close,
     }),
     msPerSecond: (accountId) => measure(accountId, 0).ms / METER_S,
-    waiting: () => MAX_WAITING - places.free(),
+    waiting: gate.waiting,
   };
 }

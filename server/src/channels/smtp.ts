@@ -1,5 +1,6 @@
 import { createTransport } from 'nodemailer';
 import { type EmailAddress, singleEmailAddress } from '../lib/email-address.ts';
+import { createFairGate, enterGate } from '../lib/fair-gate.ts';
 import type { DeliveryOutcome, OutgoingMessage, Provider } from './provider.ts';
 import { type SmtpMail, smtpMail } from './smtp-mail.ts';
 import { outcomeOfSmtpError } from './smtp-outcome.ts';
@@ -26,11 +27,12 @@ export type SmtpOptions = {
 const DEFAULT_TIMEOUTS: SmtpTimeouts = { connectMs: 10_000, socketMs: 30_000, attemptMs: 120_000 };
 const MAX_CONNECTIONS = 10;
 const MESSAGES_PER_CONNECTION = 1_000;
-const MAX_WAITING = 1_000;
+const MAX_WAITING = 2_000;
 const BUSY_RETRY_MS = 1_000;
 
 /**
- * Delivers e-mail to an SMTP server over a pool of at most ten connections. `sent` means that the
+ * Delivers e-mail to an SMTP server over a pool of at most ten connections, for which environments take
+ * turns. `sent` means that the
  * server took it. Throws at once when the URL or the sender cannot be used.
  */
 export function createSmtpProvider(options: SmtpOptions): Provider {
@@ -55,16 +57,30 @@ export function createSmtpProvider(options: SmtpOptions): Provider {
     disableFileAccess: true,
     disableUrlAccess: true,
   });
+  const connections = createFairGate({
+    places: MAX_CONNECTIONS,
+    maxWaiting: MAX_WAITING,
+    keepsHalfFree: false,
+  });
   const underWay = new Set<Promise<DeliveryOutcome>>();
   let closed = false;
 
-  async function send({ to, mail }: SmtpMail, signal: AbortSignal): Promise<DeliveryOutcome> {
+  async function send(
+    { to, mail }: SmtpMail,
+    environmentId: number,
+    signal: AbortSignal,
+  ): Promise<DeliveryOutcome> {
     const timeout = AbortSignal.timeout(attemptMs);
+    const either = AbortSignal.any([signal, timeout]);
+    const turn = await enterGate(connections, environmentId, either);
+    if (turn === 'full') {
+      const reason = 'as many mails of this environment wait for a connection as may';
+      return { kind: 'retry', code: 'smtp_busy', afterMs: BUSY_RETRY_MS, detail: { reason } };
+    }
+    if (turn === 'aborted') return signal.aborted ? aborted() : late();
     try {
-      const info = await transport.sendMail({
-        ...mail,
-        signal: AbortSignal.any([signal, timeout]),
-      });
+      if (closed) return aborted();
+      const info = await transport.sendMail({ ...mail, signal: either });
       if (info.rejected.includes(to)) {
         return outcomeOfSmtpError(Object.assign(new Error('Recipient refused'), info), to);
       }
@@ -72,23 +88,22 @@ export function createSmtpProvider(options: SmtpOptions): Provider {
       return { kind: 'sent', detail: { response: info.response.slice(0, 500), ...refusedCopies } };
     } catch (error) {
       if (signal.aborted || closed) return aborted();
-      if (timeout.aborted) {
-        const reason = `not done within ${attemptMs / 1000} s`;
-        return { kind: 'retry', code: 'smtp_timeout', detail: { reason } };
-      }
-      return outcomeOfSmtpError(error, to);
+      return timeout.aborted ? late() : outcomeOfSmtpError(error, to);
+    } finally {
+      connections.leave(environmentId);
     }
+  }
+
+  function late(): DeliveryOutcome {
+    const reason = `not done within ${attemptMs / 1000} s`;
+    return { kind: 'retry', code: 'smtp_timeout', detail: { reason } };
   }
 
   async function deliver(message: OutgoingMessage, signal: AbortSignal): Promise<DeliveryOutcome> {
     const mail = smtpMail(message, mailFrom);
     if ('kind' in mail) return mail;
     if (signal.aborted || closed) return aborted();
-    if (underWay.size >= MAX_WAITING) {
-      const reason = `${MAX_WAITING} mails wait for a connection already`;
-      return { kind: 'retry', code: 'smtp_busy', afterMs: BUSY_RETRY_MS, detail: { reason } };
-    }
-    const sending = send(mail, signal);
+    const sending = send(mail, message.environmentId, signal);
     underWay.add(sending);
     try {
       return await sending;

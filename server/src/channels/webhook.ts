@@ -1,5 +1,6 @@
 import { Agent, type Dispatcher } from 'undici';
 import type { Clock } from '../lib/clock.ts';
+import { createFairGate, enterGate, type FairGate } from '../lib/fair-gate.ts';
 import type { JsonObject } from '../lib/json.ts';
 import type { DeliveryOutcome, OutgoingMessage, Provider } from './provider.ts';
 import { createConnector, PrivateAddressError } from './public-connector.ts';
@@ -20,6 +21,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const BODY_TIMEOUT_MS = 5_000;
 const KEPT_BODY_BYTES = 1024;
 const CONNECTIONS_PER_ORIGIN = 16;
+const WAITING_PER_ORIGIN = 2_000;
 const MAX_ORIGINS = 10_000;
 
 /** Delivers a message as a signed HTTP request to where the step says. Follows no redirect. */
@@ -34,6 +36,44 @@ export function createWebhookProvider(options: WebhookOptions): Provider {
     bodyTimeout: BODY_TIMEOUT_MS,
     maxHeaderSize: 16_384,
   });
+
+  // An entry for each origin that is being asked.
+  const origins = new Map<string, { readonly gate: FairGate; requests: number }>();
+
+  /** Environments that send to the same origin take turns for its connections. */
+  async function sendInTurn(
+    message: OutgoingMessage,
+    request: WebhookRequest,
+    signal: AbortSignal,
+  ): Promise<DeliveryOutcome> {
+    const { origin } = request.url;
+    const { environmentId } = message;
+    const entry = origins.get(origin) ?? {
+      gate: createFairGate({
+        places: CONNECTIONS_PER_ORIGIN,
+        maxWaiting: WAITING_PER_ORIGIN,
+        keepsHalfFree: false,
+      }),
+      requests: 0,
+    };
+    origins.set(origin, entry);
+    entry.requests += 1;
+    try {
+      const turn = await enterGate(entry.gate, environmentId, signal);
+      if (turn === 'aborted') return retry('delivery_aborted', {}, 'stopped by Belfry');
+      if (turn === 'full') {
+        return retry('webhook_busy', {}, `as many requests wait for ${origin} as may`);
+      }
+      try {
+        return await send(message, request, signal);
+      } finally {
+        entry.gate.leave(environmentId);
+      }
+    } finally {
+      entry.requests -= 1;
+      if (entry.requests === 0) origins.delete(origin);
+    }
+  }
 
   async function send(
     message: OutgoingMessage,
@@ -86,7 +126,7 @@ export function createWebhookProvider(options: WebhookOptions): Provider {
         return { kind: 'rejected', code: parsed.code, detail: { reason: parsed.reason } };
       }
       if (signal.aborted) return retry('delivery_aborted', {}, 'stopped by Belfry');
-      return send(message, parsed.request, signal);
+      return sendInTurn(message, parsed.request, signal);
     },
     // Whoever still waits for an answer gets `retry`; the caller drained before, if it wanted to.
     close: () => agent.destroy(),
