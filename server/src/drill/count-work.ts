@@ -18,16 +18,16 @@ export type WorkCount = {
 };
 
 /**
- * Looks for each acknowledged trigger's runs and messages in the tables. Of `discarded`, runs by workflow
- * run id, an operator has the export.
+ * Looks for each acknowledged trigger's runs and messages in the tables. Of the discarded ones (runs by the
+ * trigger's place in `samples`) an operator has the export.
  */
 export async function countWork(
   db: Database,
   samples: readonly SampleRow[],
-  discarded: ReadonlyMap<string, number> = new Map(),
+  discarded: ReadonlyMap<number, number> = new Map(),
 ): Promise<WorkCount> {
-  const triggers = samples.flatMap(([, , , , , , , , runs, id]) =>
-    id === null ? [] : [{ id, runs, discarded: discarded.get(id) ?? 0 }],
+  const triggers = samples.flatMap(([, , , , , , , , runs, id], number) =>
+    id === null ? [] : [{ id, runs, discarded: discarded.get(number) ?? 0 }],
   );
   return await db.transaction(async (tx) => {
     await tx.query(
@@ -93,4 +93,28 @@ export async function runsStarted(
     [environmentId, new Date(fromMs), new Date(untilMs)],
   );
   return row?.n ?? 0;
+}
+
+/** Of a broadcast to all users of an environment: who got it twice, and who got nothing. */
+export async function countBroadcast(
+  db: Queryable,
+  environmentId: number,
+): Promise<{ readonly duplicates: number; readonly missing: number }> {
+  const [row] = await db.query<{ readonly duplicates: number; readonly missing: number }>(
+    `with told as (
+       select recipient_id, count(*) as n
+       from message
+       where environment_id = $1
+       group by recipient_id
+     )
+     select count(*) filter (where told.n > 1) as duplicates,
+            count(*) filter (where told.n is null) as missing
+     from recipient r
+     left join told on told.recipient_id = r.id
+     where r.environment_id = $1
+       and r.collection = '$users'`,
+    [environmentId],
+  );
+  if (!row) throw new Error('counting returned nothing');
+  return row;
 }

@@ -12,8 +12,8 @@ export type Governed = {
   readonly heldMs: number;
   /** Queued runs when the hold was asked for. */
   readonly depth: number;
-  /** Discarded runs by workflow run id, from the export. */
-  readonly discarded: ReadonlyMap<string, number>;
+  /** Discarded runs by their trigger's number, from the export. */
+  readonly discarded: ReadonlyMap<number, number>;
 };
 
 /** Preview, hold, look around, revoke the key, discard, all clear. */
@@ -86,12 +86,12 @@ async function revokeKey(stage: Stage): Promise<void> {
   timeline.note(`the stolen key ...${culprit.keyHint} is revoked`, await operator.traffic());
 }
 
-/** Runs of the export by workflow run id; it has a line for each, so it is read as it comes. */
-async function exported(stage: Stage, orderId: string): Promise<Map<string, number>> {
-  const runs = new Map<string, number>();
+/** Runs of the export by their trigger's number; it has a line for each, so it is read as it comes. */
+async function exported(stage: Stage, orderId: string): Promise<Map<number, number>> {
+  const runs = new Map<number, number>();
   for await (const line of stage.operator.lines(`/ops/v1/orders/${orderId}/export`)) {
-    const { workflow_run_id: id } = JSON.parse(line) as { readonly workflow_run_id: string };
-    runs.set(id, (runs.get(id) ?? 0) + 1);
+    const { data } = JSON.parse(line) as { readonly data: { readonly drill: number } };
+    runs.set(data.drill, (runs.get(data.drill) ?? 0) + 1);
   }
   return runs;
 }

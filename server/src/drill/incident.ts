@@ -1,3 +1,4 @@
+import { beginBroadcast, broadcastState } from './broadcast.ts';
 import { beginFlood, nameCulprit, neighbours, PHASES } from './flood.ts';
 import { type Governed, govern } from './govern.ts';
 import type { LoadSummary } from './load/protocol.ts';
@@ -35,6 +36,7 @@ export async function incident(stage: Stage): Promise<Incident> {
   timeline.note(
     `the flood begins: ${stage.cast.culprit.account} sends ${plan.few.perSecond} triggers/s of ${plan.few.runs} recipients`,
   );
+  await beginBroadcast(stage);
   const naming = nameCulprit(stage, startedMs).then((named) => {
     timeline.note(
       named ? 'the culprit is named' : 'the culprit is not named',
@@ -108,7 +110,7 @@ async function breakSomething(
     backSeconds === undefined
       ? 'it did not come back'
       : `all is up again after ${backSeconds.toFixed(1)} s, nobody did anything`,
-    await backlog(stage),
+    await broadcastState(stage).catch(String),
   );
   await quiet;
   return backSeconds;

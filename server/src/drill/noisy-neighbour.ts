@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { countWork, runsStarted, type WorkCount } from './count-work.ts';
+import { broadcastFinished } from './broadcast.ts';
+import { countBroadcast, countWork, runsStarted, type WorkCount } from './count-work.ts';
 import { type FigureName, type Figures, type Goal, goals, missedGoals } from './figures.ts';
 import { beginOrdinary, culpritRate, floodAlone, neighbours, PHASES } from './flood.ts';
 import { type Incident, incident } from './incident.ts';
@@ -87,6 +88,7 @@ async function play(
   await endOrdinary();
 
   const happened = await incident(stage);
+  await broadcastFinished(stage);
   const isDrained = await drained(server, plan.drainSeconds);
   const drainedMs = wallClockMs();
   timeline.note(isDrained ? 'the backlog is through' : 'the backlog is not through');
@@ -164,6 +166,7 @@ async function conclude(
   const manyRate = await culpritRate(stage, many.startedMs, many.endedMs);
   const seconds = ({ startedMs, endedMs }: { startedMs: number; endedMs: number }): number =>
     (endedMs - startedMs) / 1_000;
+  const broadcast = await countBroadcast(stage.server.db, stage.cast.broadcaster.environmentId);
   const figures: Figures = {
     neighbours_p99_ratio: ratios.ratio,
     neighbours_worst_p99_ratio: ratios.worst,
@@ -177,8 +180,8 @@ async function conclude(
       ? rounded(Math.max(governed.holdAnswerSeconds, governed.discardAnswerSeconds), 3)
       : null,
     started_after_hold: seen.startedAfterHold,
-    broadcast_duplicates: null,
-    broadcast_missing: null,
+    broadcast_duplicates: broadcast.duplicates,
+    broadcast_missing: broadcast.missing,
   };
   const details: DrillDetails = {
     neighbours_p99_ratio_upper_95: ratios.upper95,

@@ -11,6 +11,8 @@ export type Answer = { readonly status: number; readonly body: JsonObject; reado
 /** What a person with the operator token sees and does, over `/ops/v1`. */
 export type Operator = {
   readonly get: (path: string) => Promise<Answer>;
+  /** The same with another key than the operator's. */
+  readonly call: (key: string, method: string, path: string, body?: JsonObject) => Promise<Answer>;
   readonly post: (path: string, body: JsonObject) => Promise<Answer>;
   /** The lines of an answer, as they come. */
   readonly lines: (path: string) => AsyncIterable<string>;
@@ -21,11 +23,11 @@ export type Operator = {
 };
 
 export function createOperator(server: ScratchServer): Operator {
-  const call = async (method: string, path: string, body?: JsonObject): Promise<Answer> => {
+  const call: Operator['call'] = async (key, method, path, body) => {
     const response = await fetch(`${server.url}${path}`, {
       method,
       headers: {
-        authorization: `Bearer ${server.operatorToken}`,
+        authorization: `Bearer ${key}`,
         ...(body && { 'content-type': 'application/json' }),
       },
       ...(body && { body: JSON.stringify(body) }),
@@ -34,10 +36,11 @@ export function createOperator(server: ScratchServer): Operator {
     const text = await response.text();
     return { status: response.status, body: parsed(text), text };
   };
-  const get = (path: string) => call('GET', path);
+  const get = (path: string) => call(server.operatorToken, 'GET', path);
   return {
     get,
-    post: (path, body) => call('POST', path, body),
+    call,
+    post: (path, body) => call(server.operatorToken, 'POST', path, body),
     lines: (path) => readLines(`${server.url}${path}`, server.operatorToken),
     named: async (culprit) => {
       const { body } = await get('/ops/v1/top');

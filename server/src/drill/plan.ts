@@ -4,7 +4,8 @@ export type Plan = {
   /** Triggers a second of all quiet accounts together, one recipient each. */
   readonly quietPerSecond: number;
   readonly culpritUsers: number;
-  /** Recipients of the neighbour's broadcast. */
+  /** The neighbour's broadcast, paced so that it lasts as long as the flood. */
+  readonly broadcastPerSecond: number;
   readonly audience: number;
   /** The flood in few large triggers. */
   readonly few: { readonly perSecond: number; readonly runs: number };
@@ -39,6 +40,9 @@ const SHARES = {
   alone: 0.04,
 } as const;
 
+const FLOOD_SHARE = SHARES.few + SHARES.many + SHARES.executorKilled + SHARES.databaseRestarted;
+const BROADCAST_PER_SECOND = 200;
+
 /**
  * The incident's size: 200 quiet accounts at 100 triggers a second; one account at 25,000 runs a second,
  * and with single triggers at 75 times what all others send.
@@ -49,7 +53,8 @@ export function incidentPlan(minutes: number): Plan {
     quietAccounts: 200,
     quietPerSecond: 100,
     culpritUsers: 20_000,
-    audience: Math.round(20_000 * Math.max(1, minutes)),
+    broadcastPerSecond: BROADCAST_PER_SECOND,
+    audience: BROADCAST_PER_SECOND * seconds(FLOOD_SHARE),
     few: { perSecond: 25, runs: 1_000 },
     many: { perSecond: 7_500 },
     alone: { perSecond: 60, runs: 1_000 },
@@ -72,7 +77,8 @@ export const rehearsalPlan: Plan = {
   quietAccounts: 12,
   quietPerSecond: 12,
   culpritUsers: 500,
-  audience: 1_500,
+  broadcastPerSecond: 100,
+  audience: 1_300,
   few: { perSecond: 10, runs: 200 },
   many: { perSecond: 150 },
   alone: { perSecond: 10, runs: 200 },

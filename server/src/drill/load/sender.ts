@@ -12,6 +12,8 @@ const TICK_MS = 1;
 
 /** A trigger and what became of it. */
 export type Sample = {
+  /** Its place among all that this sender sent; its data has it as `drill`. */
+  readonly number: number;
   readonly phase: string;
   readonly caller: number;
   readonly dueMs: number;
@@ -53,7 +55,7 @@ export function createSender(
   const send = async (sample: Sample, caller: Caller): Promise<void> => {
     const first = nextUser[sample.caller] ?? 0;
     nextUser[sample.caller] = (first + sample.runs) % caller.users;
-    const body = triggerBody(caller, first, sample.runs, sample.dueMs);
+    const body = triggerBody(caller, first, sample);
     const key = options.careful ? randomUUID() : undefined;
     for (;;) {
       const answer = await post(caller, body, key);
@@ -125,6 +127,7 @@ export function createSender(
           continue;
         }
         const sample: Sample = {
+          number: samples.length,
           phase: phase.name,
           caller: position,
           dueMs,
@@ -160,14 +163,14 @@ export function createSender(
 type PostAnswer = { readonly accepted: string | undefined; readonly refused: string };
 
 /** What a trigger carries: a few fields of data and its recipients by id. */
-function triggerBody(caller: Caller, first: number, runs: number, dueMs: number): string {
+function triggerBody(caller: Caller, first: number, { runs, number }: Sample): string {
   const recipients = Array.from(
     { length: runs },
     (_, i) => `${caller.recipientPrefix}-${((first + i) % caller.users) + 1}`,
   );
   return JSON.stringify({
     recipients,
-    data: { amount: 42, actor_name: 'Ada', due: Math.round(dueMs) },
+    data: { amount: 42, actor_name: 'Ada', drill: number },
   });
 }
 
