@@ -12,22 +12,16 @@ export type Governed = {
   readonly heldMs: number;
   /** Queued runs when the hold was asked for. */
   readonly depth: number;
-  /** Discarded runs by their trigger's number, from the export. */
-  readonly discarded: ReadonlyMap<number, number>;
+  readonly discardId: string;
 };
 
 /** Preview, hold, look around, revoke the key, discard, all clear. */
-export async function govern(stage: Stage): Promise<Governed | undefined> {
+export async function govern(stage: Stage): Promise<Governed> {
   const { operator, timeline, cast, plan, server } = stage;
   const { culprit } = cast;
   const scope = { account: culprit.account };
 
-  const answer = await operator.post('/ops/v1/orders/preview', { scope });
-  if (answer.status === 404) {
-    timeline.note('the flood ends by itself: this server takes no orders');
-    return undefined;
-  }
-  const preview = accepted(answer);
+  const preview = accepted(await operator.post('/ops/v1/orders/preview', { scope }));
   timeline.note(
     'the operator previews a hold of the culprit',
     `${Number(preview.runs).toLocaleString('en')} runs, the oldest from ${String(preview.oldest)}`,
@@ -60,7 +54,7 @@ export async function govern(stage: Stage): Promise<Governed | undefined> {
     discardAnswerSeconds: discard.seconds,
     heldMs: hold.answeredMs,
     depth,
-    discarded: await exported(stage, discard.id),
+    discardId: discard.id,
   };
 }
 
@@ -87,7 +81,7 @@ async function revokeKey(stage: Stage): Promise<void> {
 }
 
 /** Runs of the export by their trigger's number; it has a line for each, so it is read as it comes. */
-async function exported(stage: Stage, orderId: string): Promise<Map<number, number>> {
+export async function exportDiscarded(stage: Stage, orderId: string): Promise<Map<number, number>> {
   const runs = new Map<number, number>();
   for await (const line of stage.operator.lines(`/ops/v1/orders/${orderId}/export`)) {
     const { data } = JSON.parse(line) as { readonly data: { readonly drill: number } };

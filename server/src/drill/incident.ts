@@ -19,8 +19,7 @@ export type Incident = {
   /** From the signal until `/readyz` answers 200 again. */
   readonly executorBackSeconds: number | undefined;
   readonly databaseBackSeconds: number | undefined;
-  /** Undefined: the server takes no orders. */
-  readonly governed: Governed | undefined;
+  readonly governed: Governed;
 };
 
 /**

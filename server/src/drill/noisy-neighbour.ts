@@ -3,6 +3,7 @@ import { broadcastFinished } from './broadcast.ts';
 import { countBroadcast, countWork, runsStarted, type WorkCount } from './count-work.ts';
 import { type FigureName, type Figures, type Goal, goals, missedGoals } from './figures.ts';
 import { beginOrdinary, culpritRate, floodAlone, neighbours, PHASES } from './flood.ts';
+import { exportDiscarded } from './govern.ts';
 import { type Incident, incident } from './incident.ts';
 import type { SampleRow } from './load/protocol.ts';
 import { describeMachine } from './machine.ts';
@@ -37,8 +38,8 @@ type DrillDetails = {
   readonly flood_many_offered_per_s: number;
   readonly executor_back_s: number | null;
   readonly database_back_s: number | null;
-  readonly queued_at_hold: number | null;
-  readonly discarded_runs: number | null;
+  readonly queued_at_hold: number;
+  readonly discarded_runs: number;
   readonly ledger: string;
 };
 
@@ -92,9 +93,9 @@ async function play(
   const isDrained = await drained(server, plan.drainSeconds);
   const drainedMs = wallClockMs();
   timeline.note(isDrained ? 'the backlog is through' : 'the backlog is not through');
-  const startedAfterHold = happened.governed
-    ? await runsStarted(server.db, cast.culprit.environmentId, happened.governed.heldMs, drainedMs)
-    : null;
+  const { heldMs, discardId } = happened.governed;
+  const { environmentId } = cast.culprit;
+  const startedAfterHold = await runsStarted(server.db, environmentId, heldMs, drainedMs);
   const alone = await playAlone(stage);
   timeline.note('everything is counted', await ledgerState(stage));
 
@@ -104,9 +105,11 @@ async function play(
     ...alone.samples,
   ];
   const neighbourWork = await countWork(server.db, quietRows);
-  const culpritWork = await countWork(server.db, culpritRows, happened.governed?.discarded);
+  const discarded = await exportDiscarded(stage, discardId);
+  const culpritWork = await countWork(server.db, culpritRows, discarded);
   return conclude(stage, {
-    ...{ happened, quietRows, culpritRows, neighbourWork, culpritWork, startedAfterHold },
+    ...{ happened, quietRows, neighbourWork, culpritWork, startedAfterHold },
+    discardedRuns: [...discarded.values()].reduce((sum, runs) => sum + runs, 0),
     aloneRate: alone.runsPerSecond,
     ledger: await ledgerState(stage),
   });
@@ -147,10 +150,10 @@ async function conclude(
   seen: {
     readonly happened: Incident;
     readonly quietRows: readonly SampleRow[];
-    readonly culpritRows: readonly SampleRow[];
     readonly neighbourWork: WorkCount;
     readonly culpritWork: WorkCount;
-    readonly startedAfterHold: number | null;
+    readonly startedAfterHold: number;
+    readonly discardedRuns: number;
     readonly aloneRate: number;
     readonly ledger: string;
   },
@@ -176,9 +179,7 @@ async function conclude(
     flood_runs_per_s: Math.round(fewRate),
     flood_alone_runs_per_s: Math.round(seen.aloneRate),
     culprit_named_s: roundedOrNull(happened.culpritNamedSeconds, 2),
-    hold_answer_s: governed
-      ? rounded(Math.max(governed.holdAnswerSeconds, governed.discardAnswerSeconds), 3)
-      : null,
+    hold_answer_s: rounded(Math.max(governed.holdAnswerSeconds, governed.discardAnswerSeconds), 3),
     started_after_hold: seen.startedAfterHold,
     broadcast_duplicates: broadcast.duplicates,
     broadcast_missing: broadcast.missing,
@@ -194,10 +195,8 @@ async function conclude(
     flood_many_offered_per_s: Math.round(many.sent / seconds(many)),
     executor_back_s: roundedOrNull(happened.executorBackSeconds, 2),
     database_back_s: roundedOrNull(happened.databaseBackSeconds, 2),
-    queued_at_hold: governed?.depth ?? null,
-    discarded_runs: governed
-      ? [...governed.discarded.values()].reduce((sum, runs) => sum + runs, 0)
-      : null,
+    queued_at_hold: governed.depth,
+    discarded_runs: seen.discardedRuns,
     ledger: seen.ledger,
   };
   return { figures, details };

@@ -6,15 +6,17 @@ import { belfry, temporaryDirectory } from '../cli/belfry.ts';
 const REHEARSAL_MS = 180_000;
 
 let report: DrillReport;
+let exitCode: number | null;
 let left: readonly string[];
 
 beforeAll(async () => {
   const scratch = await temporaryDirectory();
   try {
-    const { stdout } = await belfry(['drill', 'noisy-neighbour', '--rehearsal', '--json'], {
+    const { stdout, code } = await belfry(['drill', 'noisy-neighbour', '--rehearsal', '--json'], {
       TMPDIR: scratch.path,
     });
     report = JSON.parse(stdout);
+    exitCode = code;
     left = await readdir(scratch.path);
   } finally {
     await scratch.remove();
@@ -37,6 +39,24 @@ test('nothing of the culprit that was acknowledged is lost or done twice', () =>
 
 test('the culprit is named within ten seconds', () => {
   expect(report.figures.culprit_named_s).toBeLessThan(10);
+});
+
+test('a hold and a discard answer at once, and nothing starts after the answer', () => {
+  const { figures, details } = report;
+  expect(figures.hold_answer_s).toBeLessThan(5);
+  expect(figures.started_after_hold).toBe(0);
+  expect(details.discarded_runs).toBeGreaterThan(1_000);
+});
+
+test('a broadcast goes on through all of it, to everybody once', () => {
+  expect(report.figures).toMatchObject({ broadcast_duplicates: 0, broadcast_missing: 0 });
+  const states = report.timeline.map((event) => event.operator_sees);
+  expect(states).toContain('broadcast: finished, 1,300 of 1,300');
+});
+
+test('the exit code says whether a goal was missed', () => {
+  expect(exitCode).toBe(report.missed.length === 0 ? 0 : 1);
+  expect(report.missed.filter((name) => name !== 'hold_answer_s')).toEqual([]);
 });
 
 test('everything breaks as announced, and comes back by itself', () => {
