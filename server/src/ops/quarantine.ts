@@ -190,7 +190,8 @@ export function createQuarantine(ctx: Context, input: Input): Quarantine {
       queuedRuns: queue.queuedRuns,
       oldestAgeMs: queue.oldestAgeMs,
       finishedRuns: queue.finishedRuns,
-      noisy: queue.noisy,
+      // What is noisy by hand says nothing of its share.
+      noisy: queue.noisy && !(record.hand && record.done.restrained),
       held: record.done.held,
     };
   };

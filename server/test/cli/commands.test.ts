@@ -311,3 +311,16 @@ test('ledger shows that accepted work is accounted for, and tells of a gap by it
     stdout: expect.stringContaining('The ledger has a gap of'),
   });
 }, 100_000);
+
+test('quarantine is listed, set by hand with a reason, and left to the rules again', async () => {
+  expect((await run('quarantine')).stdout).toContain('Every account is normal.');
+  const set = (level: string) =>
+    runJson('quarantine', 'set', 'demo', level, '--reason', 'a test', '--for', '30m');
+  expect(await set('surge')).toMatchObject({ account: { name: 'demo' }, recorded: true });
+  expect((await run('quarantine', 'list')).stdout).toMatch(
+    /^surge, by \S.* until .*: account demo[^]*\n\nAT [^]* demo +normal -> surge +set by hand: .*, a test$/m,
+  );
+  expect(await set('automatic')).toMatchObject({ level: 'automatic', until: null });
+  const { code, stderr } = await run('quarantine', 'set', 'demo', 'surge', '--for', 'ever');
+  expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('like 30m') });
+});
