@@ -3,15 +3,20 @@ import type { Queryable } from '../db/database.ts';
 import {
   type ChunkOutcome,
   chunkOutcomes,
-  livesElsewhere,
   receiptedChunks,
+  setAsideChunks,
 } from '../engine/chunk-outcomes.ts';
 import type { Part } from './part.ts';
 import type { Track } from './track.ts';
 
 const LOOK_AGAIN_MS = 1_000;
 
-type Settled = { readonly track: Track; readonly part: Part; readonly outcome: ChunkOutcome };
+type Settled = {
+  readonly id: number;
+  readonly track: Track;
+  readonly part: Part;
+  readonly outcome: ChunkOutcome;
+};
 
 /**
  * Records the parts that are done, of all broadcasts at once. Parts whose slices have receipts and whose runs
@@ -36,23 +41,15 @@ export async function settleParts(
     db,
     receipted.map(({ part }) => part),
   );
-  const settled: (Settled & { readonly id: number })[] = [];
-  const looked = new Set<Track>();
+  const settled: Settled[] = [];
+  const incomplete: Settled[] = [];
   for (const [i, entry] of receipted.entries()) {
-    const { track, part } = entry;
     const outcome = outcomes[i] ?? { done: 0, failed: 0 };
-    if (outcome.done + outcome.failed < part.size) {
-      if (nowMs < track.lookAgainMs) continue;
-      looked.add(track);
-      if (await livesElsewhere(db, part)) continue;
-      // It may have been released and executed between the two looks.
-      const [again] = await chunkOutcomes(db, [part]);
-      settled.push({ ...entry, outcome: again ?? outcome });
-    } else {
-      settled.push({ ...entry, outcome });
-    }
+    if (outcome.done + outcome.failed >= entry.part.size) settled.push({ ...entry, outcome });
+    else if (nowMs >= entry.track.lookAgainMs) incomplete.push({ ...entry, outcome });
   }
-  for (const track of looked) track.lookAgainMs = nowMs + LOOK_AGAIN_MS;
+  if (incomplete.length > 0) settled.push(...(await withoutSetAside(db, incomplete)));
+  for (const { track } of incomplete) track.lookAgainMs = nowMs + LOOK_AGAIN_MS;
   if (settled.length === 0) return;
   await db.query(
     {
@@ -76,4 +73,18 @@ export async function settleParts(
     track.outstanding = track.outstanding.filter((part) => !gone.has(part));
     track.progressMs = nowMs;
   }
+}
+
+/** Those of which no order keeps anything that will be executed: what is missing was discarded. */
+async function withoutSetAside(
+  db: Queryable,
+  incomplete: readonly Settled[],
+): Promise<readonly Settled[]> {
+  const parts = incomplete.map(({ part }) => part);
+  const setAside = new Set(await setAsideChunks(db, parts));
+  // What was released between the first look and this one is executed by now.
+  const outcomes = await chunkOutcomes(db, parts);
+  return incomplete.flatMap((entry, i) =>
+    setAside.has(i) ? [] : [{ ...entry, outcome: outcomes[i] ?? entry.outcome }],
+  );
 }

@@ -85,23 +85,31 @@ export async function chunkOutcomes(
   );
 }
 
-/** Whether runs of the chunk lie in another chunk: an order set them aside, or released them since. */
-export async function livesElsewhere(db: Queryable, place: BulkPlace): Promise<boolean> {
-  const [row] = await db.query<{ found: boolean }>(
-    `select exists (
+/** Positions of the chunks of which orders keep runs that will be executed: all but what was discarded. */
+export async function setAsideChunks(
+  db: Queryable,
+  places: readonly BulkPlace[],
+): Promise<number[]> {
+  const rows = await db.query<{ n: number }>(
+    {
+      name: 'set_aside_chunks',
+      text: `select w.n
+     from unnest($1::smallint[], $2::bigint[]) with ordinality as w(stream, sequence, n)
+     where exists (
        select
-       from chunk
-       where slot between ${FIRST_ASIDE_SLOT} and ${SLOT_COUNT - 1}
-         and source_stream = $1
-         and source_sequence = $2
-     ) or exists (
-       select
-       from chunk
-       where source_stream = $1
-         and source_sequence = $2
-         and kind = ${RUNS}
-     ) as found`,
-    [place.stream, place.sequence],
+       from chunk c
+       join work_order o on o.id = c.order_id
+       where c.slot between ${FIRST_ASIDE_SLOT} and ${SLOT_COUNT - 1}
+         and c.source_stream = w.stream
+         and c.source_sequence = w.sequence
+         and c.kind = ${RUNS}
+         and (o.verb <> 'discard' or o.ended_at is not null)
+     )`,
+    },
+    [
+      plainArray(places.map(({ stream }) => stream)),
+      plainArray(places.map(({ sequence }) => sequence)),
+    ],
   );
-  return row?.found ?? false;
+  return rows.map(({ n }) => n - 1);
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type HttpServer, readBody, serveHttp } from '../channels/support.ts';
 import { feedStep, webhookStep } from '../support/engine-world.ts';
+import { waitFor } from '../support/wait.ts';
 import { type BroadcastServer, startBroadcastServer } from './support.ts';
 
 let server: BroadcastServer;
@@ -211,4 +212,52 @@ test('an audience of nobody is finished at once', async () => {
   const id = await server.start({ audience: 'nobody' });
   const { total } = await server.waitFor(id, ({ state }) => state === 'finished');
   expect(total).toBe(0);
+});
+
+/** An order about all of the environment's queued work; returns its id. */
+async function give(verb: 'hold' | 'discard'): Promise<number> {
+  const { status, body } = await server.call(
+    'POST',
+    '/ops/v1/orders',
+    { verb, scope: { account: 'demo' }, reason: 'a test' },
+    operatorToken(),
+  );
+  expect(status).toBe(201);
+  return body.id;
+}
+
+const operatorToken = (): string => server.whole.server.credentials?.operator_token ?? '';
+
+const end = (order: number) =>
+  server.call('POST', `/ops/v1/orders/${order}/undo`, {}, operatorToken());
+
+test('a broadcast waits for what an operator holds, and goes on when it is released', async () => {
+  const ids = await server.audience('held', 900);
+  const order = await give('hold');
+  const id = await server.start({ audience: 'held', canary: { size: 0 } });
+  await server.waitFor(id, ({ progress }) => progress.sent === 900);
+  await waitFor('the work to be set aside', async () => {
+    const [row] = await server.test.db.query<{ runs: number }>(
+      `select sum(run_count)::int as runs
+       from chunk
+       where order_id = $1`,
+      [order],
+    );
+    return row?.runs === 900 ? true : undefined;
+  });
+  expect(await server.show(id)).toMatchObject({ state: 'running', progress: { done: 0 } });
+  expect((await end(order)).status).toBe(200);
+  await server.waitFor(id, ({ state }) => state === 'finished');
+  expect(sorted(await server.messages(id))).toEqual(onceEach(ids));
+});
+
+test('what an operator discards of a broadcast is counted as discarded', async () => {
+  await server.audience('discarded', 900);
+  const held = await give('hold');
+  const id = await server.start({ audience: 'discarded', canary: { size: 0 } });
+  await server.waitFor(id, ({ progress }) => progress.sent === 900);
+  await give('discard');
+  await end(held);
+  const over = await server.waitFor(id, ({ state }) => state === 'finished');
+  expect(over.progress).toMatchObject({ sent: 900, done: 0, failed: 0, discarded: 900 });
 });
