@@ -1,5 +1,6 @@
 import type { Context } from '../context.ts';
 import type { Logger } from '../lib/log.ts';
+import { createLruCache } from '../lib/lru.ts';
 import { createNames } from './names.ts';
 import {
   type Decision,
@@ -21,6 +22,8 @@ import {
 import { type Level, rankOf } from './quarantine/levels.ts';
 import { limitsFor } from './quarantine/limits.ts';
 import type { AccountSecond, Culprit, TrafficCounters } from './traffic.ts';
+
+const NAMES = 1_000;
 
 /** How much of what is decided is done: all, nothing, or nothing is decided. */
 export type QuarantineMode = 'act' | 'shadow' | 'off';
@@ -81,6 +84,8 @@ type Hand = {
 
 export type SetByHand = {
   readonly accountId: number;
+  /** For its events, should nobody else know it. */
+  readonly accountName: string;
   readonly level: Level | 'automatic';
   readonly author: string;
   readonly reason: string;
@@ -133,6 +138,8 @@ export function createQuarantine(ctx: Context, input: Input): Quarantine {
   const events = createEventLog(ctx);
   const findNames = createNames(ctx);
   const records = new Map<number, Watched>();
+  /** Of accounts whose level was set by hand: they may have no traffic that tells their names. */
+  const accountNames = createLruCache<string>(NAMES, Number.POSITIVE_INFINITY);
   let recalled = false;
   let telling: Promise<void> = Promise.resolve();
 
@@ -230,9 +237,10 @@ export function createQuarantine(ctx: Context, input: Input): Quarantine {
   });
 
   const named = async (id: number, sight: Sight) => {
+    const given = accountNames.get(String(id), 0);
     const environment = environmentOf(sight);
     const names = await findNames(new Set(environment === undefined ? [] : [environment]));
-    const account = { id, name: names.account(id) ?? null };
+    const account = { id, name: names.account(id) ?? given ?? null };
     const evidence = evidenceOf(sight, names);
     return { account, evidence, line: lineOf(account, evidence) };
   };
@@ -295,7 +303,9 @@ export function createQuarantine(ctx: Context, input: Input): Quarantine {
     });
   };
 
-  const set = async ({ accountId, level, author, reason, untilMs }: SetByHand) => {
+  const set = async ({ accountId, accountName, level, ...by }: SetByHand) => {
+    const { author, reason, untilMs } = by;
+    accountNames.set(String(accountId), accountName, 0);
     const nowMs = clock.now();
     const account = records.get(accountId) ?? newWatched(nowMs);
     records.set(accountId, account);
@@ -325,6 +335,7 @@ export function createQuarantine(ctx: Context, input: Input): Quarantine {
       for (const { account, to, author, reason, until } of await events.recall()) {
         if (author === null || until === null || Date.parse(until) <= nowMs) continue;
         const found = records.get(account.id) ?? newWatched(nowMs);
+        if (account.name !== null) accountNames.set(String(account.id), account.name, 0);
         found.hand ??= { level: to, author, reason: reason ?? '', until };
         records.set(account.id, found);
       }

@@ -317,9 +317,9 @@ test('quarantine is listed, set by hand with a reason, and left to the rules aga
   const set = (level: string) =>
     runJson('quarantine', 'set', 'demo', level, '--reason', 'a test', '--for', '30m');
   expect(await set('surge')).toMatchObject({ account: { name: 'demo' }, recorded: true });
-  expect((await run('quarantine', 'list')).stdout).toMatch(
-    /^surge, by \S.* until .*: account demo[^]*\n\nAT [^]* demo +normal -> surge +set by hand: .*, a test$/m,
-  );
+  const { stdout } = await run('quarantine', 'list');
+  expect(stdout).toMatch(/^surge, by \S.* until .*: account demo/);
+  expect(stdout).toMatch(/ demo +normal -> surge +set by hand: .*, a test$/m);
   expect(await set('automatic')).toMatchObject({ level: 'automatic', until: null });
   const { code, stderr } = await run('quarantine', 'set', 'demo', 'surge', '--for', 'ever');
   expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('like 30m') });

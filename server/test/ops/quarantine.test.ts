@@ -188,7 +188,9 @@ describe('a level set by hand', () => {
     pass(100, calm);
     queued.set(3, { runs: 900, ageMs: 2_500 });
     const untilMs = clock.now() + 600_000;
-    expect(await quarantine.set({ accountId: 3, level: 'normal', ...by, untilMs })).toBe(true);
+    expect(
+      await quarantine.set({ accountId: 3, accountName: 'cedar', level: 'normal', ...by, untilMs }),
+    ).toBe(true);
     pass(20, { 3: 5_000 });
     expect(restrained.size).toBe(0);
     expect(await quarantine.current()).toMatchObject([{ level: 'normal', hand: by }]);
@@ -201,7 +203,9 @@ describe('a level set by hand', () => {
 
     const second = scene({}, clock.now());
     await second.quarantine.start();
-    expect(await second.quarantine.current()).toMatchObject([{ level: 'normal', hand: by }]);
+    expect(await second.quarantine.current()).toMatchObject([
+      { level: 'normal', hand: by, account: { name: 'cedar' } },
+    ]);
     second.queued.set(3, { runs: 900, ageMs: 2_500 });
     second.pass(20, { 3: 5_000 });
     expect(second.restrained.size).toBe(0);
@@ -215,7 +219,13 @@ describe('a level set by hand', () => {
   test('restrains, holds or refuses an account that the rules let go, and automatic ends that', async () => {
     const { clock, quarantine, restrained, held, pass, db } = scene();
     const set = (level: 'surge' | 'paused' | 'reject' | 'automatic') =>
-      quarantine.set({ accountId: 2, level, ...by, untilMs: clock.now() + 60_000 });
+      quarantine.set({
+        accountId: 2,
+        accountName: 'birch',
+        level,
+        ...by,
+        untilMs: clock.now() + 60_000,
+      });
     await set('surge');
     expect([...restrained]).toEqual([2]);
     await set('paused');

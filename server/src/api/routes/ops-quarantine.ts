@@ -148,6 +148,7 @@ export function opsQuarantineRoutes(app: App, services: Services): void {
       const untilMs = services.clock.now() + 1_000 * seconds;
       const recorded = await quarantine.set({
         accountId: account.id,
+        accountName: account.name,
         level,
         ...by,
         untilMs,
