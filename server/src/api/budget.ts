@@ -9,33 +9,12 @@ import type { Services } from './services.ts';
 /** What a body of unknown length counts as while it is read. */
 const UNKNOWN_BYTES = 1024 * 1024;
 
-/**
- * How long a refusal is kept back. A client that comes again at once, whatever it was told, then costs a
- * few requests a second for each connection and not thousands; see README.md of budgets for figures.
- */
-const PAUSE_MS = 200;
-const MAX_PAUSED = 2_000;
-
 const BODIES_RETRY_MS = 1_000;
 const QUEUE_RETRY_MS = 10_000;
 
 /** Decides, before a body is read and without asking anybody, whether its account may send it now. */
 export function registerBudget(app: App, services: Services): void {
   const rateTiers = createRateTiers();
-  let paused = 0;
-
-  const refuse = (error: BelfryError, done: (error: BelfryError) => void): void => {
-    if (paused >= MAX_PAUSED) {
-      done(error);
-      return;
-    }
-    paused += 1;
-    setTimeout(() => {
-      paused -= 1;
-      done(error);
-    }, PAUSE_MS);
-  };
-
   app.addHook('onRequest', (request, reply, done) => {
     const caller = callerOf(request.access);
     if (!caller) {
@@ -44,13 +23,13 @@ export function registerBudget(app: App, services: Services): void {
     }
     const { budgets, clock, config } = services;
     const { accept, bodies } = budgets;
+    const refuse = (error: BelfryError): void => {
+      void budgets.pause().then(() => done(error));
+    };
     if (config.rateLimits === 'knock') {
       const wait = rateTiers.enter(request, clock.now());
       if (wait > 0) {
-        refuse(
-          overBudget('tier', 'this endpoint has fewer requests a second', Math.ceil(wait)),
-          done,
-        );
+        refuse(overBudget('tier', 'this endpoint has fewer requests a second', Math.ceil(wait)));
         return;
       }
     }
@@ -59,12 +38,12 @@ export function registerBudget(app: App, services: Services): void {
     const refusal = accept.enter(caller, bytes, clock.now());
     if (refusal) {
       const { budget, reason, retryAfterMs } = refusal;
-      refuse(overBudget(budget, reason, retryAfterMs), done);
+      refuse(overBudget(budget, reason, retryAfterMs));
       return;
     }
     if (bytes > 0) {
       if (!bodies.take(accountId, bytes)) {
-        done(
+        refuse(
           overBudget(
             'body bytes',
             `${bodies.held(accountId)} bytes of this account are being read already`,
@@ -80,10 +59,12 @@ export function registerBudget(app: App, services: Services): void {
 }
 
 /** A trigger of an account whose queue is full is not even read. */
-export function refuseQuarantined({ quarantine }: Pick<Services, 'quarantine'>) {
+export function refuseQuarantined(services: Pick<Services, 'quarantine' | 'budgets'>) {
+  const { quarantine } = services;
   return async (request: FastifyRequest): Promise<void> => {
     const caller = callerOf(request.access);
     if (!caller || !quarantine.refuses(caller.accountId)) return;
+    await services.budgets.pause();
     throw overBudget('queue', 'the queue of this account is full', QUEUE_RETRY_MS);
   };
 }

@@ -4,6 +4,7 @@ import type { Clock } from '../lib/clock.ts';
 import { createDynamicThreshold, type DynamicThreshold } from '../lib/dynamic-threshold.ts';
 import { type AcceptBudget, createAcceptBudget } from './accept.ts';
 import { createDatabaseShares, type DatabaseShares } from './database-shares.ts';
+import { createPause, type Pause } from './pause.ts';
 import { createRefusals, type Refusals } from './refusals.ts';
 
 const BODY_BYTES = 256 * 1024 * 1024;
@@ -15,6 +16,8 @@ export type Budgets = {
   readonly bodies: DynamicThreshold;
   readonly database: DatabaseShares;
   readonly refusals: Refusals;
+  /** To be waited for before a refusal is answered. */
+  readonly pause: Pause;
   readonly close: () => void;
 };
 
@@ -39,6 +42,7 @@ export function createBudgets(options: {
     bodies: createDynamicThreshold(bodyBytes),
     database: createDatabaseShares({ db, connections, nowMs: () => performance.now() }),
     refusals: createRefusals(),
+    pause: createPause(),
     close: () => clearInterval(timer),
   };
 }

@@ -46,7 +46,8 @@ export function topView(top: JsonObject, { columns, rows, style }: Size): string
   const callers = objects(top.callers);
   const sources = objects(top.sources);
   const accounts = objects(top.accounts);
-  const fixed = head.length + alarm.length;
+  const refused = refusals(accounts, width).map((line) => style.dim(line));
+  const fixed = head.length + alarm.length + refused.length;
   // Three tables, each with a heading and a gap between them; who calls gets half of the room.
   const room = Math.max(3, height - fixed - 5);
   const small = Math.max(1, Math.floor(room / 4));
@@ -62,10 +63,25 @@ export function topView(top: JsonObject, { columns, rows, style }: Size): string
     ...draw(['ACCOUNT', 'KEY', 'WORKFLOW'], callers, forCallers),
     '',
     ...draw(['ACCOUNT'], accounts, forAccounts),
+    ...refused,
     '',
     ...draw(['ADDRESS'], sources, forSources),
   ];
   return rows === undefined ? lines : lines.slice(0, rows);
+}
+
+/** One line: which budgets refused whom, the most first. */
+function refusals(accounts: readonly JsonObject[], width: number): string[] {
+  const all = accounts.flatMap((entry) =>
+    Object.entries(isJsonObject(entry.refused_by) ? entry.refused_by : {}).map(
+      ([budget, times]) => ({ who: nameOf('ACCOUNT', entry), budget, times: Number(times) }),
+    ),
+  );
+  if (all.length === 0) return [];
+  const texts = all
+    .sort((a, b) => b.times - a.times)
+    .map(({ who, budget, times }) => `${who} ${count(times)} by ${budget}`);
+  return [fit(`Refused since the start: ${texts.join(', ')}`, width)];
 }
 
 function section(

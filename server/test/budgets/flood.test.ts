@@ -81,6 +81,12 @@ test('a limit holds from the next request, is changed while running, and lifted'
   expect(await set({ runs_per_s: null })).toMatchObject({ body: {} });
   expect(await trigger(limited)).toMatchObject({ status: 200 });
   const metrics = await (await fetch(`${whole.server.url}/metrics`)).text();
+  const { body: top } = await call('/ops/v1/top?window=10m', operator);
+  const entry = top.accounts.find(
+    (one: { account: { name: string } }) => one.account.name === 'limited',
+  );
+  expect(entry).toMatchObject({ refused_by: { 'account limit': 2 } });
+  expect(entry.database_ms_per_s).toBeGreaterThanOrEqual(0);
   expect(metrics).toMatch(/belfry_refused\{account="\d+",budget="account limit"\} 2/);
 });
 

@@ -40,7 +40,7 @@ function answer(count: number, name: string): JsonObject {
         `account ${name}, key ...ab12, workflow ${name}: 61 times its normal, 83 % of the traffic`,
     ),
     callers: many(() => ({ account, key: { id: 'key_1', hint: 'ab12' }, workflow: name })),
-    accounts: many(() => ({ account })),
+    accounts: many(() => ({ account, refused_by: { 'fair share': 1_234_567, log: 1 } })),
     sources: many((index) => ({ source: `2001:db8:1234:5678:9abc:def0:1234:${index}` })),
   };
 }
@@ -53,6 +53,7 @@ test('the view fits into 80 columns and 24 rows, whatever the names and numbers'
       for (const line of lines) expect([...line].length).toBeLessThanOrEqual(80);
       const text = lines.join('\n');
       for (const heading of ['WORKFLOW', 'ACCOUNT', 'ADDRESS']) expect(text).toContain(heading);
+      if (count > 0) expect(text).toContain('Refused since the start: ');
     }
   }
 });

@@ -64,7 +64,19 @@ const TopAnswer = Type.Object({
   callers: Type.Array(EntryAnswer, {
     description: 'By account, key and workflow together: surges first, then by load.',
   }),
-  accounts: Type.Array(EntryAnswer),
+  accounts: Type.Array(
+    Type.Intersect([
+      EntryAnswer,
+      Type.Object({
+        refused_by: Type.Record(Type.String(), Type.Integer(), {
+          description: 'Requests refused since the start of this process, by budget.',
+        }),
+        database_ms_per_s: Type.Number({
+          description: 'Time for which its requests held connections, over the last 10 seconds.',
+        }),
+      }),
+    ]),
+  ),
   environments: Type.Array(EntryAnswer),
   keys: Type.Array(EntryAnswer),
   workflows: Type.Array(EntryAnswer),
@@ -74,7 +86,7 @@ const TopAnswer = Type.Object({
 /** Who makes the traffic. */
 export function opsTopRoutes(app: App, services: Services): void {
   const readTop = createReadTop(services, services.traffic);
-  const { quarantine } = services;
+  const { quarantine, budgets, clock } = services;
   app.get(
     '/ops/v1/top',
     {
@@ -99,7 +111,15 @@ export function opsTopRoutes(app: App, services: Services): void {
         quarantine.current(),
       ]);
       const culprit = quarantined.find((entry) => entry.culprit)?.line ?? null;
-      return reply.send({ ...top, culprit });
+      const accounts = top.accounts.map((entry) => {
+        const id = entry.account?.id ?? 0;
+        return {
+          ...entry,
+          refused_by: budgets.refusals.of(id, clock.now()),
+          database_ms_per_s: Math.round(budgets.database.msPerSecond(id)),
+        };
+      });
+      return reply.send({ ...top, accounts, culprit });
     },
   );
 }
