@@ -2,23 +2,29 @@
 
 import { describeMachine } from '../src/drill/machine.ts';
 import { accept } from './accept.ts';
+import { bloat } from './bloat.ts';
 import { broadcast } from './broadcast.ts';
 import { crash } from './crash.ts';
 import { depth } from './depth.ts';
 import { engine } from './engine.ts';
+import { flood } from './flood.ts';
 import { idle } from './idle.ts';
 import { latency } from './latency.ts';
+import { shed } from './shed.ts';
 import type { Bench } from './support/bench.ts';
 import { printTable } from './support/table.ts';
 
 const benches: { readonly [name: string]: Bench } = {
   accept,
+  bloat,
   broadcast,
   crash,
   depth,
   engine,
+  flood,
   idle,
   latency,
+  shed,
 };
 
 const [name = '', ...flags] = process.argv.slice(2);

@@ -20,6 +20,7 @@ export type BenchServer = {
   readonly secretKey: string;
   readonly publicKey: string;
   readonly serviceToken: string;
+  readonly operatorToken: string;
   readonly channels: { readonly [key: string]: string };
   readonly environmentId: number;
   readonly child: ChildProcess;
@@ -87,6 +88,7 @@ export async function startBenchServer(options: BenchServerOptions = {}): Promis
     secretKey: development.secret_key,
     publicKey: development.public_key,
     serviceToken: credentials.service_token,
+    operatorToken: credentials.operator_token,
     channels: development.channels,
     environmentId: environment?.id ?? 0,
     child,

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { isJsonObject } from '../lib/json.ts';
 import { broadcastFinished } from './broadcast.ts';
 import { countBroadcast, countWork, runsStarted, type WorkCount } from './count-work.ts';
 import { type FigureName, type Figures, type Goal, goals, missedGoals } from './figures.ts';
@@ -8,6 +9,7 @@ import { type Incident, incident } from './incident.ts';
 import type { SampleRow } from './load/protocol.ts';
 import { describeMachine } from './machine.ts';
 import { compareWithCalm, describePhase, isRefused, type PhaseLatency } from './neighbours.ts';
+import { listOf } from './operator.ts';
 import type { Plan } from './plan.ts';
 import { drained, type Stage, setStage, startFlood } from './stage.ts';
 import { rounded } from './statistics.ts';
@@ -93,6 +95,7 @@ async function play(
   const isDrained = await drained(server, plan.drainSeconds);
   const drainedMs = wallClockMs();
   timeline.note(isDrained ? 'the backlog is through' : 'the backlog is not through');
+  await noteQuarantine(stage);
   const { heldMs, discardId } = happened.governed;
   const { environmentId } = cast.culprit;
   const startedAfterHold = await runsStarted(server.db, environmentId, heldMs, drainedMs);
@@ -137,6 +140,20 @@ async function playAlone(
     return { runsPerSecond, samples: await flood.samples(join(server.dataDir, 'alone.ndjson')) };
   } finally {
     flood.end();
+  }
+}
+
+/** What the server did with the culprit by itself. */
+async function noteQuarantine(stage: Stage): Promise<void> {
+  const { body } = await stage.operator.get('/ops/v1/quarantine?events=200');
+  for (const event of listOf(body.events).filter(isJsonObject)) {
+    if (!isJsonObject(event.account) || event.account.name !== stage.cast.culprit.account) continue;
+    const shadow = event.shadow === true ? ' (in shadow: recorded, not done)' : '';
+    stage.timeline.noteAt(
+      Date.parse(String(event.at)),
+      `quarantine puts the culprit from ${String(event.from)} to ${String(event.to)}${shadow}`,
+      String(event.line),
+    );
   }
 }
 

@@ -12,6 +12,8 @@ export type TimelineEvent = {
 export type Timeline = {
   readonly events: readonly TimelineEvent[];
   readonly note: (what: string, operatorSees?: string) => void;
+  /** The same of something that happened earlier. */
+  readonly noteAt: (atMs: number, what: string, operatorSees: string) => TimelineEvent;
   /** From now on times count from the start of the flood. */
   readonly floodBegins: (atMs: number) => void;
 };
@@ -19,19 +21,21 @@ export type Timeline = {
 export function createTimeline(now: () => number, tell: (event: TimelineEvent) => void): Timeline {
   const events: TimelineEvent[] = [];
   let floodMs: number | undefined;
+  const add = (atMs: number, what: string, operatorSees: string): TimelineEvent => {
+    const event = {
+      at: new Date(atMs).toISOString(),
+      flood_s: floodMs === undefined ? null : Number(((atMs - floodMs) / 1_000).toFixed(1)),
+      what,
+      operator_sees: operatorSees,
+    };
+    events.push(event);
+    events.sort((a, b) => a.at.localeCompare(b.at));
+    return event;
+  };
   return {
     events,
-    note: (what, operatorSees = '') => {
-      const atMs = now();
-      const event = {
-        at: new Date(atMs).toISOString(),
-        flood_s: floodMs === undefined ? null : Number(((atMs - floodMs) / 1_000).toFixed(1)),
-        what,
-        operator_sees: operatorSees,
-      };
-      events.push(event);
-      tell(event);
-    },
+    note: (what, operatorSees = '') => tell(add(now(), what, operatorSees)),
+    noteAt: add,
     floodBegins: (atMs) => {
       floodMs = atMs;
     },
