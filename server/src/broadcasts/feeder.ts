@@ -131,10 +131,14 @@ export function startFeeder(options: FeederOptions): Feeder {
     switch (state) {
       case 'freezing':
         return await freeze(broadcast, track);
-      case 'cancelling':
-        return (
-          isDone && (await moveBroadcast(session, { id, from: state, to: 'cancelled', nowMs }))
-        );
+      case 'cancelling': {
+        if (!isDone) return false;
+        // A former owner may have appended parts that this one never read; now nobody can any more.
+        const now = await loadTrack(session, broadcast, nowMs);
+        tracks.set(id, now);
+        if (now.outstanding.length > 0) return false;
+        return await moveBroadcast(session, { id, from: state, to: 'cancelled', nowMs });
+      }
       case 'canary':
         if (track.sent >= (broadcast.canary_size ?? 0)) {
           if (isDone) await judgeCanary(session, log, broadcast, track, nowMs);
@@ -152,7 +156,7 @@ export function startFeeder(options: FeederOptions): Feeder {
     }
   }
 
-  /** What the database refuses for good pauses this broadcast, so that the others go on. */
+  /** What the database refuses for good pauses this broadcast, so that the others go on. True: there may be more. */
   async function send(
     open: BulkStream,
     broadcast: Broadcast,
@@ -162,7 +166,7 @@ export function startFeeder(options: FeederOptions): Feeder {
     const nowMs = clock.now();
     const room = parts - track.outstanding.length;
     try {
-      if (room > 0) await sendParts(open, broadcast, track, { nowMs, parts: room });
+      return room > 0 && (await sendParts(open, broadcast, track, { nowMs, parts: room }));
     } catch (error) {
       if (!isRefusal(error)) throw error;
       const { id, state, public_id } = broadcast;
@@ -172,8 +176,8 @@ export function startFeeder(options: FeederOptions): Feeder {
       );
       const reason = `The database refused it: ${error instanceof Error ? error.message : ''}`;
       await moveBroadcast(open.session, { id, from: state, to: 'paused', nowMs, reason });
+      return false;
     }
-    return false;
   }
 
   async function freeze(broadcast: Broadcast, track: Track): Promise<boolean> {

@@ -13,8 +13,8 @@ const PAGES = 10;
 type Range = { readonly page: number; readonly first: number; readonly size: number };
 
 /**
- * Appends the next parts, as many as look-ahead, canary and rate let through. False: none, or the broadcast is
- * not in its state any more.
+ * Appends the next parts, as many as look-ahead, canary and rate let through. True: as many as one statement
+ * carries, so that there may be room for more.
  */
 export async function sendParts(
   stream: BulkStream,
@@ -67,7 +67,7 @@ export async function sendParts(
     track.sent += size;
     track.pace.spend(size);
   }
-  return true;
+  return parts.length === STATEMENT_PARTS;
 }
 
 /** Ranges from the end of the chain on; each lies in one page. */
