@@ -17,11 +17,13 @@ import { createPublishedWorkflows } from './control/published-workflows.ts';
 import { openDatabase } from './db/database.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded.ts';
 import { migrate } from './db/migrate.ts';
+import { StartError } from './db/start-error.ts';
 import { type RunningEngine, startEngine } from './engine/start.ts';
 import { countFeed } from './feed/count-feed.ts';
 import { createFeedHub, FEED_COUNTS, type FeedHub } from './feed/feed-hub.ts';
 import { installationSecret, prepareFirstStart } from './first-start.ts';
 import { systemClock } from './lib/clock.ts';
+import { FAULT_VARIABLE, mustNotStart } from './lib/fault-point.ts';
 import type { Logger } from './lib/log.ts';
 import { createMetrics } from './metrics.ts';
 import { type Canary, startCanary } from './ops/canary.ts';
@@ -63,6 +65,11 @@ export async function startServer(
   config: Config,
   options: StartOptions = {},
 ): Promise<RunningServer> {
+  if (mustNotStart) {
+    throw new StartError(
+      `${FAULT_VARIABLE} is set, which lets tests stop this server at any statement; unset it.`,
+    );
+  }
   const log: Logger = pino(
     { level: config.logLevel, redact: ['*.password', '*.secret', '*.authorization'] },
     pino.destination({ dest: 2, sync: true }),

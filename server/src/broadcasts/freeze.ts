@@ -1,6 +1,7 @@
 import { plainArray, textArray } from '../db/array-literal.ts';
 import type { Database } from '../db/database.ts';
 import type { Clock } from '../lib/clock.ts';
+import { faultPoint } from '../lib/fault-point.ts';
 import type { Broadcast } from './broadcast.ts';
 import { type Reached, type ReadSource, readSource } from './read-source.ts';
 
@@ -73,6 +74,7 @@ async function writePages(
   firstPage: number,
   pages: readonly (readonly Reached[])[],
 ): Promise<boolean> {
+  faultPoint('broadcast.before-page');
   const rows = await db.query(
     `with freezing as (
        select id
@@ -101,6 +103,7 @@ async function writePages(
       textArray(pages.map((page) => page.at(-1)?.position ?? '')),
     ],
   );
+  faultPoint('broadcast.after-page');
   return rows.length > 0;
 }
 

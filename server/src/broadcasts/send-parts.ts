@@ -1,5 +1,6 @@
 import { plainArray } from '../db/array-literal.ts';
 import type { BulkStream } from '../engine/bulk-stream.ts';
+import { faultPoint } from '../lib/fault-point.ts';
 import type { Broadcast } from './broadcast.ts';
 import { type Page, type Part, pagesFrom } from './part.ts';
 import type { Track } from './track.ts';
@@ -44,6 +45,7 @@ export async function sendParts(
     dataText: track.dataText,
     runs: runsOf(track.pages, range, broadcast.tenant),
   }));
+  faultPoint('broadcast.before-part');
   const places = await stream.append(chunks, {
     name: 'append_broadcast_parts',
     sql: claimSql,

@@ -6,6 +6,7 @@ import {
   receiptedChunks,
   setAsideChunks,
 } from '../engine/chunk-outcomes.ts';
+import { faultPoint } from '../lib/fault-point.ts';
 import type { Part } from './part.ts';
 import type { Track } from './track.ts';
 
@@ -51,6 +52,7 @@ export async function settleParts(
   if (incomplete.length > 0) settled.push(...(await withoutSetAside(db, incomplete)));
   for (const { track } of incomplete) track.lookAgainMs = nowMs + LOOK_AGAIN_MS;
   if (settled.length === 0) return;
+  faultPoint('broadcast.before-done');
   await db.query(
     {
       name: 'settle_broadcast_parts',
@@ -68,6 +70,7 @@ export async function settleParts(
       new Date(nowMs).toISOString(),
     ],
   );
+  faultPoint('broadcast.after-done');
   const gone = new Set(settled.map(({ part }) => part));
   for (const track of new Set(settled.map((entry) => entry.track))) {
     track.outstanding = track.outstanding.filter((part) => !gone.has(part));

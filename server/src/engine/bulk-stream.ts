@@ -1,6 +1,7 @@
 import type { Queryable } from '../db/database.ts';
 import { formatAddress, WORKFLOW_RUN_PART } from '../lib/address.ts';
 import type { Clock } from '../lib/clock.ts';
+import { faultPoint } from '../lib/fault-point.ts';
 import type { Logger } from '../lib/log.ts';
 import type { TriggerRequest } from './engine.ts';
 import { BULK, type ChunkRef, laneOf, type NewChunk, RUNS } from './log/chunk.ts';
@@ -102,6 +103,7 @@ export async function openBulkStream(options: BulkStreamOptions): Promise<BulkSt
         ],
       );
       if (inserted.length === 0) return undefined;
+      faultPoint('broadcast.after-part');
       stream.nextSequence += placed.length;
       options.onAppended(chunkRefs(placed, stream.number));
       return places;

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { openSession, type Session } from '../db/database.ts';
+import { faultPoint } from '../lib/fault-point.ts';
 import type { Logger } from '../lib/log.ts';
 
 const OWNER_LOCK = 0x62656c66_6f;
@@ -52,6 +53,7 @@ export async function acquireOwnership(options: OwnershipOptions): Promise<Owner
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       signal.throwIfAborted();
     }
+    faultPoint('owner.after-lock');
     const [row] = await session.query<{ fence: number }>(
       `update engine_owner
        set fence = fence + 1,
@@ -60,6 +62,7 @@ export async function acquireOwnership(options: OwnershipOptions): Promise<Owner
        returning fence`,
       [hostname(), process.pid],
     );
+    faultPoint('owner.after-fence');
     const heartbeat = setInterval(() => {
       // Seen by others as pg_stat_activity.state_change: a sign of life that writes nothing.
       session

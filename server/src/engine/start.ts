@@ -1,6 +1,7 @@
 import type { Database } from '../db/database.ts';
 import { ensurePartitions } from '../db/partitions.ts';
 import type { Clock } from '../lib/clock.ts';
+import { faultPoint } from '../lib/fault-point.ts';
 import type { Logger } from '../lib/log.ts';
 import { type BulkStream, openBulkStream } from './bulk-stream.ts';
 import { recordCancellation } from './cancel.ts';
@@ -249,6 +250,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     const nowMs = clock.now();
     timerLatenessMs = Math.max(0, nowMs - (timers.nextDueMs() ?? nowMs));
     const due = timers.due(nowMs);
+    if (due.length > 0) faultPoint('timers.due');
     for (const kind of [RUNS, DELIVERIES] as const) {
       const refs = due.filter((ref) => ref.kind === kind);
       if (refs.length > 0) pump(kind, { type: 'appended', refs });
@@ -266,6 +268,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     follower.startFrom(await highestSequences(db));
     for (let slot = 0; slot < FIRST_ASIDE_SLOT; slot++)
       await requeue(slot, nowMs + RECOVERY_HORIZON_MS);
+    faultPoint('recovery.after-read');
     const queued = states[RUNS].queuedRuns;
     if (queued > 0) log.info({ queuedRuns: queued }, 'queued work recovered');
   }

@@ -14,8 +14,15 @@ export type Child = {
 };
 
 /** Runs a program of ours in a process of its own, which prints one line of JSON. */
-export function startChild(file: string, args: readonly string[]): Child {
-  const child = spawn(process.execPath, [file, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+export function startChild(
+  file: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Child {
+  const child = spawn(process.execPath, [file, ...args], {
+    env: { ...process.env, ...env },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const gone = once(child, 'exit');
   const answer = firstLine(child.stdout).then((line) => {
     if (line === undefined) throw new Error(`${file} ended and printed nothing`);

@@ -4,6 +4,7 @@ import type { Providers } from '../../channels/registry.ts';
 import { plainArray } from '../../db/array-literal.ts';
 import type { Queryable } from '../../db/database.ts';
 import { parseAddress } from '../../lib/address.ts';
+import { faultPoint } from '../../lib/fault-point.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { ksuidFromUuid } from '../../lib/ksuid.ts';
 import type { DeliveriesBody } from '../log/chunk.ts';
@@ -205,6 +206,7 @@ async function handOver(
   const type = channelTypeFromNumber(message.channel_type);
   const provider = providers.forChannel(type ?? 'http', message.provider);
   try {
+    faultPoint('delivery.before-call');
     const outcome = await provider.deliver(
       {
         id: ksuidFromUuid(message.id),
@@ -214,6 +216,7 @@ async function handOver(
       },
       AbortSignal.timeout(DELIVERY_TIMEOUT_MS),
     );
+    faultPoint('delivery.after-call');
     return { outcome, provider: provider.name };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);

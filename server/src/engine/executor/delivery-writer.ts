@@ -4,6 +4,7 @@ import { plainArray, textArray } from '../../db/array-literal.ts';
 import type { Statement } from '../../db/database.ts';
 import { messageEventTypes } from '../../feed/message-event-type.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { faultPoint } from '../../lib/fault-point.ts';
 import type { Logger } from '../../lib/log.ts';
 import { timeOrderedUuid } from '../../lib/uuid.ts';
 import { type ChunkRef, DELIVERIES, type NewChunk } from '../log/chunk.ts';
@@ -162,6 +163,7 @@ export async function openDeliveryWriter(options: DeliveryWriterOptions): Promis
       ),
       ordersOf(records[0]),
     ]);
+    faultPoint('delivery.after-record');
     stream.nextSequence += chunks.length;
     options.onAppended(chunkRefs(chunks, stream.number));
   }

@@ -1,5 +1,6 @@
 import { formatAddress } from '../../lib/address.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { faultPoint } from '../../lib/fault-point.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
@@ -226,10 +227,12 @@ async function evaluateAndCommit(
   const { results, chunks: products, feeds } = await evaluate(slices, around);
   around.announce?.(0, 0, -1);
   const chunks = placeChunks(products, stream.nextSequence, around.nowMs);
+  faultPoint('executor.before-write');
   await stream.session.query(
     writeResults(slot),
     results.values(around.nowMs, { stream: stream.number, chunks }, around.ordersVersion),
   );
+  faultPoint('executor.after-write');
   stream.nextSequence += chunks.length;
   return {
     runs: results.runCount,

@@ -1,5 +1,6 @@
 import type { Database, Queryable } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { faultPoint } from '../../lib/fault-point.ts';
 import type { Logger } from '../../lib/log.ts';
 import { foldedRuns, keepSlots, type LiveRuns, liveRuns, unsettledMinutes } from './accepted.ts';
 import { cellsOf, type LedgerCell, missingRuns } from './cell.ts';
@@ -65,6 +66,7 @@ export function createLedger(options: {
   async function check(): Promise<LedgerCheck> {
     const nowMs = clock.now();
     const minutes = await db.transaction((tx) => compare(tx, nowMs, open, latest?.checkedAtMs));
+    faultPoint('ledger.after-commit');
     open = minutes;
     const cells = [...minutes.values()].flatMap((minute) => minute.counted?.cells ?? []);
     const gaps = cells.filter((cell) => missingRuns(cell) !== 0);
@@ -219,7 +221,9 @@ async function settleMinutes(
     settled.push(...cells);
     staying.delete(minute);
   }
+  if (settled.length > 0) faultPoint('ledger.before-settle');
   await settle(tx, settled);
+  if (settled.length > 0) faultPoint('ledger.before-commit');
   return staying;
 }
 

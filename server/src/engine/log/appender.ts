@@ -1,6 +1,7 @@
 import { sqlState } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { BelfryError } from '../../lib/errors.ts';
+import { faultPoint } from '../../lib/fault-point.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { TriggerAnswer, TriggerRequest } from '../engine.ts';
 import type { ChunkRef } from './chunk.ts';
@@ -197,6 +198,7 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
       return key ? [{ environmentId, key, runId: layout.runIds[i] ?? '' }] : [];
     });
     inDoubt = attempt;
+    faultPoint('appender.before-insert');
     if (keyed.length === 0) {
       await stream.session.query(INSERT_CHUNKS, values);
     } else {
@@ -215,6 +217,7 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
         return false;
       }
     }
+    faultPoint('appender.after-insert');
     stream.nextSequence += chunks.length;
     finish(attempt);
     return true;
@@ -227,6 +230,7 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
     triggers += done.batch.length;
     for (const chunk of done.chunks) runs += chunk.runCount;
     options.onAppended(chunkRefs(done.chunks, done.stream));
+    faultPoint('appender.before-answer');
     done.batch.forEach((item, i) => {
       item.resolve({ kind: 'accepted', workflowRunId: done.runIds[i] ?? '' });
     });

@@ -1,5 +1,6 @@
 import type { Database } from '../../db/database.ts';
 import { sqlState } from '../../db/database.ts';
+import { faultPoint } from '../../lib/fault-point.ts';
 import { foldSlot } from '../ledger/accepted.ts';
 import { idempotencyDays } from './idempotency.ts';
 import { FAR_SLOT, FIRST_TIMER_SLOT, NEAR_TIMER_MS } from './slots.ts';
@@ -14,7 +15,7 @@ const TIMER_SLOTS = FAR_SLOT - FIRST_TIMER_SLOT;
  */
 export async function truncateSlot(db: Database, slot: number): Promise<boolean> {
   try {
-    return await db.transaction(async (tx) => {
+    const isTruncated = await db.transaction(async (tx) => {
       await tx.query(`set local lock_timeout = '100ms'`);
       await tx.query(`lock table chunk_${slot}, receipt_${slot} in access exclusive mode`);
       const [row] = await tx.query<{ slices: number; receipts: number }>(
@@ -31,10 +32,15 @@ export async function truncateSlot(db: Database, slot: number): Promise<boolean>
          on conflict (stream) do update
          set high_sequence = greatest(log_stream.high_sequence, excluded.high_sequence)`,
       );
+      faultPoint('truncation.before-fold');
       await foldSlot(tx, slot);
+      faultPoint('truncation.before-truncate');
       await tx.query(`truncate chunk_${slot}, receipt_${slot}`);
+      faultPoint('truncation.before-commit');
       return true;
     });
+    if (isTruncated) faultPoint('truncation.after-commit');
+    return isTruncated;
   } catch (error) {
     if (sqlState(error) === LOCK_NOT_AVAILABLE) return false;
     throw error;
@@ -45,6 +51,7 @@ export async function truncateSlot(db: Database, slot: number): Promise<boolean>
 export async function bringTimersNear(db: Database, nowMs: number): Promise<number> {
   // An hour short of the limit, so that a moved timer cannot land in an hour that is not open yet.
   const before = new Date(nowMs + NEAR_TIMER_MS - 3_600_000);
+  faultPoint('timers.before-move');
   const rows = await db.query<{ moved: number }>(
     `with moved as (
        delete from chunk_${FAR_SLOT}
@@ -63,6 +70,7 @@ export async function bringTimersNear(db: Database, nowMs: number): Promise<numb
      select count(*)::int as moved from placed`,
     [before, new Date(nowMs)],
   );
+  faultPoint('timers.after-move');
   return rows[0]?.moved ?? 0;
 }
 

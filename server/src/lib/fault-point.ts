@@ -1,0 +1,97 @@
+import { existsSync, readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+
+/**
+ * Every place where a test may stop a process: between two statements that matter. Each is the name of one
+ * call of `faultPoint`, and is killed at and recovered from by a test.
+ */
+export const faultPoints = [
+  // Triggers become durable and are answered.
+  'appender.before-insert',
+  'appender.after-insert',
+  'appender.before-answer',
+  // Runs and their receipt.
+  'executor.before-write',
+  'executor.after-write',
+  // A message goes to its provider, and the outcome is recorded.
+  'delivery.before-call',
+  'delivery.after-call',
+  'delivery.after-record',
+  // A slot is given back: proof, fold, truncation and commit.
+  'truncation.before-fold',
+  'truncation.before-truncate',
+  'truncation.before-commit',
+  'truncation.after-commit',
+  // Far timers come near; a near one falls due and leaves the heap.
+  'timers.before-move',
+  'timers.after-move',
+  'timers.due',
+  // The ledger settles minutes.
+  'ledger.before-settle',
+  'ledger.before-commit',
+  'ledger.after-commit',
+  // An audience is frozen into pages, handed over in parts, and what is done is recorded.
+  'broadcast.before-page',
+  'broadcast.after-page',
+  'broadcast.before-part',
+  'broadcast.after-part',
+  'broadcast.before-done',
+  'broadcast.after-done',
+  // A server takes over.
+  'owner.after-lock',
+  'owner.after-fence',
+  'recovery.after-read',
+] as const;
+
+export type FaultPoint = (typeof faultPoints)[number];
+
+/** What happens there: the process dies, an error is thrown, or it freezes until `POINT.go` exists. */
+export type FaultAction = 'exit' | 'throw' | 'pause';
+
+export const FAULT_VARIABLE = 'BELFRY_FAULT_DIR';
+
+// Not the configuration's business: no operator sets it, and only a constant costs nothing when it is off.
+const directory = process.env[FAULT_VARIABLE];
+const isTest = process.env.NODE_ENV === 'test';
+
+/** The variable is set and this is no test: nobody may start a server like that. */
+export const mustNotStart = directory !== undefined && !isTest;
+
+/**
+ * A place where a test may stop this process. Does nothing unless a test set the variable to a directory and
+ * made a file there with the point's name and an action in it. Whoever renames that file to
+ * `POINT.reached` does what it says, so of several processes one does, once.
+ */
+export const faultPoint: (point: FaultPoint) => void =
+  directory !== undefined && isTest ? (point) => reach(directory, point) : () => undefined;
+
+const PAUSE_MS = 5;
+
+function reach(from: string, point: FaultPoint): void {
+  const file = join(from, point);
+  if (!existsSync(file)) return;
+  const reached = `${file}.reached`;
+  try {
+    renameSync(file, reached);
+  } catch {
+    return;
+  }
+  const action = readFileSync(reached, 'utf8') as FaultAction;
+  switch (action) {
+    case 'exit':
+      process.kill(process.pid, 'SIGKILL');
+      freeze(() => false);
+      break;
+    case 'throw':
+      throw new Error(`a test made ${point} fail`);
+    case 'pause':
+      freeze(() => existsSync(`${file}.go`));
+      break;
+  }
+}
+
+/** Holds the whole process, as if the system had stopped it. */
+function freeze(isOver: () => boolean): void {
+  const nothing = new Int32Array(new SharedArrayBuffer(4));
+  while (!isOver()) Atomics.wait(nothing, 0, 0, PAUSE_MS);
+}

@@ -1,0 +1,212 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  FAULT_VARIABLE,
+  type FaultPoint,
+  faultPoint,
+  faultPoints,
+} from '../../src/lib/fault-point.ts';
+import type { JsonObject } from '../../src/lib/json.ts';
+import { spawnBelfry } from '../cli/belfry.ts';
+import { sourceFiles } from '../house/source-files.ts';
+import { feedStep } from '../support/engine-world.ts';
+import { type FaultServer, startFaultServer } from '../support/fault-server.ts';
+import { waitFor } from '../support/wait.ts';
+
+let server: FaultServer;
+beforeAll(async () => {
+  server = await startFaultServer();
+}, 60_000);
+afterAll(() => server.close());
+
+const USERS = 1_100;
+
+/** Every acknowledged run has one feed item and one delivery that is recorded once, for each recipient. */
+async function everythingOnce(): Promise<void> {
+  const expected = [...server.acknowledged].flatMap(([run, recipients]) =>
+    recipients.flatMap((recipient) =>
+      ['in_app_feed_1', 'http_1'].map((step) => `${run} ${recipient} ${step}`),
+    ),
+  );
+  expect(expected.length).toBeGreaterThan(0);
+  await waitFor(
+    `${expected.length} messages`,
+    async () => {
+      const rows = await server.test.db.query<{ name: string; messages: number; sent: number }>(
+        `select m.workflow_run_id || ' ' || m.recipient_id || ' ' || m.step_ref as name,
+                count(distinct m.id)::int as messages,
+                count(d.message_id)::int as sent
+         from message m
+         left join delivery d on d.message_id = m.id and d.status = 2
+         where m.workflow_key = 'both'
+         group by 1`,
+      );
+      const twice = rows.filter(({ messages, sent }) => messages > 1 || sent > 1);
+      if (twice.length > 0) throw new Error(`done twice: ${JSON.stringify(twice.slice(0, 5))}`);
+      const done = rows.filter(({ name, sent }) => name.endsWith('in_app_feed_1') || sent === 1);
+      const found = new Set(done.map(({ name }) => name));
+      return expected.every((name) => found.has(name)) ? true : undefined;
+    },
+    30_000,
+  );
+}
+
+async function duringLoad(point: FaultPoint): Promise<void> {
+  await server.arm(point);
+  await server.loadUntil(point);
+}
+
+async function atStart(point: FaultPoint): Promise<void> {
+  await server.loadSome();
+  await server.kill();
+  await server.arm(point);
+  await server.ensureRunning();
+  expect(await server.isReached(point)).toBe(true);
+}
+
+/** The tool dies while the server runs (or the server, when it was quicker); the same again succeeds. */
+const inTool = (verb: 'truncate' | 'ledger') => async (point: FaultPoint) => {
+  await server.loadSome();
+  await everythingOnce();
+  await server.arm(point);
+  await server.tool(verb);
+  expect(await server.isReached(point)).toBe(true);
+  await server.ensureRunning();
+  expect(await server.tool(verb)).toBeDefined();
+};
+
+async function whenDue(point: FaultPoint): Promise<void> {
+  await server.arm(point);
+  const runId = await server.trigger('later', { recipients: ['mara'] });
+  await waitFor(point, async () => ((await server.isReached(point)) ? true : undefined));
+  const items = async () => {
+    await server.ensureRunning();
+    return server.test.db.query('select from message where workflow_run_id = $1', [runId]);
+  };
+  await waitFor('the item', async () => ((await items()).length > 0 ? true : undefined), 20_000);
+  expect(await items()).toHaveLength(1);
+}
+
+async function inBroadcast(point: FaultPoint): Promise<void> {
+  const workflow = point.replaceAll('.', '-');
+  await server.push(workflow, [feedStep('News')]);
+  await server.arm(point);
+  const { id } = await server.call('POST', '/v1/broadcasts', { workflow, key: workflow });
+  await waitFor(point, async () => ((await server.isReached(point)) ? true : undefined), 20_000);
+  const state = async (): Promise<unknown> => {
+    await server.ensureRunning();
+    const shown = await server
+      .call('GET', `/v1/broadcasts/${String(id)}`)
+      .catch((): JsonObject => ({}));
+    return shown.state === 'finished' ? true : undefined;
+  };
+  await waitFor('the end of the broadcast', state, 30_000);
+  const rows = await server.test.db.query<{ items: number; recipients: number }>(
+    `select count(*)::int as items, count(distinct recipient_id)::int as recipients
+     from message
+     where workflow_key = $1`,
+    [workflow],
+  );
+  expect(rows).toEqual([{ items: USERS, recipients: USERS }]);
+}
+
+const drivers: { readonly [Point in FaultPoint]: (point: Point) => Promise<void> } = {
+  'appender.before-insert': duringLoad,
+  'appender.after-insert': duringLoad,
+  'appender.before-answer': duringLoad,
+  'executor.before-write': duringLoad,
+  'executor.after-write': duringLoad,
+  'delivery.before-call': duringLoad,
+  'delivery.after-call': duringLoad,
+  'delivery.after-record': duringLoad,
+  'truncation.before-fold': inTool('truncate'),
+  'truncation.before-truncate': inTool('truncate'),
+  'truncation.before-commit': inTool('truncate'),
+  'truncation.after-commit': inTool('truncate'),
+  'timers.before-move': atStart,
+  'timers.after-move': atStart,
+  'timers.due': whenDue,
+  'ledger.before-settle': inTool('ledger'),
+  'ledger.before-commit': inTool('ledger'),
+  'ledger.after-commit': inTool('ledger'),
+  'broadcast.before-page': inBroadcast,
+  'broadcast.after-page': inBroadcast,
+  'broadcast.before-part': inBroadcast,
+  'broadcast.after-part': inBroadcast,
+  'broadcast.before-done': inBroadcast,
+  'broadcast.after-done': inBroadcast,
+  'owner.after-lock': atStart,
+  'owner.after-fence': atStart,
+  'recovery.after-read': atStart,
+};
+
+describe('after a process was killed at', () => {
+  beforeAll(async () => {
+    await server.test.db.query(
+      `insert into recipient (environment_id, collection, id, properties)
+       select id, '$users', 'reader-' || n, '{}'
+       from environment, generate_series(1, $1::int - (
+         select count(*) from recipient where collection = '$users'
+       )::int) as n
+       where slug = 'development'`,
+      [USERS],
+    );
+  });
+
+  it.each(faultPoints)(
+    '%s everything acknowledged is done once',
+    async (point) => {
+      await drivers[point](point as never);
+      await everythingOnce();
+    },
+    60_000,
+  );
+
+  it('any of them, the ledger balances', async () => {
+    expect(await server.tool('ledger')).toMatchObject({ gapRuns: 0 });
+  });
+
+  it('any of them, each message was handed to its provider, with one key for all attempts', async () => {
+    const rows = await server.test.db.query<{ n: number }>(
+      `select count(*)::int as n from delivery where status = 2`,
+    );
+    expect(server.calls.size).toBe(rows[0]?.n);
+  });
+});
+
+describe('a fault point', () => {
+  it('can also make its statement fail: the work is done by the next attempt', async () => {
+    await server.arm('executor.before-write', 'throw');
+    await server.loadUntil('executor.before-write');
+    await everythingOnce();
+  });
+
+  it('can also freeze its process, which does nothing twice when it wakes up', async () => {
+    await server.arm('executor.before-write', 'pause');
+    await server.loadUntil('executor.before-write');
+    await server.release('executor.before-write');
+    await everythingOnce();
+  });
+
+  it('is one of the catalogue, and each of those is in the source once', () => {
+    const root = join(import.meta.dirname, '..', '..', 'src');
+    const calls = sourceFiles(root).flatMap((file) =>
+      [...readFileSync(join(root, file), 'utf8').matchAll(/\bfaultPoint\('([^']+)'\)/g)].map(
+        (match) => match[1] ?? '',
+      ),
+    );
+    expect(calls.sort()).toEqual([...faultPoints].sort());
+  });
+
+  it('does nothing where no test set a directory', () => {
+    expect(faultPoint('appender.before-insert')).toBeUndefined();
+  });
+
+  it('cannot be armed outside of tests: no server starts with the variable set', async () => {
+    const env = { [FAULT_VARIABLE]: '/tmp', BELFRY_PORT: '0', NODE_ENV: 'production' };
+    const { code, stderr } = await spawnBelfry(['start'], env).finished;
+    expect(stderr).toContain(`${FAULT_VARIABLE} is set`);
+    expect(code).toBe(1);
+  });
+});

@@ -1,0 +1,28 @@
+/** Does one thing to a database in a process of its own, and prints what came of it: `URL VERB`. */
+import { openDatabase } from '../../src/db/database.ts';
+import { createLedger } from '../../src/engine/ledger/ledger.ts';
+import { truncateSlot } from '../../src/engine/log/maintain.ts';
+import { FIRST_TIMER_SLOT } from '../../src/engine/log/slots.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { silentLog } from './log.ts';
+
+/** Late enough for the ledger to settle the minute that is now. */
+const LATER_MS = 300_000;
+
+const [url = '', verb] = process.argv.slice(2);
+const db = openDatabase({ url, max: 2, applicationName: 'test tool', log: silentLog });
+
+async function run(): Promise<unknown> {
+  if (verb === 'truncate') {
+    let truncated = 0;
+    for (let slot = 0; slot < FIRST_TIMER_SLOT; slot++) {
+      if (await truncateSlot(db, slot)) truncated += 1;
+    }
+    return { truncated };
+  }
+  const clock = { ...systemClock, now: () => systemClock.now() + LATER_MS };
+  return await createLedger({ db, clock, log: silentLog }).check();
+}
+
+console.log(JSON.stringify(await run()));
+await db.close();
