@@ -14,6 +14,7 @@ import {
 } from '../log/chunk.ts';
 import type { QueuedSlices } from '../scheduler/lane-queue.ts';
 import type { SchedulerState } from '../scheduler/state.ts';
+import { asidePart, type Part } from './aside-part.ts';
 import { loadDeliveryFacts } from './delivery-facts.ts';
 import { checkScope } from './order-table.ts';
 import { isInScope } from './rules.ts';
@@ -33,21 +34,23 @@ export type PreviewOptions = {
 type Found = {
   matched: number;
   read: number;
-  oldestMs: number | undefined;
+  oldestMs: number;
   samples: OrderSample[];
 };
 
 /**
- * Queued work of a scope. Of whole lanes the scheduler knows how much it is; otherwise up to 200 chunks of each
- * kind, spread evenly over the lanes in scope, are read and the rest is extrapolated, so the cost does not
- * depend on how much waits. What waits for its time, or was set aside before, is not in it.
+ * Work of a scope that is queued, or that a hold or slow set aside. Of whole lanes it is known how much it is;
+ * otherwise up to 200 chunks of each kind and place, spread evenly over the lanes in scope, are read and the
+ * rest is extrapolated, so the cost does not depend on how much waits. What waits for its time, or was
+ * discarded, is not in it.
  */
 export async function preview(options: PreviewOptions, scope: OrderScope): Promise<OrderCounts> {
   checkScope(scope);
-  const environments = await environmentsOf(options.db, scope);
+  const { db } = options;
+  const environments = await environmentsOf(db, scope);
   const runs = await count(options, RUNS, environments, scope);
   const deliveries = await count(options, DELIVERIES, environments, scope);
-  const oldest = Math.min(runs.oldestMs ?? Infinity, deliveries.oldestMs ?? Infinity);
+  const oldest = Math.min(runs.oldestMs, deliveries.oldestMs);
   return {
     runs: runs.count,
     deliveries: deliveries.count,
@@ -62,32 +65,47 @@ async function count(
   kind: ChunkKind,
   environments: ReadonlyMap<number, number>,
   scope: OrderScope,
-): Promise<Omit<Found, 'matched' | 'read'> & { count: number; estimated: boolean }> {
-  const lanes = [...states[kind].lanes.values()].filter(
-    (lane) => lane.queuedRuns > 0 && environments.has(environmentOfLane(lane.id)),
-  );
-  const queued = lanes.reduce((sum, lane) => sum + lane.queuedRuns, 0);
+): Promise<{ count: number; estimated: boolean; oldestMs: number; samples: OrderSample[] }> {
   const { apiKeyId, workflow, tenant, acceptedFrom, acceptedBefore } = scope;
   const isWhole = [apiKeyId, workflow, tenant, acceptedFrom, acceptedBefore].every(
     (part) => part === undefined,
   );
-  const ofLane = Math.max(1, Math.floor(MAX_CHUNKS / Math.max(1, lanes.length)));
-  const entries = lanes
-    .sort((a, b) => b.queuedRuns - a.queuedRuns)
-    .slice(0, MAX_CHUNKS)
-    .flatMap((lane) => lane.queue.sample(isWhole ? 1 : ofLane));
-  const found: Found = { matched: 0, read: 0, oldestMs: undefined, samples: [] };
-  for (let from = 0; from < entries.length; from += READ_AT_ONCE) {
-    const page = entries.slice(from, from + READ_AT_ONCE);
-    await (kind === RUNS ? readRuns : readDeliveries)(db, page, environments, scope, found);
+  const chunks = isWhole ? 1 : MAX_CHUNKS;
+  const parts = [
+    await asidePart(db, kind, [...environments.keys()], chunks),
+    queuedPart(states[kind], environments, chunks),
+  ];
+  const all = { count: 0, estimated: false, oldestMs: Infinity, samples: [] as OrderSample[] };
+  for (const { runs, entries } of parts) {
+    const found: Found = { matched: 0, read: 0, oldestMs: Infinity, samples: [] };
+    for (let from = 0; from < entries.length; from += READ_AT_ONCE) {
+      const page = entries.slice(from, from + READ_AT_ONCE);
+      await (kind === RUNS ? readRuns : readDeliveries)(db, page, environments, scope, found);
+    }
+    const { matched, read } = found;
+    all.count += isWhole ? runs : Math.round((runs * matched) / Math.max(1, read));
+    all.estimated ||= !isWhole && read < runs;
+    all.oldestMs = Math.min(all.oldestMs, found.oldestMs);
+    all.samples.push(...found.samples);
   }
-  const { oldestMs, samples, matched, read } = found;
-  if (isWhole) return { count: queued, estimated: false, oldestMs, samples };
+  return all;
+}
+
+function queuedPart(
+  state: SchedulerState,
+  environments: ReadonlyMap<number, number>,
+  chunks: number,
+): Part {
+  const lanes = [...state.lanes.values()].filter(
+    (lane) => lane.queuedRuns > 0 && environments.has(environmentOfLane(lane.id)),
+  );
+  const ofLane = Math.max(1, Math.floor(chunks / Math.max(1, lanes.length)));
   return {
-    count: read === 0 ? 0 : Math.round((queued * matched) / read),
-    estimated: read < queued,
-    oldestMs,
-    samples,
+    runs: lanes.reduce((sum, lane) => sum + lane.queuedRuns, 0),
+    entries: lanes
+      .sort((a, b) => b.queuedRuns - a.queuedRuns)
+      .slice(0, MAX_CHUNKS)
+      .flatMap((lane) => lane.queue.sample(ofLane)),
   };
 }
 
@@ -156,7 +174,7 @@ async function readDeliveries(
 
 function note(found: Found, acceptedMs: number, sample: () => OrderSample): void {
   found.matched += 1;
-  found.oldestMs = Math.min(found.oldestMs ?? Infinity, acceptedMs);
+  found.oldestMs = Math.min(found.oldestMs, acceptedMs);
   if (found.samples.length < SAMPLES) found.samples.push(sample());
 }
 
