@@ -27,6 +27,7 @@ import { FAULT_VARIABLE, mustNotStart } from './lib/fault-point.ts';
 import type { Logger } from './lib/log.ts';
 import { createMetrics } from './metrics.ts';
 import { type Canary, startCanary } from './ops/canary.ts';
+import { readPastTraffic } from './ops/past-traffic.ts';
 import { prepareCanary } from './ops/prepare-canary.ts';
 import { createTraffic } from './ops/traffic.ts';
 import { startQuarantine } from './start-quarantine.ts';
@@ -164,7 +165,7 @@ async function build(
     pressure: createLoopPressure(),
   });
   closers.push(async () => budgets.close());
-  const traffic = createTraffic(ctx);
+  const traffic = createTraffic({ ...ctx, past: await readPastTraffic(ctx) });
   const quarantine = startQuarantine(ctx, { config, engine, traffic });
   closers.push(quarantine.stop);
   let sockets: SocketServer | undefined;

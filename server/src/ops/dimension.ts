@@ -72,11 +72,19 @@ export type LastSecond = {
 
 type Pane = { readonly startMs: number; readonly endMs: number; readonly summary: Summary };
 
-export function createDimension(watchedSinceMs: number): Dimension {
+/** Loads per second by key, as they were on average since a time. */
+export type Past = { readonly sinceMs: number; readonly perSecond: ReadonlyMap<string, number> };
+
+/** Counts from a time on; what is normal may be known from before. */
+export function createDimension(countedSinceMs: number, past?: Past): Dimension {
+  const learntSinceMs = past?.sinceMs ?? countedSinceMs;
   // The one heard of least recently comes first.
   const normals = new Map<string, Normal>();
+  for (const [key, perSecond] of past?.perSecond ?? []) {
+    normals.set(key, { ...newNormal(countedSinceMs), perSecond, calmPerSecond: perSecond });
+  }
   let sketch = newSketch(normals);
-  let secondMs = watchedSinceMs;
+  let secondMs = countedSinceMs;
   let seconds: Pane[] = [];
   let tens: Pane[] = [];
 
@@ -99,7 +107,10 @@ export function createDimension(watchedSinceMs: number): Dimension {
     for (const { key, count, error, crossedMs } of summary.counters.values()) {
       const before = normals.get(key) ?? newNormal(secondMs);
       normals.delete(key);
-      normals.set(key, learn(before, { endMs, watchedSinceMs, count: count - error, crossedMs }));
+      normals.set(
+        key,
+        learn(before, { endMs, watchedSinceMs: learntSinceMs, count: count - error, crossedMs }),
+      );
     }
     for (const key of normals.keys()) {
       if (normals.size <= NORMALS) break;
@@ -129,7 +140,7 @@ export function createDimension(watchedSinceMs: number): Dimension {
     },
     talkers: (window, nowMs) => {
       roll(nowMs);
-      const fromMs = Math.max(watchedSinceMs, secondMs - windows[window]);
+      const fromMs = Math.max(countedSinceMs, secondMs - windows[window]);
       const panes = [...tens, ...seconds].filter((pane) => pane.endMs > fromMs);
       const startMs = Math.min(fromMs, panes[0]?.startMs ?? fromMs);
       const span = Math.max(SECOND_MS, secondMs - startMs) / 1_000;
@@ -138,10 +149,10 @@ export function createDimension(watchedSinceMs: number): Dimension {
         .map((hitter) => {
           const normal = quieten(
             normals.get(hitter.key) ?? newNormal(secondMs),
-            watchedSinceMs,
+            learntSinceMs,
             secondMs,
           );
-          return describe(hitter, normal, { span, total, watchedMs: secondMs - watchedSinceMs });
+          return describe(hitter, normal, { span, total, watchedMs: secondMs - learntSinceMs });
         })
         .sort((a, b) => excess(b) - excess(a) || b.load - a.load);
     },
@@ -149,7 +160,7 @@ export function createDimension(watchedSinceMs: number): Dimension {
       roll(nowMs);
       const last = seconds.at(-1);
       if (!last || last.endMs < secondMs) return [];
-      const isKnown = secondMs - watchedSinceMs >= KNOWN_MS;
+      const isKnown = secondMs - learntSinceMs >= KNOWN_MS;
       return [...last.summary.counters.values()].map(({ key, count, error }) => {
         const { calmPerSecond, surgeSinceMs } = normals.get(key) ?? newNormal(secondMs);
         const normal = isKnown ? calmPerSecond : undefined;

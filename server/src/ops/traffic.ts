@@ -3,6 +3,7 @@ import {
   createDimension,
   type Dimension,
   type LastSecond,
+  type Past,
   type Talker,
   type Traffic,
   type Window,
@@ -66,12 +67,19 @@ export type Culprit = {
   readonly source: string | undefined;
 };
 
-export function createTraffic({ clock }: { readonly clock: Clock }): TrafficCounters {
+/** `past` is what is known of accounts, by their numbers, from before this process. */
+export function createTraffic({
+  clock,
+  past,
+}: {
+  readonly clock: Clock;
+  readonly past?: Past | undefined;
+}): TrafficCounters {
   const watchedSinceMs = clock.now();
   const dimension = () => createDimension(watchedSinceMs);
   const all = dimension();
   const callers = dimension();
-  const accounts = dimension();
+  const accounts = createDimension(watchedSinceMs, past);
   const environments = dimension();
   const keys = dimension();
   const workflows = dimension();

@@ -106,6 +106,19 @@ test('an operator refuses the triggers of an account for a while and lets them i
   ]);
 });
 
+test('a pause by hand holds the work by an order, which ends with the pause', async () => {
+  const set = (level: string) =>
+    call('/ops/v1/quarantine', operator, { account: 'acme', level, reason: 'a leaked key' });
+  const orders = async () => (await call('/ops/v1/orders?active=true', operator)).body.entries;
+  expect(await set('paused')).toMatchObject({ status: 200 });
+  expect(await orders()).toMatchObject([
+    { verb: 'hold', author: 'quarantine', reason: 'a leaked key', scope: { account: 'acme' } },
+  ]);
+  expect(await trigger(['ada'])).toMatchObject({ status: 200 });
+  expect(await set('automatic')).toMatchObject({ status: 200 });
+  expect(await orders()).toEqual([]);
+});
+
 test('only an operator may look or act, and only on accounts that exist', async () => {
   const key = flooding.environments.production?.secret_key ?? '';
   expect(await call('/ops/v1/quarantine', key)).toMatchObject({ status: 403 });
