@@ -177,6 +177,44 @@ describe('a discard', () => {
   });
 });
 
+describe('the ledger', () => {
+  it('balances at every moment while work is held, discarded, released and replayed', async () => {
+    let running = true;
+    let checks = 0;
+    let mostHeld = 0;
+    let mostDiscarded = 0;
+    const checking = (async () => {
+      while (running) {
+        const sum = await world.ledger();
+        checks += 1;
+        mostHeld = Math.max(mostHeld, sum.held);
+        mostDiscarded = Math.max(mostDiscarded, sum.discarded);
+      }
+    })();
+    const triggers: Promise<string>[] = [];
+    const more = (name: string) => {
+      for (let i = 0; i < 12; i++) {
+        triggers.push(world.trigger(acme, 'note', 250, { recipients: users(250, `${name}${i}`) }));
+      }
+      return Promise.all(triggers);
+    };
+    await more('first');
+    const hold = await world.give({ scope: { accountId: acme.accountId } });
+    await more('second');
+    await waitFor('something held', () => (mostHeld > 0 ? true : undefined));
+    const discard = await world.give({ verb: 'discard', scope: { accountId: acme.accountId } });
+    await world.end(hold);
+    await more('third');
+    await waitFor('something discarded', () => (mostDiscarded > 0 ? true : undefined));
+    await world.end(discard);
+    for (const id of await Promise.all(triggers)) await world.done(id, 250);
+    running = false;
+    await checking;
+    expect(await world.ledger()).toMatchObject({ accepted: 9_000, done: 9_000 });
+    expect(checks).toBeGreaterThan(5);
+  });
+});
+
 describe('orders that overlap', () => {
   it('hold until the last of them is released, and then it is done once', async () => {
     const first = await world.give({ scope: { accountId: acme.accountId } });

@@ -15,7 +15,8 @@ const UNIQUE_VIOLATION = '23505';
  * then stream, sequence, slice, done and failed of each receipt; parameter `version` is the number of the
  * orders that the slices were evaluated under, null where none were asked. The guard divides by zero when a
  * chunk is gone, which happens only after all of its slices got their receipts, and when other orders are in
- * force. `SLOT` stands for the slot.
+ * force. It locks no row of `governance`, but shares the table with all but those who change orders, who wait for
+ * the statement as it waits for them; a backup reads the table beside them. `SLOT` stands for the slot.
  */
 export function receiptsSql(first: number, version: number): string {
   const p = (offset: number): string => `$${first + offset}`;
@@ -23,6 +24,7 @@ export function receiptsSql(first: number, version: number): string {
   select 1 / (
     count(*) = ${p(0)}::int
     and (select coalesce($${version}::bigint, version) = version from governance)
+    and not exists (select from governance where version < 0 for key share)
   )::int as present
   from chunk_SLOT c
   join (select distinct * from unnest(${p(1)}::smallint[], ${p(2)}::bigint[]) as d(stream, sequence)) wanted

@@ -16,9 +16,11 @@ type Which = 'done' | 'all';
  */
 export async function clearOrder(db: Database, orderId: number, which: Which): Promise<boolean> {
   const slot = asideSlot(orderId);
+  let total = 0;
   for (let page = 0; page < MAX_PAGES; page++) {
     const gone = await clearPage(db, slot, orderId, which);
     if (gone === undefined) return false;
+    total += gone;
     if (gone < PAGE) break;
   }
   const [row] = await db.query<{ some: boolean; mine: boolean }>(
@@ -27,7 +29,7 @@ export async function clearOrder(db: Database, orderId: number, which: Which): P
     [orderId],
   );
   // Deleted rows take room until the table is used again.
-  if (row && !row.some) await truncateSlot(db, slot);
+  if (row && !row.some && total > 0) await truncateSlot(db, slot);
   return row ? !row.mine : false;
 }
 

@@ -198,7 +198,7 @@ async function changeOrders<Result>(
     try {
       return await db.transaction(async (tx) => {
         await tx.query(`set local lock_timeout = '500ms'`);
-        await tx.query('lock table governance in access exclusive mode');
+        await tx.query('lock table governance in exclusive mode');
         const result = await change(tx);
         await tx.query('update governance set version = version + 1');
         return result;

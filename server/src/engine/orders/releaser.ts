@@ -5,17 +5,20 @@ import { type AsideCursor, openChunksOfOrder } from '../log/read-refs.ts';
 import { asideSlot } from '../log/slots.ts';
 import { clearOrder } from './clear.ts';
 import { dropOrder, EXPIRY, endOrder } from './order-table.ts';
+import { SCOPE_COLUMNS, type ScopeRow, scopeOfRow } from './rules.ts';
+import { environmentsOf } from './scope-environments.ts';
 
 const PAGE = 1_000;
 const SLOW_PAGE = 200;
 const CLEAR_MS = 2_000;
+/** What was under way when an order was given ends within this time: calls of providers, too. */
+const LATE_MS = 300_000;
 /** Nothing of an ended order waits in the scheduler, yet something is open: so often, then it is read again. */
 const MAX_REFUSALS = 10;
-/** Paused runs wait for a year at the most: a discard cannot meet anything that is older. */
-const RULE_DAYS = 366;
-const DAY_MS = 86_400_000;
+/** How often it is asked whether a discard whose data was dropped can still meet anything. */
+const RETIRE_MS = 600_000;
 
-type OpenOrder = {
+type OpenOrder = ScopeRow & {
   readonly id: number;
   readonly verb: string;
   readonly runs_per_second: number | null;
@@ -30,6 +33,7 @@ type Feed = {
   cursor: AsideCursor | undefined;
   isLoaded: boolean;
   refusals: number;
+  retireAtMs: number;
   readonly slow: Readonly<Record<ChunkKind, Trickle>>;
 };
 
@@ -68,7 +72,8 @@ export function createReleaser({ db, clock, queue, openSlices }: ReleaserOptions
     const isClearing = nowMs - clearedAtMs >= CLEAR_MS;
     if (isClearing) clearedAtMs = nowMs;
     const orders = await db.query<OpenOrder>(
-      `select id, verb, runs_per_second, created_at, expires_at, ended_at, dropped_at
+      `select id, verb, runs_per_second, created_at, expires_at, ended_at, dropped_at,
+              ${SCOPE_COLUMNS}
        from work_order
        where cleared_at is null
        order by id`,
@@ -133,9 +138,12 @@ export function createReleaser({ db, clock, queue, openSlices }: ReleaserOptions
 
   async function clear(order: OpenOrder, nowMs: number): Promise<void> {
     if (order.dropped_at) {
+      const feed = feedOf(order.id);
+      if (nowMs < feed.retireAtMs) return;
       const isEmpty = await clearOrder(db, order.id, 'all');
-      if (isEmpty && nowMs - order.created_at.getTime() > RULE_DAYS * DAY_MS)
-        await markCleared(order);
+      if (!isEmpty) return;
+      if (await isOver(db, order)) await markCleared(order);
+      else feed.retireAtMs = nowMs + RETIRE_MS;
       return;
     }
     if (!order.ended_at && order.verb !== 'slow') return;
@@ -165,6 +173,7 @@ export function createReleaser({ db, clock, queue, openSlices }: ReleaserOptions
         cursor: undefined,
         isLoaded: false,
         refusals: 0,
+        retireAtMs: 0,
         slow: { [RUNS]: newTrickle(), [DELIVERIES]: newTrickle() },
       };
       feeds.set(id, feed);
@@ -173,6 +182,31 @@ export function createReleaser({ db, clock, queue, openSlices }: ReleaserOptions
   }
 
   return { work };
+}
+
+/**
+ * Whether a discard can meet nothing any more. While it was in force, whatever it is about was set aside as soon
+ * as it was looked at; so what is left of it lies in chunks from before.
+ */
+async function isOver(db: Database, order: OpenOrder): Promise<boolean> {
+  const environments = await environmentsOf(db, scopeOfRow(order));
+  const [row] = await db.query<{ left: boolean }>(
+    `select exists (
+       select
+       from chunk c
+       where c.lane_id / 4 = any($1::int[])
+         and c.accepted_at <= $2
+         and (
+           select count(*)
+           from receipt r
+           where r.slot = c.slot
+             and r.stream = c.stream
+             and r.sequence = c.sequence
+         ) < c.slice_count
+     ) as left`,
+    [[...environments.keys()], new Date(order.created_at.getTime() + LATE_MS)],
+  );
+  return row ? !row.left : false;
 }
 
 function newTrickle(): Trickle {
