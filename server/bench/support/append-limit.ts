@@ -20,7 +20,7 @@ export async function bareAppendLimit(db: Database, seconds: number): Promise<nu
       {
         name: 'append_limit',
         text: `insert into chunk (slot, stream, sequence, lane_id, kind, run_count, slice_count, accepted_at, body)
-               select 0, $1::smallint, $2::bigint + n, 0, 0, 0, 1, 1, now(), $3::text
+               select 0, $1::smallint, $2::bigint + n, 0, 0, 1, 1, now(), $3::text
                from generate_series(1, $4::int) as n`,
       },
       [STREAM, sequence, body, BATCH],
