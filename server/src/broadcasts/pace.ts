@@ -1,6 +1,10 @@
 const PAGE_RECIPIENTS = 500;
-/** The bucket and the parts are as large as what the rate gives in this part of a second. */
+/** A part is as large as what the rate gives in this part of a second. */
 const PARTS_PER_SECOND = 4;
+/** The bucket holds so many parts: with one alone, what a late round brings would spill. */
+const BUCKET_PARTS = 2;
+/** Sums of fractions. */
+const ROUNDING = 1e-6;
 
 /** A token bucket: how many recipients may be sent now. Starts empty, so restarts give nothing away. */
 export type Pace = {
@@ -20,9 +24,9 @@ export function createPace(startMs: number): Pace {
       isLimited = rate !== null;
       if (rate === null) return PAGE_RECIPIENTS;
       const part = Math.min(PAGE_RECIPIENTS, Math.ceil(rate / PARTS_PER_SECOND));
-      const full = Math.max(part, rate / PARTS_PER_SECOND);
+      const full = BUCKET_PARTS * Math.max(part, rate / PARTS_PER_SECOND);
       tokens = Math.min(full, tokens + (rate * elapsedMs) / 1_000);
-      return tokens - planned >= part ? part : 0;
+      return tokens - planned >= part - ROUNDING ? part : 0;
     },
     spend: (recipients) => {
       if (isLimited) tokens -= recipients;

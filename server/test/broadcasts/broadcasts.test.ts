@@ -169,7 +169,7 @@ test('it is sent no faster than its rate, which can be changed meanwhile', async
      where b.public_id = $1`,
     [id, changed_at],
   );
-  expect(sent).toBeLessThanOrEqual(100 * (seconds + 0.25) + 1);
+  expect(sent).toBeLessThanOrEqual(100 * (seconds + 0.5) + 1);
   const { body } = await server.call('POST', `/v1/broadcasts/${id}/rate`, { rate: 100_000 });
   expect(body.rate).toBe(100_000);
   await server.waitFor(id, ({ state }) => state === 'finished');

@@ -38,7 +38,7 @@ type Target = 'executor' | 'server' | 'database';
 export async function broadcastRounds(options: {
   readonly recipients: number;
   readonly kills: number;
-  /** Recipients a second, so that a small broadcast lives through all its kills. */
+  /** Recipients a second until the last kill, so that a small broadcast lives through all of them. */
   readonly rate?: number;
   readonly say: (line: string) => void;
 }): Promise<BroadcastRoundsResult> {
@@ -63,7 +63,7 @@ export async function broadcastRounds(options: {
     let calmRecipients = 0;
     for (let kill = 1; kill <= kills + 1; kill++) {
       const from = { ms: performance.now(), done: await countDone(server) };
-      const goal = Math.floor((recipients * kill) / (kills + 1));
+      const goal = rate === undefined ? Math.floor((recipients * kill) / (kills + 1)) : 1;
       const done = await doneAtLeast(server, Math.min(recipients, Math.max(goal, from.done + 1)));
       if (done > from.done) {
         calmMs += performance.now() - from.ms;
@@ -80,6 +80,7 @@ export async function broadcastRounds(options: {
         `kill ${kill} (${target}) at ${done}: going on after ${recoveriesS.at(-1)?.toFixed(1)} s`,
       );
     }
+    if (rate !== undefined) await call(server, 'POST', `/v1/broadcasts/${id}/rate`, { rate: null });
     await doneAtLeast(server, recipients);
     const elapsedS = (performance.now() - startedMs) / 1_000;
     const state = await finalState(server, id);
@@ -113,14 +114,9 @@ function targetOf(kill: number): Target {
 
 async function killOne(server: BenchServer, target: Target): Promise<BenchServer> {
   switch (target) {
-    case 'executor': {
-      const executors = processTree(server.pid).filter(
-        ({ parent, name }) => parent === server.pid && name !== 'postgres',
-      );
-      const victim = executors[Math.floor(Math.random() * executors.length)];
-      if (victim) process.kill(victim.pid, 'SIGKILL');
+    case 'executor':
+      process.kill(await someExecutor(server), 'SIGKILL');
       return server;
-    }
     case 'database':
       process.kill(server.postgresPid(), 'SIGKILL');
       return server;
@@ -128,6 +124,20 @@ async function killOne(server: BenchServer, target: Target): Promise<BenchServer
       await server.stop('SIGKILL');
       return await startBenchServer({ dataDir: server.dataDir });
   }
+}
+
+/** Process id of an executor; waits while all of them are being replaced. */
+async function someExecutor(server: BenchServer): Promise<number> {
+  const deadline = Date.now() + GIVE_UP_MS;
+  while (Date.now() < deadline) {
+    const executors = processTree(server.pid).filter(
+      ({ parent, name }) => parent === server.pid && name !== 'postgres',
+    );
+    const victim = executors[Math.floor(Math.random() * executors.length)];
+    if (victim) return victim.pid;
+    await pause();
+  }
+  throw new Error('there is no executor to kill');
 }
 
 /** Recipients that are done; waits while the database is away. */
