@@ -18,15 +18,12 @@ export type Shares = {
   readonly load: (db: Queryable) => Promise<void>;
   /** To be called when a lane gets work: what is not known of it yet is said to the scheduler. */
   readonly introduce: (state: SchedulerState, laneId: number) => void;
-  /** For a while, until it is lifted with undefined: no more slots than these for an account. */
-  readonly limitAccount: (accountId: number, slots: number | undefined) => void;
 };
 
 type Known = Awaited<ReturnType<typeof readShares>>[number];
 
 export function createShares({ states, send }: Target): Shares {
   let known = new Map<number, Known>();
-  const limits = new Map<number, number>();
 
   function introduce(state: SchedulerState, laneId: number): void {
     const share = known.get(environmentOfLane(laneId));
@@ -42,18 +39,9 @@ export function createShares({ states, send }: Target): Shares {
     const of = state.accounts.get(accountId);
     if (of?.weight !== account.weight)
       send(state, { type: 'accountWeighted', accountId, weight: account.weight });
-    const accountSlots = Math.min(
-      account.slots ?? Number.POSITIVE_INFINITY,
-      limits.get(accountId) ?? Number.POSITIVE_INFINITY,
-    );
+    const accountSlots = account.slots ?? Number.POSITIVE_INFINITY;
     if (of?.maxInFlight !== accountSlots)
       send(state, { type: 'accountLimited', accountId, maxInFlight: accountSlots });
-  }
-
-  function introduceAll(): void {
-    for (const state of states) {
-      for (const laneId of state.lanes.keys()) introduce(state, laneId);
-    }
   }
 
   return {
@@ -61,12 +49,9 @@ export function createShares({ states, send }: Target): Shares {
     load: async (db) => {
       const shares = await readShares(db);
       known = new Map(shares.map((share) => [share.environmentId, share]));
-      introduceAll();
-    },
-    limitAccount: (accountId, slots) => {
-      if (slots === undefined) limits.delete(accountId);
-      else limits.set(accountId, slots);
-      introduceAll();
+      for (const state of states) {
+        for (const laneId of state.lanes.keys()) introduce(state, laneId);
+      }
     },
   };
 }

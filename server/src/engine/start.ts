@@ -108,8 +108,6 @@ export type RunningEngine = Engine & {
    * of it is noisy; undefined: like everybody. Acts on what waits already.
    */
   readonly restrainAccount: (accountId: number, slots: number | undefined) => void;
-  /** At most so many assignments of the account at once, until it is lifted with undefined. */
-  readonly limitAccount: (accountId: number, slots: number | undefined) => void;
   /** A session that appends to the bulk lanes; whoever opens it closes it before the engine stops. */
   readonly openBulkStream: () => Promise<BulkStream>;
   readonly processIds: () => number[];
@@ -383,7 +381,6 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
         onAppended: (refs) => follower.report(refs),
       }),
     processIds: () => pool.processIds(),
-    limitAccount: shares.limitAccount,
     lanes: (limit) => reportScheduler(states[RUNS], limit),
     accountQueue: (accountId) => reportAccount(states[RUNS], accountId),
     noisyAccounts: () => noisyAccounts(states[RUNS]),

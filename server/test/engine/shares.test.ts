@@ -50,12 +50,7 @@ describe('the share of an account', () => {
     expect(started).toHaveLength(3);
 
     await changeShare(ctx, { reference: 'flood', slots: null });
-    shares.limitAccount(environments[0]?.account_id ?? 0, 4);
     await shares.load(test.db);
-    started.push(...schedule(state, { type: 'tick' }, 0));
-    expect(started).toHaveLength(4);
-
-    shares.limitAccount(environments[0]?.account_id ?? 0, undefined);
     started.push(...schedule(state, { type: 'tick' }, 0));
     expect(started).toHaveLength(6);
     expect(started.every((assignment) => assignment.slices[0]?.ref.kind !== DELIVERIES)).toBe(true);
