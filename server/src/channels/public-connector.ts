@@ -27,8 +27,9 @@ type Resolve = (
  * address between check and use (DNS rebinding) gains nothing.
  */
 export function publicLookup(resolve: Resolve = lookup): LookupFunction {
+  const resolveOnce = oneAtATime(resolve);
   return (hostname, options, callback) => {
-    resolve(hostname, { ...options, all: true }, (error, addresses) => {
+    resolveOnce(hostname, { ...options, all: true }, (error, addresses) => {
       if (error) return callback(error, []);
       for (const { address } of addresses) {
         const reason = privateAddressReason(address);
@@ -40,6 +41,29 @@ export function publicLookup(resolve: Resolve = lookup): LookupFunction {
       if (first === undefined) return callback(new Error(`${hostname} has no address`), []);
       if (options.all) callback(null, addresses);
       else callback(null, first.address, first.family);
+    });
+  };
+}
+
+/**
+ * Look-ups of one name share one that is under way: each holds a thread of a small pool, so many
+ * connections to a name that answers slowly would stop the look-ups of everybody.
+ */
+function oneAtATime(resolve: Resolve): Resolve {
+  // An entry for each name that is being looked up.
+  const underWay = new Map<string, Parameters<Resolve>[2][]>();
+  return (hostname, options, callback) => {
+    const key = `${options.family ?? 0} ${options.hints ?? 0} ${hostname}`;
+    const others = underWay.get(key);
+    if (others) {
+      others.push(callback);
+      return;
+    }
+    const callbacks = [callback];
+    underWay.set(key, callbacks);
+    resolve(hostname, options, (error, addresses) => {
+      underWay.delete(key);
+      for (const each of callbacks) each(error, addresses);
     });
   };
 }

@@ -29,6 +29,9 @@ export type PoisonedRun = {
   readonly index: number;
 };
 
+/** Node looks names up in these threads, and one that does not answer holds one for seconds. */
+const LOOKUP_THREADS = '32';
+
 export type ExecutorPoolEvents = {
   readonly finished: (kind: ChunkKind, assignmentId: number, serviceMs: number) => void;
   readonly returned: (
@@ -121,7 +124,10 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
   function start(position: number, restartMs: number): void {
     const isForNoisy = position === NOISY_POSITION;
     const name = isForNoisy ? 'executor-noisy' : `executor-${position + 1}`;
-    const child = fork(ENTRY, [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    const child = fork(ENTRY, [], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      env: { UV_THREADPOOL_SIZE: LOOKUP_THREADS, ...process.env },
+    });
     const startedMs = Date.now();
     const executor: Executor = {
       name,

@@ -128,3 +128,22 @@ describe('a name', () => {
     expect(await answer([], true)).toBeInstanceOf(Error);
   });
 });
+
+test('connections to one name share its look-up, and every one gets an answer', () => {
+  const asked: { readonly name: string; readonly answer: () => void }[] = [];
+  const look = publicLookup((name, _options, done) => {
+    asked.push({ name, answer: () => done(null, [{ address: '93.184.216.34', family: 4 }]) });
+  });
+  const answers: string[] = [];
+  const connect = (name: string): void =>
+    look(name, {}, (_error, address) => answers.push(`${name} ${String(address)}`));
+  for (let i = 0; i < 5; i++) connect('slow.example');
+  connect('other.example');
+  expect(asked.map(({ name }) => name)).toEqual(['slow.example', 'other.example']);
+  asked[1]?.answer();
+  expect(answers).toEqual(['other.example 93.184.216.34']);
+  asked[0]?.answer();
+  expect(answers).toHaveLength(6);
+  connect('slow.example');
+  expect(asked).toHaveLength(3);
+});
