@@ -11,6 +11,8 @@ import type { StartedServer } from './started-server.ts';
 export type Flood = {
   /** Sends this many runs; resolves when they are acknowledged. */
   readonly pour: (runs: number) => Promise<void>;
+  /** Keeps sending as much as waits until this is true. */
+  readonly pourUntil: (what: string, isSo: () => Promise<boolean>) => Promise<void>;
   /** Sends one trigger; the status of its answer. */
   readonly send: (recipients: number) => Promise<number>;
   /** Recipient runs of acme that were acknowledged. */
@@ -30,9 +32,11 @@ export type Flood = {
 };
 
 const RECIPIENTS = 500;
+/** What waits during a flood, at least. */
+const WAITING = 4_000;
 
 /** Enough to do that a flood of some thousand runs waits for a while on any machine. */
-const SLOW_TEMPLATE = '{% for i in (1..4000) %}{% endfor %}{{ data.title }}';
+const SLOW_TEMPLATE = '{% for i in (1..2000) %}{% endfor %}{{ data.title }}';
 
 /** Whose key ends in `ab12`, as in the runbook. */
 export async function startFlood(server: StartedServer, db: Queryable): Promise<Flood> {
@@ -83,14 +87,26 @@ export async function startFlood(server: StartedServer, db: Queryable): Promise<
   };
   const neighbour = await findEnvironment(db, 'demo/development');
   const done = () => count(environmentId);
+  const pour = async (runs: number): Promise<void> => {
+    const goal = accepted + runs;
+    while (accepted < goal) {
+      const status = await send(RECIPIENTS);
+      if (status !== 200) throw new Error(`the flood was answered with ${status}`);
+    }
+  };
   return {
     send,
-    pour: async (runs) => {
-      const goal = accepted + runs;
-      while (accepted < goal) {
-        const status = await send(RECIPIENTS);
-        if (status !== 200) throw new Error(`the flood was answered with ${status}`);
-      }
+    pour,
+    pourUntil: async (what, isSo) => {
+      await waitFor(
+        what,
+        async () => {
+          if (await isSo()) return true;
+          if (accepted - (await done()) < WAITING) await pour(RECIPIENTS);
+          return undefined;
+        },
+        60_000,
+      );
     },
     accepted: () => accepted,
     done,
