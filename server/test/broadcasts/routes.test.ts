@@ -1,3 +1,4 @@
+import { Knock } from '@knocklabs/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { publishWorkflows } from '../../src/control/publish.ts';
 import { startTestApi, type TestAccount, type TestApi } from '../api/api-server.ts';
@@ -53,6 +54,17 @@ test('members are added, listed by user and removed in the wire format of Knock'
   expect(removed.status).toBe(204);
   const left = await asAcme('GET', '/v1/audiences/dinos/members');
   expect(left.body.entries).toMatchObject([{ user_id: 'sattler', tenant: 'nublar' }]);
+});
+
+test("Knock's SDK adds, lists and removes members", async () => {
+  const baseURL = await api.app.listen({ port: 0, host: '127.0.0.1' });
+  const knock = new Knock({ apiKey: acme.secretKey, baseURL, maxRetries: 0 });
+  const members = [{ user: { id: 'malcolm', name: 'Ian' }, tenant: 'sorna' }];
+  await knock.audiences.addMembers('sdk', { members, create_audience: true });
+  const { entries } = await knock.audiences.listMembers('sdk');
+  expect(entries).toMatchObject([{ user_id: 'malcolm', tenant: 'sorna', user: { name: 'Ian' } }]);
+  await knock.audiences.removeMembers('sdk', { members });
+  expect((await knock.audiences.listMembers('sdk')).entries).toEqual([]);
 });
 
 test('an audience keeps its kind, and its conditions are checked', async () => {
