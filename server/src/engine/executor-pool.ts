@@ -12,7 +12,7 @@ const PING_MS = 2_000;
 /** How long work under way may take to finish when the server stops. */
 const DRAIN_MS = 20_000;
 /** How long an executor may take to learn of orders: longer than any evaluation, shorter than patience. */
-const GOVERN_MS = 1_500;
+const GOVERN_MS = 2_000;
 const FIRST_RESTART_MS = 50;
 const MAX_RESTART_MS = 5_000;
 /** A run that was being evaluated when its executor died, this often, in careful work, is poisoned. */

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Database } from '../../src/db/database.ts';
 import { openSession } from '../../src/db/database.ts';
+import { recordCancellation } from '../../src/engine/cancel.ts';
 import type { ExportedRun } from '../../src/engine/engine.ts';
 import { createChunkCache } from '../../src/engine/executor/chunk-cache.ts';
 import { executeDeliveries } from '../../src/engine/executor/deliver.ts';
@@ -18,9 +19,12 @@ import { createOrders } from '../../src/engine/orders/orders.ts';
 import { schedule } from '../../src/engine/scheduler/scheduler.ts';
 import { createSchedulerState } from '../../src/engine/scheduler/state.ts';
 import { findQueuedRun } from '../../src/runs/queued-run.ts';
+import { segmentsOf } from '../support/engine-rows.ts';
 import {
   appendedDeliveries,
+  appendedRuns,
   createEngineWorld,
+  delayStep,
   type EngineWorld,
   feedStep,
   slicesOf,
@@ -172,6 +176,49 @@ describe('a delivery', () => {
 });
 
 describe('a run that was set aside', () => {
+  it('while it waited goes on where it was, and a cancellation of meanwhile stops it', async () => {
+    const of = await world.workflow({ steps: [delayStep(60), feedStep('Later')] });
+    const { refs, runIds } = await world.accept(
+      { ...of, recipients: users(2), cancellationKey: 'mine' },
+      { ...of, recipients: users(3) },
+    );
+    const paused = appendedRuns(await world.execute(refs));
+    world.clock.move(60_000);
+    const order = await give();
+    const asides = appendedRuns(await world.execute(paused));
+    expect(await countAside(world.test.db, order.id)).toEqual({ runs: 5, deliveries: 0 });
+    const cancel = { environmentId: world.ctx.environment.id, workflowKey: of.workflowKey };
+    await recordCancellation(world.test.db, world.clock.now(), {
+      ...cancel,
+      cancellationKey: 'mine',
+    });
+    await end(order.id);
+    await world.execute(asides);
+    const [cancelled = '', free = ''] = runIds;
+    expect([await messages(cancelled), await messages(free)]).toEqual([0, 3]);
+    const segments = await segmentsOf(world.test.db, free);
+    expect(segments.map((segment) => segment.segment)).toEqual([1, 1, 1]);
+  });
+
+  it('before it was executed is not stopped by a cancellation, as any that is only queued', async () => {
+    const of = await world.workflow({ steps: [feedStep('Now')] });
+    const { refs, runIds } = await world.accept({
+      ...of,
+      recipients: users(2),
+      cancellationKey: 'mine',
+    });
+    const order = await give();
+    const asides = appendedRuns(await world.execute(refs));
+    await recordCancellation(world.test.db, world.clock.now(), {
+      environmentId: world.ctx.environment.id,
+      workflowKey: of.workflowKey,
+      cancellationKey: 'mine',
+    });
+    await end(order.id);
+    await world.execute(asides);
+    expect(await messages(runIds[0] ?? '')).toBe(2);
+  });
+
   it('is found by its id: queued while it is held, cancelled while it is discarded', async () => {
     const { refs } = await accepted(150);
     const hold = await give();

@@ -65,6 +65,8 @@ describe('an order', () => {
     });
     expect(await world.messages(held)).toBe(300);
     // Sequences that were deleted with their chunks are not used again.
+    await world.stop();
+    await world.start();
     const next = await world.trigger(acme, 'note', 300);
     await world.done(next, 300);
     expect(await world.ledger()).toMatchObject({ accepted: 600, done: 600 });

@@ -22,6 +22,12 @@ async function runIds(runId: string): Promise<string[]> {
   return rows.map((row) => row.id);
 }
 
+const inAnHour = () => new Date(Date.now() + 3_600_000);
+
+/** As if its time had come. */
+const expire = (id: number) =>
+  world.test.db.query('update work_order set expires_at = now() where id = $1', [id]);
+
 describe('after a hold was answered nothing of its scope starts, and all else does', () => {
   const cases: [name: string, scope: (place: Place) => OrderScope][] = [
     ['by account', (place) => ({ accountId: place.accountId })],
@@ -160,12 +166,11 @@ describe('a discard', () => {
     const hold = await world.give({ scope: { accountId: acme.accountId } });
     const run = await world.trigger(acme, 'note', 130);
     await world.aside(hold, 130);
-    const discard = await world.give({
-      verb: 'discard',
-      scope: { accountId: acme.accountId },
-      expiresAt: new Date(Date.now() + 2_500),
-    });
+    const scope = { accountId: acme.accountId };
+    const discard = await world.give({ verb: 'discard', scope, expiresAt: inAnHour() });
     await world.end(hold);
+    await world.aside(discard, 130);
+    await expire(discard.id);
     await waitFor('the data to be dropped', async () => {
       expect(await world.ledger()).toMatchObject({ accepted: 130, done: 0 });
       const order = await world.orders().get(discard.id);
@@ -236,10 +241,11 @@ describe('an order', () => {
   it('that expires is released by itself', async () => {
     const order = await world.give({
       scope: { accountId: acme.accountId },
-      expiresAt: new Date(Date.now() + 1_500),
+      expiresAt: inAnHour(),
     });
     const held = await world.trigger(acme, 'note', 15);
     await world.aside(order, 15);
+    await expire(order.id);
     await world.done(held, 15);
     expect(await world.orders().get(order.id)).toMatchObject({
       endedBy: 'belfry',

@@ -2,6 +2,8 @@ import { writeAudit } from '../../accounts/audit.ts';
 import { type Database, type Queryable, sqlState } from '../../db/database.ts';
 import { BelfryError } from '../../lib/errors.ts';
 import type { GiveOrder, Order, OrderCounts, OrderScope } from '../engine.ts';
+import { DELIVERIES, RUNS, SLICE_RUNS } from '../log/chunk.ts';
+import { asideSlot } from '../log/slots.ts';
 import { SCOPE_COLUMNS, type ScopeRow, scopeOfRow } from './rules.ts';
 
 const LOCK_NOT_AVAILABLE = '55P03';
@@ -166,21 +168,20 @@ export async function countAside(
   db: Queryable,
   id: number,
 ): Promise<{ readonly runs: number; readonly deliveries: number }> {
+  const slot = asideSlot(id);
   const [row] = await db.query<{ runs: number; deliveries: number }>(
-    `select coalesce(sum(open.runs) filter (where c.kind = 0), 0)::bigint as runs,
-            coalesce(sum(open.runs) filter (where c.kind = 1), 0)::bigint as deliveries
-     from chunk c
+    `select coalesce(sum(open.runs) filter (where c.kind = ${RUNS}), 0)::bigint as runs,
+            coalesce(sum(open.runs) filter (where c.kind = ${DELIVERIES}), 0)::bigint as deliveries
+     from chunk_${slot} c
      cross join lateral (
        select c.run_count - coalesce(sum(
-         case when c.kind = 0 then least(100, c.run_count - r.slice * 100) else 1 end
+         case when c.kind = ${RUNS} then least(${SLICE_RUNS}, c.run_count - r.slice * ${SLICE_RUNS}) else 1 end
        ), 0) as runs
-       from receipt r
-       where r.slot = c.slot
-         and r.stream = c.stream
+       from receipt_${slot} r
+       where r.stream = c.stream
          and r.sequence = c.sequence
      ) open
-     where c.order_id = $1
-       and c.slot = 43 + $1 % 8`,
+     where c.order_id = $1`,
     [id],
   );
   return { runs: row?.runs ?? 0, deliveries: row?.deliveries ?? 0 };

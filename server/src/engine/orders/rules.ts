@@ -79,8 +79,8 @@ export async function loadGovernance(db: Queryable): Promise<Governance> {
 }
 
 /**
- * The order that a trigger's work is set aside by, if one is. Work that was set aside before comes back only
- * when its own order lets it go, so that one is not asked again; and the rate of one slow is enough.
+ * The order that a trigger's work is set aside by, if one is. Work that a slow let go is not asked about slows: the
+ * rate of one is enough. Work of another order in force was let go by nobody, and is set aside again.
  */
 export function ruleFor(
   rules: readonly Rule[],
@@ -90,10 +90,7 @@ export function ruleFor(
   if (rules.length === 0) return undefined;
   const own = ownOrderId === undefined ? undefined : rules.find((rule) => rule.id === ownOrderId);
   return rules.find(
-    (rule) =>
-      rule.id !== ownOrderId &&
-      !(rule.verb === 'slow' && own?.verb === 'slow') &&
-      isInScope(rule.scope, facts),
+    (rule) => !(rule.verb === 'slow' && own?.verb === 'slow') && isInScope(rule.scope, facts),
   );
 }
 

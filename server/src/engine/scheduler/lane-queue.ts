@@ -131,37 +131,6 @@ export class LaneQueue {
     return found;
   }
 
-  /** Everything that waits, flow by flow, each in order. */
-  *entries(): Generator<QueuedSlices> {
-    for (const { entries, head } of this.#flows.values()) {
-      for (let i = head; i < entries.length; i++) {
-        const entry = entries[i];
-        if (entry) yield entry;
-      }
-    }
-  }
-
-  /** Keeps what `keep` says; returns the entries that leave. Visits everything. */
-  filter(keep: (entry: QueuedSlices) => boolean): QueuedSlices[] {
-    const gone: QueuedSlices[] = [];
-    for (const flow of this.#flows.values()) {
-      const kept: QueuedSlices[] = [];
-      for (let i = flow.head; i < flow.entries.length; i++) {
-        const entry = flow.entries[i];
-        if (entry) (keep(entry) ? kept : gone).push(entry);
-      }
-      flow.entries = kept;
-      flow.head = 0;
-      if (kept.length === 0) this.#ready.remove(flow);
-    }
-    return gone;
-  }
-
-  clear(): void {
-    for (const flow of this.#flows.values()) this.#ready.remove(flow);
-    this.#flows.clear();
-  }
-
   #flow(id: number): Flow {
     let flow = this.#flows.get(id);
     if (!flow) {
