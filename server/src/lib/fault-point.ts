@@ -37,6 +37,12 @@ export const faultPoints = [
   'broadcast.after-part',
   'broadcast.before-done',
   'broadcast.after-done',
+  // An order is given or ended; what it set aside comes back; what is done of that is taken away.
+  'order.before-commit',
+  'order.after-commit',
+  'order.after-release',
+  'order.before-clear-commit',
+  'order.after-clear',
   // A server takes over.
   'owner.after-lock',
   'owner.after-fence',

@@ -33,6 +33,7 @@ async function everythingOnce(): Promise<void> {
   await waitFor(
     `${expected.length} messages`,
     async () => {
+      await server.ensureRunning();
       const rows = await server.test.db.query<{ name: string; messages: number; sent: number }>(
         `select m.workflow_run_id || ' ' || m.recipient_id || ' ' || m.step_ref as name,
                 count(distinct m.id)::int as messages,
@@ -70,8 +71,12 @@ const inTool = (verb: 'truncate' | 'ledger') => async (point: FaultPoint) => {
   await server.loadSome();
   await everythingOnce();
   await server.arm(point);
-  await server.tool(verb);
-  expect(await server.isReached(point)).toBe(true);
+  const reach = async (): Promise<true | undefined> => {
+    await server.tool(verb);
+    return (await server.isReached(point)) ? true : undefined;
+  };
+  // What was accepted and not acknowledged may still be under way.
+  await waitFor(point, reach, 30_000);
   await server.ensureRunning();
   expect(await server.tool(verb)).toBeDefined();
 };
@@ -111,6 +116,37 @@ async function inBroadcast(point: FaultPoint): Promise<void> {
   expect(rows).toEqual([{ items: USERS, recipients: USERS }]);
 }
 
+/** A hold is given, work comes and is set aside, the hold is ended, and what is done is cleared away. */
+async function inOrder(point: FaultPoint): Promise<void> {
+  const active = async (): Promise<readonly JsonObject[] | undefined> => {
+    await server.ensureRunning();
+    const answer = await server.call('GET', '/ops/v1/orders?active=true').catch(notYet);
+    return answer?.entries as JsonObject[] | undefined;
+  };
+  const by = { author: 'nadia', reason: 'a test' };
+  await server.arm(point);
+  await waitFor('the hold', async () => {
+    const orders = await active();
+    if (orders?.length !== 0) return orders && true;
+    const scope = { account: 'demo', environment: 'development', workflow: 'both' };
+    await server.call('POST', '/ops/v1/orders', { verb: 'hold', scope, ...by }).catch(notYet);
+    return undefined;
+  });
+  await server.loadSome();
+  await waitFor('the end of the hold', async () => {
+    const orders = await active();
+    const [order] = orders ?? [];
+    if (!order) return orders && true;
+    await server.call('POST', `/ops/v1/orders/${String(order.id)}/undo`, by).catch(notYet);
+    return undefined;
+  });
+  await waitFor(point, async () => ((await server.isReached(point)) ? true : undefined), 20_000);
+  await server.ensureRunning();
+}
+
+/** The server died before it answered. */
+const notYet = (): undefined => undefined;
+
 const drivers: { readonly [Point in FaultPoint]: (point: Point) => Promise<void> } = {
   'appender.before-insert': duringLoad,
   'appender.after-insert': duringLoad,
@@ -136,6 +172,11 @@ const drivers: { readonly [Point in FaultPoint]: (point: Point) => Promise<void>
   'broadcast.after-part': inBroadcast,
   'broadcast.before-done': inBroadcast,
   'broadcast.after-done': inBroadcast,
+  'order.before-commit': inOrder,
+  'order.after-commit': inOrder,
+  'order.after-release': inOrder,
+  'order.before-clear-commit': inOrder,
+  'order.after-clear': inOrder,
   'owner.after-lock': atStart,
   'owner.after-fence': atStart,
   'recovery.after-read': atStart,
@@ -160,7 +201,7 @@ describe('after a process was killed at', () => {
       await drivers[point](point as never);
       await everythingOnce();
     },
-    60_000,
+    120_000,
   );
 
   it('any of them, the ledger balances', async () => {

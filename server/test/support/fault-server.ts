@@ -28,6 +28,7 @@ export type FaultServer = {
   /** Starts it when it does not run. Of a start that ended at a fault point nothing is said. */
   readonly ensureRunning: () => Promise<void>;
   readonly kill: () => Promise<void>;
+  /** With the key of `development`, or the operator token for `/ops`. */
   readonly call: (method: string, path: string, body?: JsonObject) => Promise<JsonObject>;
   readonly trigger: (workflowKey: string, body: JsonObject) => Promise<string>;
   readonly push: (key: string, steps: readonly JsonObject[]) => Promise<void>;
@@ -96,10 +97,11 @@ export async function startFaultServer(): Promise<FaultServer> {
 
   async function loadSome(): Promise<void> {
     const goal = acknowledged.size + SOME;
-    await waitFor('triggers', async () => {
+    const enough = async (): Promise<true | undefined> => {
       await load();
       return acknowledged.size >= goal ? true : undefined;
-    });
+    };
+    await waitFor('triggers', enough, 30_000);
   }
 
   async function loadUntil(point: FaultPoint): Promise<void> {
@@ -140,7 +142,9 @@ export async function startFaultServer(): Promise<FaultServer> {
       await running?.finished;
     },
     call: async (method, path, body) => {
-      const key = credentials?.environments.development?.secret_key ?? '';
+      const key = path.startsWith('/ops/')
+        ? credentials?.operator_token
+        : credentials?.environments.development?.secret_key;
       const response = await fetch(`${running?.url}${path}`, {
         method,
         headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },

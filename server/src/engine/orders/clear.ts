@@ -1,4 +1,5 @@
 import { type Database, type Queryable, sqlState } from '../../db/database.ts';
+import { faultPoint } from '../../lib/fault-point.ts';
 import { foldDiscarded } from '../ledger/accepted.ts';
 import { truncateSlot } from '../log/maintain.ts';
 import { asideSlot } from '../log/slots.ts';
@@ -43,7 +44,7 @@ async function clearPage(
   const [any] = await candidates(db, slot, orderId, which, 1);
   if (!any) return 0;
   try {
-    return await db.transaction(async (tx) => {
+    const cleared = await db.transaction(async (tx) => {
       await tx.query(`set local lock_timeout = '100ms'`);
       await tx.query(`lock table receipt_${slot} in share row exclusive mode`);
       const chunks = await candidates(tx, slot, orderId, which, PAGE);
@@ -68,8 +69,11 @@ async function clearPage(
           keys,
         );
       }
+      faultPoint('order.before-clear-commit');
       return chunks.length;
     });
+    faultPoint('order.after-clear');
+    return cleared;
   } catch (error) {
     if (sqlState(error) === LOCK_NOT_AVAILABLE) return undefined;
     throw error;

@@ -1,6 +1,7 @@
 import { writeAudit } from '../../accounts/audit.ts';
 import { type Database, type Queryable, sqlState } from '../../db/database.ts';
 import { BelfryError } from '../../lib/errors.ts';
+import { faultPoint } from '../../lib/fault-point.ts';
 import type { GiveOrder, Order, OrderCounts, OrderScope } from '../engine.ts';
 import { DELIVERIES, RUNS, SLICE_RUNS } from '../log/chunk.ts';
 import { asideSlot } from '../log/slots.ts';
@@ -197,13 +198,16 @@ async function changeOrders<Result>(
 ): Promise<Result> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await db.transaction(async (tx) => {
+      const changed = await db.transaction(async (tx) => {
         await tx.query(`set local lock_timeout = '500ms'`);
         await tx.query('lock table governance in exclusive mode');
         const result = await change(tx);
         await tx.query('update governance set version = version + 1');
+        faultPoint('order.before-commit');
         return result;
       });
+      faultPoint('order.after-commit');
+      return changed;
     } catch (error) {
       if (sqlState(error) !== LOCK_NOT_AVAILABLE || attempt === LOCK_ATTEMPTS) throw error;
       await new Promise((resolve) => setTimeout(resolve, LOCK_PAUSE_MS));

@@ -1,5 +1,6 @@
 import type { Database } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { faultPoint } from '../../lib/fault-point.ts';
 import { type ChunkKind, type ChunkRef, DELIVERIES, RUNS } from '../log/chunk.ts';
 import { type AsideCursor, openChunksOfOrder } from '../log/read-refs.ts';
 import { asideSlot } from '../log/slots.ts';
@@ -102,6 +103,7 @@ export function createReleaser({ db, clock, queue, openSlices }: ReleaserOptions
       for (const { ref, receipted } of page) {
         if (!feed.slow[ref.kind].given.has(keyOf(ref))) queue(ref, receipted);
       }
+      faultPoint('order.after-release');
       feed.cursor = page.at(-1)?.cursor ?? feed.cursor;
       feed.isLoaded = page.length < PAGE;
     }
