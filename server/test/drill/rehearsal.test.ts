@@ -40,7 +40,7 @@ test('nothing of the culprit that was acknowledged is lost or done twice', () =>
 test('the culprit is named with its key and workflow', () => {
   expect(report.figures.culprit_named_s).not.toBeNull();
   const seen = report.timeline.map((event) => event.operator_sees).join('\n');
-  expect(seen).toMatch(/account culprit \(production\), key \.\.\.\w{4}, workflow digest: /);
+  expect(seen).toMatch(/account culprit \(production\), key \.\.\.[\w-]{4}, workflow digest: /);
 });
 
 test('nothing starts after the answer to a hold', () => {
