@@ -1,14 +1,14 @@
 import { Argument, Command } from 'commander';
 import { isJsonObject, type JsonObject } from '../lib/json.ts';
 import { type ByOptions, byFields, withByOptions } from './author.ts';
-import { CliError, type CommandResult } from './result.ts';
+import { parseDuration } from './duration.ts';
+import type { CommandResult } from './result.ts';
 import { type CommandContext, runCommand, withServerOptions } from './run-command.ts';
 import type { Style } from './style.ts';
 import { printable, table } from './table.ts';
 import { timeText } from './time-text.ts';
 
 const LEVELS = ['normal', 'surge', 'paused', 'reject', 'automatic'];
-const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
 
 type SetOptions = ByOptions & { readonly for: string };
 
@@ -91,23 +91,13 @@ async function set(
     body: {
       account,
       level,
-      expires_in_s: secondsOf(options.for),
+      expires_in_s: parseDuration('--for', options.for),
       ...byFields(options),
     },
   });
   const until = typeof answer.until === 'string' ? ` until ${timeText(answer.until)}` : '';
   const unwritten = answer.recorded === true ? '' : ' It is done, but not written down yet.';
   return { json: answer, text: () => `${account} is ${level}${until}.${unwritten}` };
-}
-
-function secondsOf(time: string): number {
-  const [, count = '', unit = ''] = /^(\d+)([smhd])$/.exec(time) ?? [];
-  const seconds = Number(count) * (UNITS[unit] ?? 0);
-  if (seconds > 0) return seconds;
-  throw new CliError(
-    'usage',
-    `--for is ${JSON.stringify(time)}: use a number and s, m, h or d, like 30m`,
-  );
 }
 
 function accountText(account: unknown): string {

@@ -150,7 +150,7 @@ async function call(
     },
     ...(payload === undefined ? {} : { payload }),
   });
-  const isJson = String(response.headers['content-type']).includes('json');
+  const isJson = String(response.headers['content-type']).startsWith('application/json');
   return {
     status: response.statusCode,
     body: isJson && response.body !== '' ? JSON.parse(response.body) : undefined,

@@ -207,7 +207,15 @@ function readRoutes(app: App, services: Services): void {
     async (request, reply) => {
       const orders = ordersOf(services);
       // What there is to refuse is refused before the first line.
-      const { id } = await orders.get(request.params.id);
+      const { id, verb, endedAt, droppedAt } = await orders.get(request.params.id);
+      const over = endedAt ?? droppedAt;
+      if (over) {
+        const since = over.toISOString();
+        throw new BelfryError(
+          'conflict',
+          `The ${verb} ${id} is over since ${since}; nothing is set aside by it`,
+        );
+      }
       reply.type('application/x-ndjson; charset=utf-8');
       return reply.send(Readable.from(lines(orders.export(id)), { objectMode: false }));
     },
