@@ -64,6 +64,7 @@ export async function executeDeliveries(
     if (chunk && delivery)
       wanted.push({ slice, messageId: delivery[0], attempt: delivery[1], chunk });
   }
+  const askedAtMs = performance.now();
   const rows = await services.db.query<MessageRow>(
     `select m.id, m.environment_id, m.channel_type, m.content, c.provider, m.workflow_key, m.tenant,
             m.workflow_run_id, (select version from governance) as orders_version
@@ -74,6 +75,11 @@ export async function executeDeliveries(
   );
   const messages = new Map(rows.map((row) => [row.id, row]));
   const ruleOf = await rulesFor(services, rows);
+  if (performance.now() - askedAtMs > MAX_AGE_MS) {
+    // This process was frozen, and orders may have been given that nobody could wait to tell it.
+    if (attemptsLeft === 1) throw new Error('the database answers too slowly for deliveries');
+    return executeDeliveries(services, slot, slices, attemptsLeft - 1);
+  }
   const stale: SliceOrder[] = [];
   await Promise.all(
     wanted.map(async ({ slice, messageId, attempt, chunk }) => {
@@ -107,6 +113,8 @@ export async function executeDeliveries(
 
 /** How often orders may change under the same deliveries, before they come back undone. */
 const ORDERS_ATTEMPTS = 5;
+/** How old the answer may be that no order is about a message: less than an owner is silent before another follows. */
+const MAX_AGE_MS = 5_000;
 
 /** Under which order each message is, asked without any wait; and the number of the orders it was asked of. */
 async function rulesFor(

@@ -22,6 +22,8 @@ import { environmentsOf } from './scope-environments.ts';
 
 /** Chunks that are read, of both kinds each. */
 const MAX_CHUNKS = 200;
+/** Of whole lanes: the oldest work of so many flows. */
+const MAX_HEADS = 20;
 const READ_AT_ONCE = 20;
 const SAMPLES = 5;
 
@@ -73,7 +75,7 @@ async function count(
   const chunks = isWhole ? 1 : MAX_CHUNKS;
   const parts = [
     await asidePart(db, kind, [...environments.keys()], chunks),
-    queuedPart(states[kind], environments, chunks),
+    queuedPart(states[kind], environments, isWhole),
   ];
   const all = { count: 0, estimated: false, oldestMs: Infinity, samples: [] as OrderSample[] };
   for (const { runs, entries } of parts) {
@@ -94,18 +96,19 @@ async function count(
 function queuedPart(
   state: SchedulerState,
   environments: ReadonlyMap<number, number>,
-  chunks: number,
+  isWhole: boolean,
 ): Part {
   const lanes = [...state.lanes.values()].filter(
     (lane) => lane.queuedRuns > 0 && environments.has(environmentOfLane(lane.id)),
   );
+  const chunks = isWhole ? MAX_HEADS : MAX_CHUNKS;
   const ofLane = Math.max(1, Math.floor(chunks / Math.max(1, lanes.length)));
   return {
     runs: lanes.reduce((sum, lane) => sum + lane.queuedRuns, 0),
     entries: lanes
       .sort((a, b) => b.queuedRuns - a.queuedRuns)
       .slice(0, MAX_CHUNKS)
-      .flatMap((lane) => lane.queue.sample(ofLane)),
+      .flatMap(({ queue }) => (isWhole ? queue.heads(ofLane) : queue.sample(ofLane))),
   };
 }
 

@@ -111,6 +111,17 @@ export class LaneQueue {
     this.#ready.reposition(flow);
   }
 
+  /** The oldest entries of at most so many flows. */
+  heads(limit: number): QueuedSlices[] {
+    const found: QueuedSlices[] = [];
+    for (const { entries, head } of this.#flows.values()) {
+      const entry = entries[head];
+      if (entry) found.push(entry);
+      if (found.length >= limit) break;
+    }
+    return found;
+  }
+
   /** At most so many entries, spread evenly over all. */
   sample(limit: number): QueuedSlices[] {
     const flows = [...this.#flows.values()];
