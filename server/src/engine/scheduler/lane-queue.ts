@@ -19,6 +19,7 @@ export type Flow = {
   readonly id: number;
   /** Start tag among the flows of the lane, in milliseconds of service. */
   tagMs: number;
+  heapPosition: number;
   /** First in, first out, from `head` on. */
   entries: QueuedSlices[];
   head: number;
@@ -145,7 +146,7 @@ export class LaneQueue {
   #flow(id: number): Flow {
     let flow = this.#flows.get(id);
     if (!flow) {
-      flow = { id, tagMs: this.#virtualTimeMs, entries: [], head: 0 };
+      flow = { id, tagMs: this.#virtualTimeMs, heapPosition: -1, entries: [], head: 0 };
       this.#flows.set(id, flow);
     }
     return flow;

@@ -20,6 +20,7 @@ export type Lane = {
   belowSinceMs: number | undefined;
   /** Start tag of the lane's next work among those of its account, in milliseconds of weighted service. */
   tagMs: number;
+  heapPosition: number;
   /** Service time of one run, smoothed. */
   costMs: number;
   readonly queue: LaneQueue;
@@ -36,6 +37,7 @@ export type Group = {
   readonly id: number;
   readonly account: Account;
   tagMs: number;
+  heapPosition: number;
   /** Service that its lane served least has been given. */
   virtualTimeMs: number;
   readonly lanes: TagHeap<Lane>;
@@ -80,7 +82,14 @@ export function createAccount(id: number): Account {
     finishedRuns: 0,
   };
   for (const level of ['normal', 'noisy'] as const) {
-    groups[level] = { id, account, tagMs: 0, virtualTimeMs: 0, lanes: new TagHeap() };
+    groups[level] = {
+      id,
+      account,
+      tagMs: 0,
+      heapPosition: -1,
+      virtualTimeMs: 0,
+      lanes: new TagHeap(),
+    };
   }
   return account;
 }

@@ -157,6 +157,7 @@ export function laneOf(state: SchedulerState, laneId: number): Lane {
     sinceMs: state.nowMs,
     belowSinceMs: undefined,
     tagMs: 0,
+    heapPosition: -1,
     costMs: FIRST_COST_MS,
     queue: new LaneQueue(),
     queuedRuns: 0,
