@@ -12,6 +12,9 @@ const MOST_MINUTES = 240;
 /** The rehearsal's length, for its progress. */
 const REHEARSAL_MINUTES = 0.9;
 
+/** 128 and the number of SIGINT. */
+const INTERRUPTED = 130;
+
 type DrillOptions = {
   readonly minutes?: string;
   readonly rehearsal?: boolean;
@@ -40,6 +43,7 @@ export function drillCommand(): Command {
 async function play(ctx: CommandContext, options: DrillOptions): Promise<CommandResult> {
   const minutes = options.rehearsal ? REHEARSAL_MINUTES : minutesOf(options.minutes);
   const style = createStyle(process.stderr.isTTY && ctx.config.colours);
+  const interruption = interruptible();
   const progress = startProgress(process.stderr, minutes * 60_000);
   try {
     const report = await noisyNeighbour({
@@ -51,15 +55,31 @@ async function play(ctx: CommandContext, options: DrillOptions): Promise<Command
         if (ctx.json && !process.stderr.isTTY) ctx.say(timelineLine(event, style));
         progress.show(event.what);
       },
+      signal: interruption.signal,
     });
     return {
       json: report,
       text: (textStyle) => drillView(report, textStyle),
       failed: report.missed.length > 0,
     };
+  } catch (error) {
+    progress.end();
+    if (!interruption.signal.aborted) throw error;
+    ctx.say('Interrupted; the scratch server and its data are removed.');
+    // Others still wait for a server that is gone.
+    process.exit(INTERRUPTED);
   } finally {
     progress.end();
   }
+}
+
+/** Aborted by the first signal; a second one ends the process at once and leaves the data dir behind. */
+function interruptible(): AbortController {
+  const interruption = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => interruption.abort());
+  }
+  return interruption;
 }
 
 function minutesOf(text: string | undefined): number {

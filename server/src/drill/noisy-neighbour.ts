@@ -51,6 +51,8 @@ export type DrillOptions = {
   readonly judgeSpeed: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly tell: (event: TimelineEvent) => void;
+  /** Ends it at once; it rejects when everything is removed. */
+  readonly signal: AbortSignal;
 };
 
 /** Replays the incident on a scratch server, which is gone afterwards, and judges what it did. */
@@ -60,7 +62,7 @@ export async function noisyNeighbour(options: DrillOptions): Promise<DrillReport
   timeline.note('the drill begins: a server of its own, accounts, users and workflows are made');
   const stage = await setStage(options.plan, options.env, timeline);
   try {
-    const { figures, details } = await play(stage);
+    const { figures, details } = await Promise.race([play(stage), whenAborted(options.signal)]);
     return {
       drill: 'noisy-neighbour',
       machine: describeMachine(),
@@ -75,6 +77,14 @@ export async function noisyNeighbour(options: DrillOptions): Promise<DrillReport
   } finally {
     await stage.destroy();
   }
+}
+
+function whenAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const abort = (): void => reject(new Error('the drill was interrupted'));
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+  });
 }
 
 async function play(
