@@ -2,6 +2,7 @@ import { getPriority } from 'node:os';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ExecutorPool, startExecutorPool } from '../../src/engine/executor-pool.ts';
 import { RUNS } from '../../src/engine/log/chunk.ts';
+import { STREAM_LOCK_CLASS } from '../../src/engine/log/stream.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { feedStep } from '../support/engine-world.ts';
 import { silentLog } from '../support/log.ts';
@@ -65,10 +66,17 @@ function assign(level: 'noisy' | 'normal', from: number, count: number): void {
 const allFinished = (count: number) =>
   waitFor(`${count} finished`, () => (finished.length === count ? true : undefined));
 
+/** Server processes of the sessions in which an executor writes: each holds the lock of a stream. */
 async function sessions(name: string): Promise<number[]> {
   const rows = await test.db.query<{ pid: number }>(
-    'select pid from pg_stat_activity where datname = current_database() and application_name = $1',
-    [`belfry ${name}`],
+    `select a.pid
+     from pg_stat_activity a
+     join pg_locks l on l.pid = a.pid
+     where a.datname = current_database()
+       and a.application_name = $1
+       and l.locktype = 'advisory'
+       and l.classid = $2::bigint::oid`,
+    [`belfry ${name}`, STREAM_LOCK_CLASS],
   );
   return rows.map(({ pid }) => pid);
 }
