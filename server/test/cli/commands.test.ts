@@ -177,7 +177,7 @@ test('a key is created, listed without its text, and revoked at once', async () 
 
 test('a revoked secret key comes with the command that holds what it brought', async () => {
   const { id, key } = await runJson('keys', 'create', '--kind', 'secret');
-  const { code, stdout } = await run('keys', 'revoke', key.slice(-4), '--reason', 'leaked');
+  const { code, stdout } = await run('keys', 'revoke', `...${key.slice(-4)}`, '--reason', 'leaked');
   expect(code).toBe(0);
   expect(stdout).toContain(`${id} opens nothing any more.`);
   expect(stdout).toContain(`hold what it brought with: belfry hold --key ${id} --reason "leaked"`);

@@ -157,7 +157,7 @@ test('a leaked key is revoked and what it brought is held, in one go', async () 
   const pause = await runJson('hold', '--account', 'demo', ...why);
   await trigger(['eve'], '--secret-key', key);
   await trigger(['fay']);
-  const revoked = await runJson('keys', 'revoke', hint, '--hold', '--reason', 'leaked');
+  const revoked = await runJson('keys', 'revoke', `...${hint}`, '--hold', '--reason', 'leaked');
   expect(revoked).toMatchObject({
     id,
     revoked: true,

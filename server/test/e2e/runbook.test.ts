@@ -15,6 +15,7 @@ let database: TestDatabase;
 let server: StartedServer;
 let flood: Flood;
 let directory = '';
+let endOfFlood = async (): Promise<void> => {};
 
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -23,6 +24,7 @@ beforeAll(async () => {
   flood = await startFlood(server, database.db);
 });
 afterAll(async () => {
+  await endOfFlood();
   await server?.stop();
   await database?.drop();
   await rm(directory, { recursive: true, force: true });
@@ -102,6 +104,7 @@ const steps: readonly [command: RegExp, check: (outcome: Outcome) => Promise<voi
       expect(stdout).toMatch(/undo with: belfry release 1$/m);
       await nothingStarts();
       await flood.pour(1_000);
+      await endOfFlood();
       await nothingStarts();
     },
   ],
@@ -179,7 +182,7 @@ const steps: readonly [command: RegExp, check: (outcome: Outcome) => Promise<voi
     /release 2/,
     async () => {
       await flood.allDone();
-      await flood.pour(4_000);
+      await flood.pour(8_000);
     },
   ],
   [
@@ -280,10 +283,16 @@ const steps: readonly [command: RegExp, check: (outcome: Outcome) => Promise<voi
 test('every command of the runbook does what it says while an account floods', async () => {
   const lines = await commands();
   expect(lines).toEqual(steps.map(([pattern]) => expect.stringMatching(pattern)));
-  await flood.pourUntil('the alarm', async () => {
-    const { accounts } = await flood.operator('GET', '/ops/v1/quarantine');
-    return (accounts as { level: string }[]).some(({ level }) => level === 'surge');
-  });
+  endOfFlood = flood.keepPouring();
+  await waitFor(
+    'the alarm',
+    async () => {
+      const { accounts } = await flood.operator('GET', '/ops/v1/quarantine');
+      const levels = (accounts as { level: string }[]).map(({ level }) => level);
+      return levels.includes('surge') ? true : undefined;
+    },
+    60_000,
+  );
   for (const [index, [, check]] of steps.entries()) {
     const line = lines[index] ?? '';
     const outcome = await type(line);

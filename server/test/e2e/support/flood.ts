@@ -11,8 +11,8 @@ import type { StartedServer } from './started-server.ts';
 export type Flood = {
   /** Sends this many runs; resolves when they are acknowledged. */
   readonly pour: (runs: number) => Promise<void>;
-  /** Keeps sending as much as waits until this is true. */
-  readonly pourUntil: (what: string, isSo: () => Promise<boolean>) => Promise<void>;
+  /** Keeps so much waiting until the returned function is called, which waits for what is being sent. */
+  readonly keepPouring: () => () => Promise<void>;
   /** Sends one trigger; the status of its answer. */
   readonly send: (recipients: number) => Promise<number>;
   /** Recipient runs of acme that were acknowledged. */
@@ -34,6 +34,7 @@ export type Flood = {
 const RECIPIENTS = 500;
 /** What waits during a flood, at least. */
 const WAITING = 4_000;
+const LOOK_MS = 50;
 
 /** Enough to do that a flood of some thousand runs waits for a while on any machine. */
 const SLOW_TEMPLATE = '{% for i in (1..2000) %}{% endfor %}{{ data.title }}';
@@ -97,16 +98,18 @@ export async function startFlood(server: StartedServer, db: Queryable): Promise<
   return {
     send,
     pour,
-    pourUntil: async (what, isSo) => {
-      await waitFor(
-        what,
-        async () => {
-          if (await isSo()) return true;
+    keepPouring: () => {
+      let pouring = true;
+      const poured = (async () => {
+        while (pouring) {
           if (accepted - (await done()) < WAITING) await pour(RECIPIENTS);
-          return undefined;
-        },
-        60_000,
-      );
+          else await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+        }
+      })();
+      return () => {
+        pouring = false;
+        return poured;
+      };
     },
     accepted: () => accepted,
     done,
