@@ -280,6 +280,24 @@ function counted(db: Database) {
   return { cost, counting };
 }
 
+describe('an export', () => {
+  it('has everything once although more is set aside while it is read', async () => {
+    const parts: (readonly ChunkRef[])[] = [];
+    for (let i = 0; i < 30; i++) parts.push((await accepted(1)).refs);
+    const order = await give();
+    for (const refs of parts.slice(0, 25)) await world.execute(refs);
+    const ids: string[] = [];
+    for await (const run of ordersOver(world.test.db, []).export(order.id)) {
+      ids.push(run.run_id);
+      // In the middle of a pass.
+      if (ids.length === 3) for (const refs of parts.slice(25)) await world.execute(refs);
+    }
+    expect(ids).toHaveLength(30);
+    expect(new Set(ids).size).toBe(30);
+    await end(order.id);
+  });
+});
+
 describe('what an order costs does not depend on how much is queued', () => {
   for (const workflow of [undefined, 'any']) {
     it(workflow ? 'of a workflow' : 'of an environment', async () => {

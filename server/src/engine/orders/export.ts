@@ -70,7 +70,7 @@ async function readInForce(db: Queryable, id: number): Promise<Order> {
   );
 }
 
-/** What came to lie behind the positions, which move on. */
+/** What lies behind the positions at its beginning; they move on. */
 async function* pass(
   db: Queryable,
   orderId: number,
@@ -93,7 +93,8 @@ async function* pass(
          from chunk_${slot} c
          where c.stream = $1
            and c.sequence > $2
-           and c.order_id = $3
+           and c.sequence <= $3
+           and c.order_id = $4
            and (
              select count(*)
              from receipt_${slot} r
@@ -101,8 +102,8 @@ async function* pass(
                and r.sequence = c.sequence
            ) < c.slice_count
          order by c.sequence
-         limit $4`,
-        [stream, after, orderId, PAGE],
+         limit $5`,
+        [stream, after, last, orderId, PAGE],
       );
       for (const chunk of chunks) yield* contentsOf(db, chunk);
       positions.set(stream, chunks.length < PAGE ? last : (chunks.at(-1)?.sequence ?? last));
