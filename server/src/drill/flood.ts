@@ -14,6 +14,7 @@ export const PHASES = {
   calm: 'calm',
   few: 'flood in few large triggers',
   many: 'flood in many single triggers',
+  again: 'few large triggers again',
   executorKilled: 'an executor killed',
   databaseRestarted: 'the database restarted',
   operator: 'the operator acts',

@@ -55,8 +55,8 @@ export async function incident(stage: Stage): Promise<Incident> {
   await neighbours(stage, PHASES.many, seconds.many);
   const many = await endFlood();
 
-  endFlood = beginFlood(stage, PHASES.few, plan.few);
-  timeline.note('few large triggers again', await backlog(stage));
+  endFlood = beginFlood(stage, PHASES.again, plan.few);
+  timeline.note(PHASES.again, await backlog(stage));
   const executorBackSeconds = await breakSomething(
     stage,
     PHASES.executorKilled,

@@ -36,8 +36,11 @@ type DrillDetails = {
   readonly culprit: WorkCount;
   readonly flood_few_runs_per_s: number;
   readonly flood_many_runs_per_s: number;
+  /** Runs in triggers that were sent, and in those of them that were refused. */
   readonly flood_few_offered_per_s: number;
+  readonly flood_few_refused_per_s: number;
   readonly flood_many_offered_per_s: number;
+  readonly flood_many_refused_per_s: number;
   readonly executor_back_s: number | null;
   readonly database_back_s: number | null;
   readonly queued_at_hold: number;
@@ -121,7 +124,7 @@ async function play(
   const discarded = await exportDiscarded(stage, discardId);
   const culpritWork = await countWork(server.db, culpritRows, discarded);
   return conclude(stage, {
-    ...{ happened, quietRows, neighbourWork, culpritWork, startedAfterHold },
+    ...{ happened, quietRows, culpritRows, neighbourWork, culpritWork, startedAfterHold },
     discardedRuns: [...discarded.values()].reduce((sum, runs) => sum + runs, 0),
     aloneRate: alone.runsPerSecond,
     ledger: await ledgerState(stage),
@@ -177,6 +180,7 @@ async function conclude(
   seen: {
     readonly happened: Incident;
     readonly quietRows: readonly SampleRow[];
+    readonly culpritRows: readonly SampleRow[];
     readonly neighbourWork: WorkCount;
     readonly culpritWork: WorkCount;
     readonly startedAfterHold: number;
@@ -197,6 +201,10 @@ async function conclude(
   const seconds = ({ startedMs, endedMs }: { startedMs: number; endedMs: number }): number =>
     (endedMs - startedMs) / 1_000;
   const broadcast = await countBroadcast(stage.server.db, stage.cast.broadcaster.environmentId);
+  const refusedRuns = (name: string): number =>
+    seen.culpritRows
+      .filter((row) => row[0] === name && isRefused(row))
+      .reduce((sum, [, , , , , , , , runs]) => sum + runs, 0);
   const figures: Figures = {
     neighbours_p99_ratio: ratios.ratio,
     neighbours_worst_p99_ratio: ratios.worst,
@@ -219,7 +227,9 @@ async function conclude(
     flood_few_runs_per_s: Math.round(fewRate),
     flood_many_runs_per_s: Math.round(manyRate),
     flood_few_offered_per_s: Math.round((few.sent * stage.plan.few.runs) / seconds(few)),
+    flood_few_refused_per_s: Math.round(refusedRuns(PHASES.few) / seconds(few)),
     flood_many_offered_per_s: Math.round(many.sent / seconds(many)),
+    flood_many_refused_per_s: Math.round(refusedRuns(PHASES.many) / seconds(many)),
     executor_back_s: roundedOrNull(happened.executorBackSeconds, 2),
     database_back_s: roundedOrNull(happened.databaseBackSeconds, 2),
     queued_at_hold: governed.depth,

@@ -6,8 +6,9 @@ import { type ScratchServer, startScratchServer } from './scratch-server.ts';
 import type { Timeline } from './timeline.ts';
 import { poll, waitMs } from './wall-clock.ts';
 
-const QUIET_CONNECTIONS = 256;
-const FLOOD_CONNECTIONS = 64;
+/** A neighbour's trigger is always sent, however long the server is silent. */
+const QUIET = { connections: 256, maxUnderWay: 1_000_000 } as const;
+const FLOOD = { connections: 256, maxUnderWay: 1_024 } as const;
 const DRAIN_POLL_MS = 250;
 
 /** Everything that a drill needs: the server, the accounts, and who plays them. */
@@ -41,7 +42,7 @@ export async function setStage(
       url: server.url,
       callers: cast.quiet,
       careful: true,
-      connections: QUIET_CONNECTIONS,
+      ...QUIET,
     });
     generators.push(quiet);
     const flood = await startFlood(server, cast.culprit);
@@ -61,7 +62,7 @@ export function startFlood(server: ScratchServer, culprit: Actor): Promise<LoadG
     url: server.url,
     callers: [culprit],
     careful: false,
-    connections: FLOOD_CONNECTIONS,
+    ...FLOOD,
   });
 }
 

@@ -18,6 +18,8 @@ export type LoadOptions = {
    */
   readonly careful: boolean;
   readonly connections: number;
+  /** Requests that are sent or wait for a connection, at the most; what falls due then is not sent. */
+  readonly maxUnderWay: number;
 };
 
 /** Triggers at a fixed rate, from the callers in turn, whatever becomes of the earlier ones. */

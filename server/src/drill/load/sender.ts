@@ -4,8 +4,6 @@ import { seededRandom } from '../random.ts';
 import { waitMs, wallClockMs } from '../wall-clock.ts';
 import type { Caller, LoadOptions, LoadPhase, LoadSummary, SampleRow } from './protocol.ts';
 
-/** More requests than this are not kept under way; what falls due then is not sent. */
-const MAX_UNDER_WAY = 4_096;
 const RETRY_MS = 250;
 const GIVE_UP_MS = 60_000;
 const TICK_MS = 1;
@@ -120,7 +118,7 @@ export function createSender(
         const position = n % options.callers.length;
         const caller = options.callers[position];
         if (stopped || !caller) break;
-        if (underWay >= MAX_UNDER_WAY) {
+        if (underWay >= options.maxUnderWay) {
           unsent += 1;
           // A turn of the event loop, in which answers come in.
           if (unsent % 64 === 0) await waitMs(TICK_MS);
