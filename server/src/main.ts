@@ -170,7 +170,6 @@ async function build(
   closers.push(quarantine.stop);
   let sockets: SocketServer | undefined;
   let canary: Canary | undefined;
-  const canaryAccount = config.canaryMs === undefined ? undefined : await prepareCanary(ctx);
   const development = credentials?.environments.development;
   const services: Services = {
     ...ctx,
@@ -216,9 +215,13 @@ async function build(
   await engine.started;
   const { port } = app.server.address() as AddressInfo;
   const running = engine;
-  if (canaryAccount && config.canaryMs !== undefined) {
-    const url = originOf(LOOPBACK[config.host] ?? config.host, port);
-    canary = startCanary(ctx, { url, intervalMs: config.canaryMs, account: canaryAccount });
+  if (config.canaryMs !== undefined) {
+    canary = startCanary(ctx, {
+      url: originOf(LOOPBACK[config.host] ?? config.host, port),
+      intervalMs: config.canaryMs,
+      isOwner: () => running.stats().owner,
+      prepare: () => prepareCanary(ctx),
+    });
     closers.push(canary.stop);
   }
   return {

@@ -82,8 +82,12 @@ async function replaceKey(
     with replaced as (
       update api_key
       set hash = $3, hint = $4, revoked_at = null
-      where environment_id = $1
-        and kind = $2
+      where id = (
+        select min(id)
+        from api_key
+        where environment_id = $1
+          and kind = $2
+      )
       returning id
     )
     insert into api_key (environment_id, kind, hash, hint)

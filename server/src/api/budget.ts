@@ -12,12 +12,15 @@ const UNKNOWN_BYTES = 1024 * 1024;
 const BODIES_RETRY_MS = 1_000;
 const QUEUE_RETRY_MS = 10_000;
 
-/** Decides, before a body is read and without asking anybody, whether its account may send it now. */
+/**
+ * Decides, before a body is read and without asking anybody, whether its account may send it now. The server's own
+ * requests are not asked: one account alone must not have to share with them.
+ */
 export function registerBudget(app: App, services: Services): void {
   const rateTiers = createRateTiers();
   app.addHook('onRequest', (request, reply, done) => {
     const caller = callerOf(request.access);
-    if (!caller) {
+    if (!caller || isCanary(services, request)) {
       done();
       return;
     }
@@ -76,6 +79,15 @@ export function overBudget(budget: string, reason: string, retryAfterMs: number)
     `Too much at once: ${reason}; send the request again after Retry-After`,
     { retryAfterMs, budget },
   );
+}
+
+/** Whether the server sent it to itself. */
+export function isCanary(
+  { canary }: Pick<Services, 'canary'>,
+  { access }: Pick<FastifyRequest, 'access'>,
+): boolean {
+  if (access?.kind !== 'secret') return false;
+  return access.environment.accountId === canary?.()?.accountId();
 }
 
 /** Undefined for an operator, whom nothing limits, and for nobody. */

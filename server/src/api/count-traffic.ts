@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { TrafficEvent } from '../ops/traffic.ts';
-import { callerOf } from './budget.ts';
+import { callerOf, isCanary } from './budget.ts';
 import type { Services } from './services.ts';
 
 type TriggerRequest = FastifyRequest<{ Params: { key: string } }>;
@@ -11,10 +11,10 @@ export function countTrigger(
   request: TriggerRequest,
   runs: number,
 ): void {
+  if (isCanary(services, request)) return;
   const { traffic, budgets, clock } = services;
   const caller = callerOf(request.access);
   if (caller) budgets.accept.charge(caller, { runs }, clock.now());
-  if (isOwn(services, request)) return;
   traffic.count({ ...senderOf(request), workflowKey: request.params.key, outcome: { runs } });
 }
 
@@ -23,17 +23,11 @@ export function countRefused(services: Pick<Services, 'traffic' | 'canary'>) {
   const { traffic } = services;
   return async (request: TriggerRequest, reply: FastifyReply): Promise<void> => {
     const { statusCode } = reply;
-    if (statusCode < 400 || isOwn(services, request)) return;
+    if (statusCode < 400 || isCanary(services, request)) return;
     // A name that is no workflow's can be anything; it must not drive the others' out.
     const workflowKey = statusCode === 404 ? undefined : request.params.key.slice(0, 255);
     traffic.count({ ...senderOf(request), workflowKey, outcome: 'refused' });
   };
-}
-
-/** The server's own triggers are nobody's traffic. */
-function isOwn({ canary }: Pick<Services, 'canary'>, { access }: FastifyRequest): boolean {
-  if (access?.kind !== 'secret') return false;
-  return access.environment.accountId === canary?.()?.accountId;
 }
 
 function senderOf({ access, headers, ip }: FastifyRequest) {

@@ -1,6 +1,6 @@
 import type { CanaryAccount } from '../accounts/canary-account.ts';
 import type { Context } from '../context.ts';
-import { waitForFeed } from './canary-feed.ts';
+import { type WatchedFeed, waitForFeed } from './canary-feed.ts';
 
 export const CANARY_WORKFLOW = 'canary';
 const RECIPIENT = 'canary';
@@ -34,7 +34,8 @@ export type CanaryStatus = {
 };
 
 export type Canary = {
-  readonly accountId: number;
+  /** Undefined until its account is made. */
+  readonly accountId: () => number | undefined;
   readonly status: () => CanaryStatus;
   readonly stop: () => Promise<void>;
 };
@@ -43,16 +44,19 @@ export type CanaryOptions = {
   /** Origin of the server, over the loopback. */
   readonly url: string;
   readonly intervalMs: number;
-  readonly account: CanaryAccount;
+  readonly isOwner: () => boolean;
+  /** Makes the account or gives it new keys. */
+  readonly prepare: () => Promise<CanaryAccount>;
 };
 
 /**
  * Triggers a workflow of its own again and again, as a customer would: over HTTP with a key, through every
- * stage up to a feed that a socket watches and a delivery that a provider takes.
+ * stage up to a feed that a socket watches and a delivery that a provider takes. Only the owner does: whoever
+ * becomes it makes the keys anew, which ends those of the owner before.
  *
  * | state    | when                                                            |
  * |----------|-----------------------------------------------------------------|
- * | starting | no beat has ended yet                                           |
+ * | starting | no beat has ended yet, or another server is the owner           |
  * | alive    | the last beat reached every stage within 10 s (or the interval) |
  * | late     | the last one did not                                            |
  * | silent   | two or more in a row did not: a line at error says which stage  |
@@ -61,6 +65,7 @@ export function startCanary(ctx: Context, options: CanaryOptions): Canary {
   const { clock, log } = ctx;
   const { intervalMs } = options;
   const stopping = new AbortController();
+  let account: CanaryAccount | undefined;
   let last: CanaryBeat | undefined;
   let lastCompleteMs: number | undefined;
   let missedInARow = 0;
@@ -77,7 +82,14 @@ export function startCanary(ctx: Context, options: CanaryOptions): Canary {
 
   async function run(): Promise<void> {
     const startedMs = performance.now();
-    const beat = await sendBeat(ctx, options, stopping.signal);
+    if (!options.isOwner()) {
+      account = undefined;
+      last = undefined;
+      missedInARow = 0;
+      next(intervalMs);
+      return;
+    }
+    const beat = await sendBeat(ctx, options, prepared, stopping.signal);
     if (stopping.signal.aborted) return;
     last = beat;
     if (beat.missing.length === 0) {
@@ -86,6 +98,8 @@ export function startCanary(ctx: Context, options: CanaryOptions): Canary {
       lastCompleteMs = clock.now();
     } else {
       missedInARow += 1;
+      // The keys may be those of before an owner in between.
+      if (beat.stages.accepted === undefined) account = undefined;
       const fields = { missing: beat.missing, stages: beat.stages, reason: beat.error };
       if (missedInARow === SILENT_BEATS) {
         log.error(fields, 'the canary is silent: triggers do not get through');
@@ -96,13 +110,18 @@ export function startCanary(ctx: Context, options: CanaryOptions): Canary {
     next(Math.max(0, intervalMs - (performance.now() - startedMs)));
   }
 
+  async function prepared(): Promise<CanaryAccount> {
+    account ??= await options.prepare();
+    return account;
+  }
+
   const state = (): CanaryStatus['state'] => {
     if (missedInARow >= SILENT_BEATS) return 'silent';
     if (missedInARow > 0) return 'late';
     return last ? 'alive' : 'starting';
   };
   return {
-    accountId: options.account.accountId,
+    accountId: () => account?.accountId,
     status: () => ({ state: state(), intervalMs, missedInARow, last, lastCompleteMs }),
     stop: async () => {
       stopping.abort();
@@ -116,20 +135,23 @@ export function startCanary(ctx: Context, options: CanaryOptions): Canary {
 async function sendBeat(
   ctx: Context,
   options: CanaryOptions,
+  prepared: () => Promise<CanaryAccount>,
   stopping: AbortSignal,
 ): Promise<CanaryBeat> {
-  const { url, account } = options;
+  const { url } = options;
   const limitMs = Math.min(MAX_BEAT_MS, options.intervalMs);
   const signal = AbortSignal.any([stopping, AbortSignal.timeout(limitMs)]);
   const stages: StageTimes = {};
   const atMs = ctx.clock.now();
   let error: string | undefined;
-  const feed = waitForFeed({
-    url,
-    publicKey: account.publicKey,
-    topic: `feeds:${account.feedChannelId}:${RECIPIENT}`,
-  });
+  let feed: WatchedFeed | undefined;
   try {
+    const account = await prepared();
+    feed = waitForFeed({
+      url,
+      publicKey: account.publicKey,
+      topic: `feeds:${account.feedChannelId}:${RECIPIENT}`,
+    });
     // A socket that does not come up is a stage that is missing, and no reason not to try the others.
     await Promise.race([feed.joined, aborted(signal, limitMs / 2)]).catch((reason) => {
       error = messageOf(reason);
@@ -139,7 +161,7 @@ async function sendBeat(
     void feed.rung.then(() => {
       stages.notified = performance.now() - sentMs;
     });
-    const runId = await trigger(options, signal);
+    const runId = await trigger(url, account, signal);
     stages.accepted = performance.now() - sentMs;
     for (let lookMs = FIRST_LOOK_MS; !signal.aborted; lookMs = Math.min(lookMs * 2, MAX_LOOK_MS)) {
       await Promise.race([look(ctx, account, runId, sentAtMs, stages), aborted(signal, limitMs)]);
@@ -149,7 +171,7 @@ async function sendBeat(
   } catch (reason) {
     error = messageOf(reason);
   } finally {
-    feed.close();
+    feed?.close();
   }
   return { atMs, stages, missing: missing(stages), error };
 }
@@ -160,7 +182,7 @@ const messageOf = (reason: unknown): string =>
 const missing = (stages: StageTimes): CanaryStage[] =>
   canaryStages.filter((stage) => stages[stage] === undefined);
 
-async function trigger({ url, account }: CanaryOptions, signal: AbortSignal): Promise<string> {
+async function trigger(url: string, account: CanaryAccount, signal: AbortSignal): Promise<string> {
   const response = await fetch(`${url}/v1/workflows/${CANARY_WORKFLOW}/trigger`, {
     method: 'POST',
     signal,

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CANARY_ACCOUNT, prepareCanaryAccount } from '../../src/accounts/canary-account.ts';
+import { createKey } from '../../src/accounts/keys.ts';
 import { SINK } from '../../src/channels/sink.ts';
 import { openDatabase } from '../../src/db/database.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -35,6 +36,16 @@ async function get(whole: WholeServer, path: string): Promise<JsonObject> {
   return (await response.json()) as JsonObject;
 }
 
+async function post(whole: WholeServer, path: string, body: JsonObject): Promise<void> {
+  const token = whole.server.credentials?.operator_token ?? '';
+  const response = await fetch(`${whole.server.url}${path}`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  expect(response.status).toBe(200);
+}
+
 const inState = (whole: WholeServer, state: string): Promise<JsonObject> =>
   waitFor(
     `a canary that is ${state}`,
@@ -61,6 +72,17 @@ describe('the canary', () => {
     }
     expect(await get(whole, '/readyz')).toMatchObject({ parts: { canary: { state: 'up' } } });
     expect((await get(whole, '/ops/v1/top?window=1m')).accounts).toEqual([]);
+  });
+
+  it('counts for no budget, so that an account alone need not share with it', async () => {
+    const whole = await start(1_000);
+    await inState(whole, 'alive');
+    await post(whole, `/ops/v1/accounts/${CANARY_ACCOUNT}/limits`, { requests_per_s: 0.001 });
+    const completed = new Set<unknown>();
+    await waitFor('three more beats', async () => {
+      completed.add((await get(whole, '/ops/v1/canary')).last_complete_at);
+      return completed.size > 3 || undefined;
+    });
   });
 
   it('is silent when its triggers are not executed, says where they end, and is heard again', async () => {
@@ -99,9 +121,14 @@ describe('the canary', () => {
     );
   });
 
-  it('has one account with one key of each kind, however often it starts', async () => {
+  it('has one account with one key of each kind, however often it starts and whoever made it another', async () => {
     const ctx = { db: test.db, clock: systemClock, log: silentLog };
     const first = await prepareCanaryAccount(ctx, SINK);
+    await createKey(ctx, {
+      kind: 'secret',
+      account: CANARY_ACCOUNT,
+      environment: 'production',
+    });
     const second = await prepareCanaryAccount(ctx, SINK);
     expect(second).toEqual({
       ...first,
@@ -110,6 +137,6 @@ describe('the canary', () => {
     });
     expect(second.secretKey).not.toBe(first.secretKey);
     const keys = await test.db.query('select kind from api_key order by kind');
-    expect(keys).toEqual([{ kind: 'public' }, { kind: 'secret' }]);
+    expect(keys).toEqual([{ kind: 'public' }, { kind: 'secret' }, { kind: 'secret' }]);
   });
 });

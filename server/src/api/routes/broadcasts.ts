@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream';
-import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { type Broadcast, getBroadcast, listBroadcasts } from '../../broadcasts/broadcast.ts';
 import { broadcastRecipients } from '../../broadcasts/broadcast-recipients.ts';
@@ -22,6 +21,7 @@ import {
   BroadcastWithProgress,
   Rate,
 } from '../broadcast-schemas.ts';
+import { callerOf } from '../budget.ts';
 import type { App } from '../route.ts';
 import { answers, PageInfo, pageQuery } from '../schemas.ts';
 import type { Services } from '../services.ts';
@@ -60,7 +60,7 @@ export function broadcastRoutes(app: App, services: Services): void {
         workflowKey: body.workflow,
         versionId,
         audience: body.audience ?? undefined,
-        apiKeyId: keyOf(request),
+        apiKeyId: callerOf(request.access)?.keyId,
         rate: body.rate ?? undefined,
         canarySize: body.canary?.size,
         canaryFailedShare: body.canary?.max_failed_share,
@@ -154,7 +154,7 @@ export function broadcastRoutes(app: App, services: Services): void {
     async (request, reply) => {
       const ctx = environmentContext(services, request);
       const { id } = request.params;
-      const apiKeyId = keyOf(request);
+      const apiKeyId = callerOf(request.access)?.keyId;
       const broadcast = await retryFailed(ctx, { id, ...(apiKeyId !== undefined && { apiKeyId }) });
       services.broadcasts?.wake();
       return reply.status(201).send(broadcastAnswer(broadcast));
@@ -234,8 +234,4 @@ function broadcastAnswer(broadcast: Broadcast) {
     created_at: broadcast.created_at.toISOString(),
     changed_at: broadcast.changed_at.toISOString(),
   };
-}
-
-function keyOf(request: FastifyRequest): number | undefined {
-  return request.access && 'keyId' in request.access ? request.access.keyId : undefined;
 }

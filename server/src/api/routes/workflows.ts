@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { BelfryError, invalidField } from '../../lib/errors.ts';
 import { environmentContext } from '../access.ts';
-import { refuseQuarantined } from '../budget.ts';
+import { callerOf, refuseQuarantined } from '../budget.ts';
 import { countRefused, countTrigger } from '../count-traffic.ts';
 import type { App } from '../route.ts';
 import { answers, NoContent, Nullable, openObject } from '../schemas.ts';
@@ -87,7 +87,7 @@ export function workflowRoutes(app: App, services: Services): void {
       const { answer, runs } = await triggerWorkflow(services, ctx, {
         workflowKey,
         body: request.body,
-        apiKeyId: keyOf(request),
+        apiKeyId: callerOf(request.access)?.keyId,
         idempotency:
           idempotencyKey === undefined
             ? undefined
@@ -138,10 +138,6 @@ export function workflowRoutes(app: App, services: Services): void {
       return reply.status(204).send();
     },
   );
-}
-
-function keyOf(request: FastifyRequest): number | undefined {
-  return request.access && 'keyId' in request.access ? request.access.keyId : undefined;
 }
 
 function idempotencyKeyOf(request: FastifyRequest): string | undefined {
