@@ -2,6 +2,7 @@ import type { Context } from '../context.ts';
 import { BelfryError, invalidField } from '../lib/errors.ts';
 import { isJsonObject } from '../lib/json.ts';
 import { type By, byItself, writeAudit } from './audit.ts';
+import { findAccountId } from './work-scope.ts';
 
 /** What an account, or an API key, may send at the most; absent: no limit of its own. */
 export type AcceptLimits = {
@@ -16,20 +17,7 @@ export const limitNames = ['requests_per_s', 'runs_per_s', 'bytes_per_s'] as con
 
 const MOST = 1e12;
 
-const statements = {
-  account: `
-    update account
-    set limits = jsonb_strip_nulls(limits || $2)
-    where name = $1
-    returning id, limits`,
-  key: `
-    update api_key
-    set limits = jsonb_strip_nulls(limits || $2)
-    where id = $1
-    returning id, limits`,
-};
-
-/** An account by its name, or an API key by its id (`key_12`), and the limits that change. */
+/** An account by its name or public id, or an API key by its id (`key_12`), and the limits that change. */
 export type ChangeLimits = ({ readonly account: string } | { readonly key: string }) & {
   /** A number sets a limit, null lifts it, what is not named stays. */
   readonly limits: unknown;
@@ -45,28 +33,39 @@ export async function changeLimits(
   by: By = byItself,
 ): Promise<AcceptLimits> {
   const changes = readChanges(input.limits);
-  const isAccount = 'account' in input;
-  const whose = isAccount ? input.account : Number(/^key_(\d{1,9})$/.exec(input.key)?.[1] ?? 0);
   return ctx.db.transaction(async (tx) => {
-    const [row] = await tx.query<{ readonly id: number; readonly limits: AcceptLimits }>(
-      isAccount ? statements.account : statements.key,
-      [whose, JSON.stringify(changes)],
+    const scope =
+      'account' in input
+        ? { accountId: await findAccountId(tx, input.account) }
+        : { apiKeyId: keyNumber(input.key) };
+    const [row] = await tx.query<{ readonly limits: AcceptLimits }>(
+      `
+      update ${'accountId' in scope ? 'account' : 'api_key'}
+      set limits = jsonb_strip_nulls(limits || $2)
+      where id = $1
+      returning limits`,
+      [scope.accountId ?? scope.apiKeyId, JSON.stringify(changes)],
     );
-    if (!row) {
-      throw new BelfryError(
-        'resource_missing',
-        isAccount
-          ? `There is no account ${JSON.stringify(input.account.slice(0, 100))}`
-          : `There is no API key ${JSON.stringify(input.key.slice(0, 40))}; belfry keys list shows their ids`,
-      );
-    }
+    if (!row) throw missingKey('key' in input ? input.key : input.account);
     if (Object.keys(changes).length > 0) {
-      const scope = isAccount ? { accountId: row.id } : { apiKeyId: row.id };
       const entry = { ...by, action: 'limits', scope, concerned: changes };
       await writeAudit(tx, entry, ctx.clock.now());
     }
     return row.limits;
   });
+}
+
+function keyNumber(id: string): number {
+  const digits = /^key_(\d{1,9})$/.exec(id)?.[1];
+  if (digits === undefined) throw missingKey(id);
+  return Number(digits);
+}
+
+function missingKey(id: string): BelfryError {
+  return new BelfryError(
+    'resource_missing',
+    `There is no API key ${JSON.stringify(id.slice(0, 40))}; belfry keys list shows their ids`,
+  );
 }
 
 function readChanges(limits: unknown): { readonly [name: string]: number | null } {

@@ -95,20 +95,28 @@ function zonedTime(field: string, text: string): Date {
   );
 }
 
-/** The id of the account with this name or public id. */
-export async function findAccountId(db: Queryable, reference: string): Promise<number> {
-  const [row] = await db.query<{ readonly id: number }>(
+/** The account with this name or public id. */
+export async function findAccount(
+  db: Queryable,
+  reference: string,
+): Promise<{ readonly id: number; readonly name: string }> {
+  const [row] = await db.query<{ readonly id: number; readonly name: string }>(
     `
-    select id
+    select id, name
     from account
     where ${isUuid(reference) ? 'public_id' : 'name'} = $1`,
     [reference],
   );
-  if (row) return row.id;
+  if (row) return row;
   throw new BelfryError(
     'resource_missing',
     `There is no account ${quoted(reference)}; GET /ops/v1/accounts lists them, belfry top names those with traffic`,
   );
+}
+
+/** The id of the account with this name or public id. */
+export async function findAccountId(db: Queryable, reference: string): Promise<number> {
+  return (await findAccount(db, reference)).id;
 }
 
 async function findEnvironmentId(

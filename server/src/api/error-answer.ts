@@ -18,7 +18,13 @@ export function answerError(
   const error = callerError(thrown);
   if (error.status >= 500) {
     services.log.error(
-      { err: thrown, request_id: request.id, method: request.method, url: request.url },
+      // Not the URL: a path can hold a whole key, a query a user's token.
+      {
+        err: thrown,
+        request_id: request.id,
+        method: request.method,
+        route: request.routeOptions.url,
+      },
       'request failed',
     );
   }

@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import { writeAudit } from '../../accounts/audit.ts';
-import { BelfryError, invalidField } from '../../lib/errors.ts';
+import { findAccount } from '../../accounts/work-scope.ts';
+import { invalidField } from '../../lib/errors.ts';
 import { byFields, requestBy } from '../operator.ts';
 import type { App } from '../route.ts';
 import { answers, Nullable } from '../schemas.ts';
@@ -115,7 +116,7 @@ export function opsQuarantineRoutes(app: App, services: Services): void {
           'Sets the level of an account by hand until it expires, or with `automatic` lets the rules decide again. `normal` exempts the account.',
         tags,
         body: Type.Object({
-          account: Type.String({ description: 'Its name.' }),
+          account: Type.String({ description: 'Name or id.' }),
           level: Type.Union([
             Type.Literal('normal'),
             Type.Literal('surge'),
@@ -144,8 +145,13 @@ export function opsQuarantineRoutes(app: App, services: Services): void {
       if (level !== 'automatic' && !quarantine.can(level)) {
         throw invalidField('level', `cannot be ${level}: this server has no means to do it`);
       }
-      const account = await findAccount(services, request.body.account);
+      const account = await findAccount(services.db, request.body.account);
       const untilMs = services.clock.now() + 1_000 * seconds;
+      const until = level === 'automatic' ? null : new Date(untilMs).toISOString();
+      const scope = { accountId: account.id };
+      const entry = { ...by, action: 'quarantine', scope, concerned: { level, until } };
+      // First, so that nothing is done without a line.
+      await writeAudit(services.db, entry, services.clock.now());
       const recorded = await quarantine.set({
         accountId: account.id,
         accountName: account.name,
@@ -153,25 +159,7 @@ export function opsQuarantineRoutes(app: App, services: Services): void {
         ...by,
         untilMs,
       });
-      const until = level === 'automatic' ? null : new Date(untilMs).toISOString();
-      const scope = { accountId: account.id };
-      const entry = { ...by, action: 'quarantine', scope, concerned: { level, until } };
-      await writeAudit(services.db, entry, services.clock.now());
       return reply.send({ account, level, until, recorded });
     },
-  );
-}
-
-async function findAccount({ db }: Services, name: string): Promise<{ id: number; name: string }> {
-  const [row] = await db.query<{ id: number; name: string }>(
-    `select id, name
-     from account
-     where name = $1`,
-    [name],
-  );
-  if (row) return row;
-  throw new BelfryError(
-    'resource_missing',
-    `There is no account ${JSON.stringify(name.slice(0, 200))}; belfry quarantine names those that are not normal`,
   );
 }

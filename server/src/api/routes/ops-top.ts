@@ -52,7 +52,7 @@ const TopAnswer = Type.Object({
   at: Type.String(),
   window: Type.String(),
   observed_since: Type.String({
-    description: 'The start of this process; what is normal was learnt since then.',
+    description: 'The start of this process; of accounts, what is normal may be known from before.',
   }),
   total: Type.Object(rates),
   culprit: Nullable(
