@@ -1,7 +1,7 @@
 import { Agent, request } from 'undici';
+import { percentile, rounded } from '../src/drill/statistics.ts';
 import { bareAppendLimit } from './support/append-limit.ts';
 import type { BenchResult } from './support/bench.ts';
-import { percentile, rounded } from './support/percentile.ts';
 import { startBenchServer } from './support/server.ts';
 import { pushBenchWorkflow, seedUsers, triggerBody } from './support/workload.ts';
 

@@ -5,10 +5,10 @@ import { describePhase } from '../src/drill/neighbours.ts';
 import { incidentPlan } from '../src/drill/plan.ts';
 import type { ScratchServer } from '../src/drill/scratch-server.ts';
 import { type Stage, setStage } from '../src/drill/stage.ts';
+import { rounded } from '../src/drill/statistics.ts';
 import { createTimeline } from '../src/drill/timeline.ts';
 import { wallClockMs } from '../src/drill/wall-clock.ts';
 import type { BenchResult } from './support/bench.ts';
-import { rounded } from './support/percentile.ts';
 
 const LOAD = { perSecond: 20, runs: 95 } as const;
 const QUIET_PER_SECOND = 100;

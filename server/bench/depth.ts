@@ -1,8 +1,8 @@
 import { Agent, request } from 'undici';
+import { percentile, rounded } from '../src/drill/statistics.ts';
 import type { BenchResult } from './support/bench.ts';
 import { decisionMicroseconds } from './support/decisions.ts';
 import { startDeepServer } from './support/deep-server.ts';
-import { percentile, rounded } from './support/percentile.ts';
 import { usageOf } from './support/processes.ts';
 import type { BenchServer } from './support/server.ts';
 import { triggerBody } from './support/workload.ts';

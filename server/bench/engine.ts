@@ -1,7 +1,7 @@
 import { Agent, request } from 'undici';
+import { rounded } from '../src/drill/statistics.ts';
 import type { BenchResult } from './support/bench.ts';
 import { bareLimit } from './support/limit.ts';
-import { rounded } from './support/percentile.ts';
 import { usageOf } from './support/processes.ts';
 import { startBenchServer } from './support/server.ts';
 import { pushBenchWorkflow, seedUsers, triggerBody } from './support/workload.ts';

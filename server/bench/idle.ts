@@ -1,5 +1,5 @@
+import { rounded } from '../src/drill/statistics.ts';
 import type { BenchResult } from './support/bench.ts';
-import { rounded } from './support/percentile.ts';
 import { processTree, usageOf } from './support/processes.ts';
 import { startBenchServer } from './support/server.ts';
 

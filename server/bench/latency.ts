@@ -1,6 +1,6 @@
 import { WebSocket } from 'ws';
+import { percentile, rounded } from '../src/drill/statistics.ts';
 import type { BenchResult } from './support/bench.ts';
-import { percentile, rounded } from './support/percentile.ts';
 import { call, startBenchServer } from './support/server.ts';
 import { pushBenchWorkflow, seedUsers } from './support/workload.ts';
 

@@ -1,6 +1,6 @@
+import { percentile, rounded } from '../src/drill/statistics.ts';
 import type { BenchResult } from './support/bench.ts';
 import { startDeepServer } from './support/deep-server.ts';
-import { percentile, rounded } from './support/percentile.ts';
 import { usageOf } from './support/processes.ts';
 import { type BenchServer, call } from './support/server.ts';
 

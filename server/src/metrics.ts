@@ -115,6 +115,7 @@ export function createMetrics(parts: {
       labelNames: ['account', 'budget'],
       registers: [],
       collect() {
+        this.reset();
         for (const { accountId, counts } of parts.budgets.refusals.all()) {
           for (const [budget, count] of Object.entries(counts)) {
             this.set({ account: accountId, budget }, count);

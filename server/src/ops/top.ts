@@ -36,7 +36,7 @@ export type TopEntry = Rates & {
 export type Top = {
   readonly at: string;
   readonly window: Window;
-  /** What is normal was learnt since then, at most over an hour. */
+  /** The start of this process; of accounts, what is normal may be known from before. */
   readonly observed_since: string;
   readonly total: Rates;
   /** Each surge that others may feel, in one sentence. */
@@ -148,8 +148,13 @@ function rates({ runs, triggers, refused, bytes }: Traffic): Rates {
   };
 }
 
-function rounded(value: number, digits: number): number {
+export function rounded(value: number, digits: number): number {
   return Number(value.toFixed(digits));
+}
+
+/** A factor as people read it: `1.4`, `61`. */
+export function times(factor: number): string {
+  return String(factor < 10 ? rounded(factor, 1) : Math.round(factor));
 }
 
 /** `account acme, key ...ab12, workflow welcome: 61 times its normal, 83 % of the traffic, since 04:00:20 UTC`. */
@@ -173,7 +178,6 @@ function comparison({
   account_factor: accountFactor = null,
   load_per_s,
 }: TopEntry): string {
-  const times = (value: number) => String(value < 10 ? rounded(value, 1) : Math.round(value));
   if (factor !== null) return `${times(factor)} times its normal`;
   if (accountFactor !== null)
     return `new, with the account at ${times(accountFactor)} times its normal`;

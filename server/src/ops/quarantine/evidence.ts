@@ -1,5 +1,5 @@
 import type { Names } from '../names.ts';
-import { partsOf } from '../top.ts';
+import { partsOf, rounded, times } from '../top.ts';
 import type { Culprit } from '../traffic.ts';
 import type { Decision, Observation } from './decide.ts';
 import { type Level, rankOf } from './levels.ts';
@@ -92,12 +92,4 @@ export function isCulprit(level: Level, { factor }: Evidence): boolean {
   return (
     rankOf(level) >= rankOf('surge') || (level === 'noisy' && (factor === null || factor >= 3))
   );
-}
-
-function times(factor: number): string {
-  return String(factor < 10 ? rounded(factor, 1) : Math.round(factor));
-}
-
-function rounded(value: number, digits: number): number {
-  return Number(value.toFixed(digits));
 }
