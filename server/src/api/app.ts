@@ -3,7 +3,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify from 'fastify';
 import { registerAccess } from './access.ts';
 import { BODY_LIMIT_BYTES, bodyText, bodyTooLarge, parseBody } from './body.ts';
-import { registerBudget } from './budget.ts';
+import { chargeBody, registerBudget } from './budget.ts';
 import { registerCors } from './cors.ts';
 import { answerError, answerUnknownPath, answerUnreadableRequest } from './error-answer.ts';
 import { queryFailure, readQuery } from './query.ts';
@@ -59,6 +59,7 @@ export function createApp(services: Services): App {
     /^application\/(?:[\w.-]+\+)?json\b/i,
     { parseAs: 'buffer' },
     (request, bytes, done) => {
+      chargeBody(services, request, bytes.length);
       try {
         done(null, parseBody(bodyText(bytes, request.headers['content-encoding'])));
       } catch (error) {

@@ -6,7 +6,7 @@ import { createRateTiers } from './rate-tiers.ts';
 import type { App } from './route.ts';
 import type { Services } from './services.ts';
 
-/** What a body of unknown length counts as while it is read. */
+/** What a body of unknown length takes of the room for bodies while it is read. */
 const UNKNOWN_BYTES = 1024 * 1024;
 
 const BODIES_RETRY_MS = 1_000;
@@ -36,9 +36,10 @@ export function registerBudget(app: App, services: Services): void {
         return;
       }
     }
-    const bytes = announcedBytes(request);
+    const announced = announcedBytes(request);
+    const bytes = announced ?? UNKNOWN_BYTES;
     const { accountId } = caller;
-    const refusal = accept.enter(caller, bytes, clock.now());
+    const refusal = accept.enter(caller, announced ?? 0, clock.now());
     if (refusal) {
       const { budget, reason, retryAfterMs } = refusal;
       refuse(overBudget(budget, reason, retryAfterMs));
@@ -107,8 +108,20 @@ export function callerOf(access: Access | undefined): Caller | undefined {
   }
 }
 
-function announcedBytes({ headers }: FastifyRequest): number {
+/** Counts a body that was read for its account, where nobody had said how long it is. */
+export function chargeBody(
+  services: Pick<Services, 'budgets' | 'canary' | 'clock'>,
+  request: FastifyRequest,
+  bytes: number,
+): void {
+  const caller = callerOf(request.access);
+  if (!caller || announcedBytes(request) !== undefined || isCanary(services, request)) return;
+  services.budgets.accept.charge(caller, { bytes }, services.clock.now());
+}
+
+/** Undefined: there is a body, of unknown length. */
+function announcedBytes({ headers }: FastifyRequest): number | undefined {
   const bytes = Number(headers['content-length'] ?? 0);
   if (bytes > 0) return bytes;
-  return headers['transfer-encoding'] === undefined ? 0 : UNKNOWN_BYTES;
+  return headers['transfer-encoding'] === undefined ? 0 : undefined;
 }
