@@ -23,6 +23,8 @@ import { type Level, rankOf } from './quarantine/levels.ts';
 import { limitsFor } from './quarantine/limits.ts';
 import type { AccountSecond, Culprit, TrafficCounters } from './traffic.ts';
 
+export { MAX_HAND_MS } from './quarantine/events.ts';
+
 const NAMES = 1_000;
 
 /** How much of what is decided is done: all, nothing, or nothing is decided. */

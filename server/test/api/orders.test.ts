@@ -105,7 +105,7 @@ test('orders that last come first in the list, with what they set aside', async 
   });
 });
 
-test('an export is a line for each run, as the run would see it', async () => {
+test('an export is a line for each run, as the run would see it, and a line in the audit log', async () => {
   const order = await give({ verb: 'hold' });
   await trigger(120);
   const { status, headers, text } = await call('GET', `/${order.id}/export`);
@@ -118,6 +118,8 @@ test('an export is a line for each run, as the run would see it', async () => {
   expect(new Set(runs.map(({ recipient }) => recipient)).size).toBe(120);
   expect(runs[0]).toMatchObject({ workflow: 'note', tenant: null, data: {} });
   expect(text).toContain('user-119');
+  const audit = await api.call('GET', '/ops/v1/audit?limit=1', { key: api.operatorToken });
+  expect(audit.body.entries).toMatchObject([{ action: 'export', order: order.id, author: 'test' }]);
   await call('POST', `/${order.id}/undo`, {});
   const over = await call('GET', `/${order.id}/export`);
   expect(over.status).toBe(409);

@@ -15,7 +15,7 @@ const Line = Type.Object({
   author: Type.String(),
   action: Type.String({
     description:
-      'hold, slow, discard, release, replay, expire, drop, key create, key revoke, account create, environment change, share change, limits, quarantine.',
+      'hold, slow, discard, release, replay, export, drop, key create, key revoke, account create, environment change, share change, limits, quarantine.',
   }),
   scope: ScopeAnswer,
   order: Nullable(Type.Integer()),

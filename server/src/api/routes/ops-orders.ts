@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { Type } from 'typebox';
+import { writeAudit } from '../../accounts/audit.ts';
 import { type NamedScope, nameScopes, resolveScope } from '../../accounts/work-scope.ts';
 import type { Order, OrderCounts, Orders } from '../../engine/engine.ts';
 import { BelfryError, invalidField } from '../../lib/errors.ts';
@@ -207,7 +208,7 @@ function readRoutes(app: App, services: Services): void {
     async (request, reply) => {
       const orders = ordersOf(services);
       // What there is to refuse is refused before the first line.
-      const { id, verb, endedAt, droppedAt } = await orders.get(request.params.id);
+      const { id, verb, scope, endedAt, droppedAt } = await orders.get(request.params.id);
       const over = endedAt ?? droppedAt;
       if (over) {
         const since = over.toISOString();
@@ -216,6 +217,9 @@ function readRoutes(app: App, services: Services): void {
           `The ${verb} ${id} is over since ${since}; nothing is set aside by it`,
         );
       }
+      // It takes customers' data out.
+      const entry = { ...requestBy(request), action: 'export', orderId: id, scope, concerned: {} };
+      await writeAudit(services.db, entry, services.clock.now());
       reply.type('application/x-ndjson; charset=utf-8');
       return reply.send(Readable.from(lines(orders.export(id)), { objectMode: false }));
     },

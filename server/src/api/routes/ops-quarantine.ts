@@ -2,6 +2,7 @@ import { Type } from 'typebox';
 import { writeAudit } from '../../accounts/audit.ts';
 import { findAccount } from '../../accounts/work-scope.ts';
 import { invalidField } from '../../lib/errors.ts';
+import { MAX_HAND_MS } from '../../ops/quarantine.ts';
 import { byFields, requestBy } from '../operator.ts';
 import type { App } from '../route.ts';
 import { answers, Nullable } from '../schemas.ts';
@@ -10,7 +11,7 @@ import type { Services } from '../services.ts';
 const DEFAULT_EVENTS = 50;
 const MAX_EVENTS = 200;
 const DEFAULT_HAND_S = 3_600;
-const MAX_HAND_S = 7 * 86_400;
+const MAX_HAND_S = MAX_HAND_MS / 1_000;
 
 const tags = ['Operator'];
 const config = { access: 'operator' } as const;
