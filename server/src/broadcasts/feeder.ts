@@ -1,7 +1,8 @@
-import type { Database } from '../db/database.ts';
+import type { Database, Queryable } from '../db/database.ts';
 import { sqlState } from '../db/database.ts';
 import type { BulkStream } from '../engine/bulk-stream.ts';
 import type { Clock } from '../lib/clock.ts';
+import { BelfryError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import {
   BROADCAST_COLUMNS,
@@ -11,6 +12,7 @@ import {
   UNFINISHED,
 } from './broadcast.ts';
 import { createFreezing, type Freezing } from './freeze.ts';
+import { createFreezingTurns } from './freezing-turns.ts';
 import { judgeCanary } from './judge-canary.ts';
 import { sendParts } from './send-parts.ts';
 import { settleParts } from './settle-parts.ts';
@@ -60,6 +62,7 @@ export function startFeeder(options: FeederOptions): Feeder {
   /** When something of a broadcast was frozen or done; outlives what is thrown away. */
   const progress = new Map<number, number>();
   const stuck = new Set<number>();
+  const nextToFreeze = createFreezingTurns();
   let closing = false;
   let woken = false;
   let wake: (() => void) | undefined;
@@ -110,7 +113,9 @@ export function startFeeder(options: FeederOptions): Feeder {
     if (stream) await settleParts(stream.session, tracks, clock.now());
     const parts = Math.max(LEAST_PARTS, Math.floor(ALL_PARTS / Math.max(1, busy.length)));
     let hurry = false;
+    const freezing = nextToFreeze(busy);
     for (const broadcast of busy) {
+      if (broadcast.state === 'freezing' && broadcast.id !== freezing) continue;
       const track = tracks.get(broadcast.id);
       if (track && (await move(broadcast, track, parts))) hurry = true;
     }
@@ -130,7 +135,7 @@ export function startFeeder(options: FeederOptions): Feeder {
     const isDone = track.outstanding.length === 0;
     switch (state) {
       case 'freezing':
-        return await freeze(broadcast, track);
+        return await unlessRefused(session, broadcast, () => freeze(broadcast, track));
       case 'cancelling': {
         if (!isDone) return false;
         // A former owner may have appended parts that this one never read; now nobody can any more.
@@ -156,26 +161,34 @@ export function startFeeder(options: FeederOptions): Feeder {
     }
   }
 
-  /** What the database refuses for good pauses this broadcast, so that the others go on. True: there may be more. */
   async function send(
     open: BulkStream,
     broadcast: Broadcast,
     track: Track,
     parts: number,
   ): Promise<boolean> {
-    const nowMs = clock.now();
-    const room = parts - track.outstanding.length;
+    const around = { nowMs: clock.now(), parts: parts - track.outstanding.length };
+    if (around.parts <= 0) return false;
+    return await unlessRefused(open.session, broadcast, () =>
+      sendParts(open, broadcast, track, around),
+    );
+  }
+
+  /** What cannot be done however often it is tried pauses this broadcast, so that the others go on. */
+  async function unlessRefused(
+    session: Queryable,
+    broadcast: Broadcast,
+    task: () => Promise<boolean>,
+  ): Promise<boolean> {
     try {
-      return room > 0 && (await sendParts(open, broadcast, track, { nowMs, parts: room }));
+      return await task();
     } catch (error) {
       if (!isRefusal(error)) throw error;
       const { id, state, public_id } = broadcast;
-      log.error(
-        { err: error, broadcast: public_id },
-        'the database refused a broadcast; it is paused',
-      );
-      const reason = `The database refused it: ${error instanceof Error ? error.message : ''}`;
-      await moveBroadcast(open.session, { id, from: state, to: 'paused', nowMs, reason });
+      log.error({ err: error, broadcast: public_id }, 'a broadcast was refused; it is paused');
+      freezings.delete(id);
+      const reason = refusalText(error);
+      await moveBroadcast(session, { id, from: state, to: 'paused', nowMs: clock.now(), reason });
       return false;
     }
   }
@@ -270,8 +283,16 @@ export function startFeeder(options: FeederOptions): Feeder {
 
 const UNIQUE_VIOLATION = '23505';
 
-/** Errors in the data (SQLSTATE class 22) or past a limit of PostgreSQL (54): trying again cannot help. */
-function isRefusal(error: unknown): boolean {
+/**
+ * Errors in the data (SQLSTATE class 22) or past a limit of PostgreSQL (54), and an audience that nobody can
+ * read: trying again cannot help.
+ */
+function isRefusal(error: unknown): error is Error {
+  if (error instanceof BelfryError) return true;
   const state = sqlState(error);
   return state !== undefined && (state.startsWith('22') || state.startsWith('54'));
+}
+
+function refusalText(error: Error): string {
+  return error instanceof BelfryError ? error.message : `The database refused it: ${error.message}`;
 }

@@ -1,4 +1,5 @@
 import type { Queryable } from '../db/database.ts';
+import { BelfryError } from '../lib/errors.ts';
 import type { JsonObject } from '../lib/json.ts';
 import { USERS } from '../recipients/reference.ts';
 import { compileConditions } from '../workflows/conditions.ts';
@@ -23,6 +24,9 @@ export type ReadSource = (db: Queryable, position: string) => Promise<Piece>;
 
 const PIECE_USERS = 5_000;
 const PIECE_PARTS = 20;
+/** Users whose properties are in memory at once; how long conditions may take before others have their turn. */
+const PIECE_PROPERTIES = 500;
+const TURN_MS = 20;
 
 type ReadContext = {
   readonly environmentId: number;
@@ -79,16 +83,31 @@ function readMatching(conditions: JsonObject, context: ReadContext): ReadSource 
          and collection = '${USERS}'
          and id > $2
        order by id
-       limit ${PIECE_USERS}`,
+       limit ${PIECE_PROPERTIES}`,
       [context.environmentId, position],
     );
-    const reached = rows
-      .filter(({ id, properties }) =>
-        matches(runScope({ ...shared, recipient: { ...properties, id } })),
-      )
-      .map(({ id }) => ({ userId: id, tenant: '', position: id }));
-    return { reached, next: rows.length < PIECE_USERS ? undefined : rows.at(-1)?.id };
+    const startedMs = performance.now();
+    const reached: Reached[] = [];
+    for (const [i, { id, properties }] of rows.entries()) {
+      if (isTrueOf(id, () => matches(runScope({ ...shared, recipient: { ...properties, id } }))))
+        reached.push({ userId: id, tenant: '', position: id });
+      const isLast = i === rows.length - 1;
+      if (!isLast && performance.now() - startedMs > TURN_MS) return { reached, next: id };
+    }
+    return { reached, next: rows.length < PIECE_PROPERTIES ? undefined : rows.at(-1)?.id };
   };
+}
+
+/** A template in a condition can fail, or take longer than it may: then nobody can say who is meant. */
+function isTrueOf(userId: string, condition: () => boolean): boolean {
+  try {
+    return condition();
+  } catch (error) {
+    throw new BelfryError(
+      'invalid_params',
+      `The conditions of the audience fail for the user ${userId}: ${error instanceof Error ? error.message : error}; change them and make a new broadcast`,
+    );
+  }
 }
 
 async function readMembers(db: Queryable, audienceId: number, position: string): Promise<Piece> {

@@ -186,6 +186,28 @@ test('a broadcast that does nothing for a minute raises the alarm until it goes 
   await waitFor('the end of the alarm', () => (feeder.stats().stuck === 0 ? true : undefined));
 });
 
+test('conditions that fail pause their own broadcast with the reason, and the others are sent', async () => {
+  await users(600);
+  const endless = '{% for i in (1..90000) %}{{ recipient.id }} and so on{% endfor %}';
+  await world.test.db.query(
+    `insert into audience (environment_id, key, kind, conditions)
+     values ($1, 'endless', 'condition', $2)`,
+    [
+      world.ctx.environment.id,
+      { all: [{ variable: endless, operator: 'equal_to', argument: '1' }] },
+    ],
+  );
+  const failing = await create({ audience: 'endless' });
+  const other = await create({ workflowKey: failing.workflow_key, canarySize: 0 });
+  feed();
+  await executeUntil(other, 'finished');
+  expect(await broadcastProgress(world.ctx, other)).toMatchObject({ done: 600 });
+  expect(await getBroadcast(world.ctx, { id: failing.public_id })).toMatchObject({
+    state: 'paused',
+    reason: expect.stringContaining('conditions of the audience fail for the user user-1'),
+  });
+});
+
 test('what the log has forgotten is done', async () => {
   await users(600);
   const broadcast = await create({ canarySize: 0 });

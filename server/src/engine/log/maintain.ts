@@ -1,11 +1,13 @@
 import type { Database } from '../../db/database.ts';
 import { sqlState } from '../../db/database.ts';
+import { limitLocks } from '../../db/limit-locks.ts';
 import { faultPoint } from '../../lib/fault-point.ts';
 import { foldSlot } from '../ledger/accepted.ts';
 import { idempotencyDays } from './idempotency.ts';
 import { FAR_SLOT, FIRST_TIMER_SLOT, NEAR_TIMER_MS } from './slots.ts';
 
 const LOCK_NOT_AVAILABLE = '55P03';
+const LOCK_WAIT_MS = 100;
 const DAY_MS = 86_400_000;
 const TIMER_SLOTS = FAR_SLOT - FIRST_TIMER_SLOT;
 
@@ -16,7 +18,7 @@ const TIMER_SLOTS = FAR_SLOT - FIRST_TIMER_SLOT;
 export async function truncateSlot(db: Database, slot: number): Promise<boolean> {
   try {
     const isTruncated = await db.transaction(async (tx) => {
-      await tx.query(`set local lock_timeout = '100ms'`);
+      await limitLocks(tx, LOCK_WAIT_MS);
       await tx.query(`lock table chunk_${slot}, receipt_${slot} in access exclusive mode`);
       const [row] = await tx.query<{ slices: number; receipts: number }>(
         `select coalesce((select sum(slice_count) from chunk_${slot}), 0)::bigint as slices,
@@ -97,7 +99,7 @@ export async function forgetIdempotencyKeys(db: Database, nowMs: number): Promis
 async function truncateKeys(db: Database, day: number): Promise<void> {
   try {
     await db.transaction(async (tx) => {
-      await tx.query(`set local lock_timeout = '100ms'`);
+      await limitLocks(tx, LOCK_WAIT_MS);
       await tx.query(`truncate idempotency_${day}`);
     });
   } catch (error) {

@@ -1,10 +1,12 @@
 import { type Database, type Queryable, sqlState } from '../../db/database.ts';
+import { limitLocks } from '../../db/limit-locks.ts';
 import { faultPoint } from '../../lib/fault-point.ts';
 import { foldDiscarded } from '../ledger/accepted.ts';
 import { truncateSlot } from '../log/maintain.ts';
 import { asideSlot } from '../log/slots.ts';
 
 const LOCK_NOT_AVAILABLE = '55P03';
+const LOCK_WAIT_MS = 100;
 const PAGE = 1_000;
 const MAX_PAGES = 100;
 
@@ -45,7 +47,7 @@ async function clearPage(
   if (!any) return 0;
   try {
     const cleared = await db.transaction(async (tx) => {
-      await tx.query(`set local lock_timeout = '100ms'`);
+      await limitLocks(tx, LOCK_WAIT_MS);
       await tx.query(`lock table receipt_${slot} in share row exclusive mode`);
       const chunks = await candidates(tx, slot, orderId, which, PAGE);
       const keys = [chunks.map((chunk) => chunk.stream), chunks.map((chunk) => chunk.sequence)];
@@ -87,19 +89,33 @@ function candidates(
   which: Which,
   limit: number,
 ): Promise<{ stream: number; sequence: number }[]> {
-  const isDone = `(
-         select count(*)
-         from receipt_${slot} r
-         where r.stream = c.stream
-           and r.sequence = c.sequence
-       ) >= c.slice_count`;
-  return db.query(
-    `select c.stream, c.sequence
+  return db.query(which === 'done' ? doneOf(slot) : allOf(slot), [orderId, limit]);
+}
+
+function allOf(slot: number): string {
+  return `select c.stream, c.sequence
      from chunk_${slot} c
      where c.order_id = $1
-       ${which === 'done' ? `and ${isDone}` : ''}
      order by c.order_id, c.accepted_at, c.stream, c.sequence
-     limit $2`,
-    [orderId, limit],
-  );
+     limit $2`;
+}
+
+/** By way of the receipts: those of what was done are gone, and most of what an order keeps has none yet. */
+function doneOf(slot: number): string {
+  return `select done.stream, done.sequence
+     from (
+       select stream, sequence, count(*) as slices
+       from receipt_${slot}
+       group by stream, sequence
+     ) done
+     cross join lateral (
+       select c.order_id, c.slice_count
+       from chunk_${slot} c
+       where c.stream = done.stream
+         and c.sequence = done.sequence
+       offset 0
+     ) c
+     where c.order_id = $1
+       and done.slices >= c.slice_count
+     limit $2`;
 }

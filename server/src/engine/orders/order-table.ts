@@ -1,5 +1,6 @@
 import { writeAudit } from '../../accounts/audit.ts';
 import { type Database, type Queryable, sqlState } from '../../db/database.ts';
+import { limitLocks } from '../../db/limit-locks.ts';
 import { BelfryError } from '../../lib/errors.ts';
 import { faultPoint } from '../../lib/fault-point.ts';
 import type { GiveOrder, Order, OrderCounts, OrderScope } from '../engine.ts';
@@ -10,6 +11,7 @@ import { SCOPE_COLUMNS, type ScopeRow, scopeOfRow } from './rules.ts';
 const LOCK_NOT_AVAILABLE = '55P03';
 /** Executors write results all the time, each for milliseconds; whoever holds longer is dead in 8 s. */
 const LOCK_ATTEMPTS = 25;
+const LOCK_WAIT_MS = 500;
 const LOCK_PAUSE_MS = 50;
 /** Every run's trigger is compared with each of them. */
 const MAX_ACTIVE = 100;
@@ -88,16 +90,22 @@ export async function insertOrder(
   });
 }
 
-/** Ends an order: what it set aside is done from now on. Throws when there is nothing left to end. */
+/**
+ * Ends an order: what it set aside is done from now on. Throws when there is nothing left to end. Everybody who
+ * writes results waits while it tries to have the lock: who comes again anyway tries once.
+ */
 export async function endOrder(
   db: Database,
   nowMs: number,
   id: number,
   by: { readonly author: string; readonly reason: string },
+  attempts = LOCK_ATTEMPTS,
 ): Promise<Order> {
-  return changeOrders(db, async (tx) => {
-    const [row] = await tx.query<OrderRow>(
-      `update work_order
+  return changeOrders(
+    db,
+    async (tx) => {
+      const [row] = await tx.query<OrderRow>(
+        `update work_order
        set ended_at = $2,
            ended_by = $3,
            end_reason = $4
@@ -105,14 +113,20 @@ export async function endOrder(
          and ended_at is null
          and dropped_at is null
        returning ${COLUMNS}`,
-      [id, new Date(nowMs), by.author, by.reason],
-    );
-    if (!row) throw whyNotEnded(await readOrder(tx, id));
-    const order = orderOf(row);
-    const action = order.verb === 'discard' ? 'replay' : 'release';
-    await writeAudit(tx, { ...by, action, orderId: id, scope: order.scope, concerned: {} }, nowMs);
-    return order;
-  });
+        [id, new Date(nowMs), by.author, by.reason],
+      );
+      if (!row) throw whyNotEnded(await readOrder(tx, id));
+      const order = orderOf(row);
+      const action = order.verb === 'discard' ? 'replay' : 'release';
+      await writeAudit(
+        tx,
+        { ...by, action, orderId: id, scope: order.scope, concerned: {} },
+        nowMs,
+      );
+      return order;
+    },
+    attempts,
+  );
 }
 
 /** From now on the order's data is dropped and cannot be replayed. */
@@ -195,11 +209,12 @@ export async function countAside(
 async function changeOrders<Result>(
   db: Database,
   change: (tx: Queryable) => Promise<Result>,
+  attempts = LOCK_ATTEMPTS,
 ): Promise<Result> {
   for (let attempt = 1; ; attempt++) {
     try {
       const changed = await db.transaction(async (tx) => {
-        await tx.query(`set local lock_timeout = '500ms'`);
+        await limitLocks(tx, LOCK_WAIT_MS);
         await tx.query('lock table governance in exclusive mode');
         const result = await change(tx);
         await tx.query('update governance set version = version + 1');
@@ -209,7 +224,7 @@ async function changeOrders<Result>(
       faultPoint('order.after-commit');
       return changed;
     } catch (error) {
-      if (sqlState(error) !== LOCK_NOT_AVAILABLE || attempt === LOCK_ATTEMPTS) throw error;
+      if (sqlState(error) !== LOCK_NOT_AVAILABLE || attempt >= attempts) throw error;
       await new Promise((resolve) => setTimeout(resolve, LOCK_PAUSE_MS));
     }
   }

@@ -1,5 +1,6 @@
-import type { Database } from '../../db/database.ts';
+import { type Database, sqlState } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { BelfryError } from '../../lib/errors.ts';
 import { faultPoint } from '../../lib/fault-point.ts';
 import { type ChunkKind, type ChunkRef, DELIVERIES, RUNS } from '../log/chunk.ts';
 import { type AsideCursor, openChunksOfOrder } from '../log/read-refs.ts';
@@ -81,18 +82,43 @@ export function createReleaser({ db, clock, queue, openSlices }: ReleaserOptions
     );
     const known = new Set(orders.map((order) => order.id));
     for (const id of feeds.keys()) if (!known.has(id)) feeds.delete(id);
-    for (const order of orders) {
+    const isExpired = ({ expires_at }: OpenOrder): boolean =>
+      expires_at !== null && expires_at.getTime() <= nowMs;
+    const errors = await ofEach(orders, async (order) => {
       if (order.ended_at) await release(order);
-      else if (order.expires_at && order.expires_at.getTime() <= nowMs) await expire(order);
-      else if (order.verb === 'slow') await trickle(order, elapsedMs);
-      if (isClearing) await clear(order, nowMs);
+      else if (order.verb === 'slow' && !isExpired(order)) await trickle(order, elapsedMs);
+    });
+    // What can take long comes last.
+    errors.push(
+      ...(await ofEach(orders, async (order) => {
+        if (!order.ended_at && isExpired(order)) await expire(order);
+        if (isClearing) await clear(order, nowMs);
+      })),
+    );
+    if (errors.length > 0) throw errors[0];
+  }
+
+  /** What the database refuses one order does not keep it from the others: such errors are returned. */
+  async function ofEach(
+    orders: readonly OpenOrder[],
+    task: (order: OpenOrder) => Promise<void>,
+  ): Promise<unknown[]> {
+    const errors: unknown[] = [];
+    for (const order of orders) {
+      try {
+        await task(order);
+      } catch (error) {
+        if (sqlState(error) === undefined && !(error instanceof BelfryError)) throw error;
+        errors.push(error);
+      }
     }
+    return errors;
   }
 
   async function expire(order: OpenOrder): Promise<void> {
     if (order.dropped_at) return;
     if (order.verb === 'discard') await dropOrder(db, clock.now(), order.id);
-    else await endOrder(db, clock.now(), order.id, EXPIRY);
+    else await endOrder(db, clock.now(), order.id, EXPIRY, 1);
   }
 
   /** Once the order is ended nothing can be set aside by it any more, so one pass finds all. */
