@@ -8,6 +8,7 @@ import type { Track } from './track.ts';
 const LOOK_AHEAD_RECIPIENTS = 20_000;
 const LOOK_AHEAD_PARTS = 100;
 const STATEMENT_PARTS = 10;
+/** Of data, which is written once for each tenant of a part. */
 const STATEMENT_CHARACTERS = 4 * 1024 * 1024;
 const PAGES = 10;
 
@@ -82,20 +83,20 @@ function planParts(
     broadcast.state === 'canary' ? (broadcast.canary_size ?? 0) : (broadcast.total ?? 0);
   const inLog = track.outstanding.reduce((sum, { size }) => sum + size, 0);
   let recipients = Math.min(limit - track.sent, LOOK_AHEAD_RECIPIENTS - inLog);
-  const most = Math.min(
-    around.parts,
-    LOOK_AHEAD_PARTS - track.outstanding.length,
-    STATEMENT_PARTS,
-    Math.max(1, Math.floor(STATEMENT_CHARACTERS / Math.max(1, track.dataText.length))),
-  );
+  const most = Math.min(around.parts, LOOK_AHEAD_PARTS - track.outstanding.length, STATEMENT_PARTS);
+  let triggers = Math.max(1, Math.floor(STATEMENT_CHARACTERS / Math.max(1, track.dataText.length)));
   const ranges: Range[] = [];
   let { page, first } = track.next;
   let planned = 0;
-  while (ranges.length < most && recipients > 0) {
-    const pageSize = track.pages.find((read) => read.page === page)?.recipients.length;
+  while (ranges.length < most && recipients > 0 && triggers > 0) {
+    const from = track.pages.find((read) => read.page === page);
     const allowed = track.pace.next(broadcast.rate, around.nowMs, planned);
-    if (pageSize === undefined || allowed === 0) break;
-    const size = Math.min(pageSize - first, recipients, allowed);
+    if (from === undefined || allowed === 0) break;
+    const pageSize = from.recipients.length;
+    const wanted = Math.min(pageSize - first, recipients, allowed);
+    const tenants = broadcast.tenant === null ? from.tenants : null;
+    const { size, needed } = withinTriggers(tenants, first, wanted, triggers);
+    triggers -= needed;
     ranges.push({ page, first, size });
     recipients -= size;
     planned += size;
@@ -103,6 +104,23 @@ function planParts(
       first + size < pageSize ? { page, first: first + size } : { page: page + 1, first: 0 });
   }
   return ranges;
+}
+
+/** As many recipients, of those wanted, as so many triggers are enough for: each tenant needs one. */
+function withinTriggers(
+  tenants: readonly string[] | null,
+  first: number,
+  wanted: number,
+  triggers: number,
+): { readonly size: number; readonly needed: number } {
+  if (tenants === null) return { size: wanted, needed: 1 };
+  const seen = new Set<string>();
+  for (let size = 0; size < wanted; size++) {
+    const tenant = tenants[first + size] ?? '';
+    if (seen.size === triggers && !seen.has(tenant)) return { size, needed: seen.size };
+    seen.add(tenant);
+  }
+  return { size: wanted, needed: seen.size };
 }
 
 function endOf(part: Range, pages: readonly Page[]): Track['next'] {

@@ -208,6 +208,33 @@ test('conditions that fail pause their own broadcast with the reason, and the ot
   });
 });
 
+test('large data for members of many tenants is written in pieces, and everybody gets it', async () => {
+  await world.test.db.query(
+    `with audience as (
+       insert into audience (environment_id, key, kind)
+       values ($1, 'tenants', 'static')
+       returning id
+     )
+     insert into audience_member (audience_id, user_id, tenant)
+     select id, 'user-' || n, 'tenant-' || n
+     from audience, generate_series(1, 60) as n`,
+    [world.ctx.environment.id],
+  );
+  const data = { text: 'x'.repeat(200_000) };
+  const broadcast = await create({ audience: 'tenants', data, canarySize: 0 });
+  feed();
+  let most = 0;
+  await executeUntil(broadcast, 'finished', async () => {
+    const [row] = await world.test.db.query<{ most: number }>(
+      'select coalesce(max(octet_length(body)), 0) as most from chunk',
+    );
+    most = Math.max(most, row?.most ?? 0);
+  });
+  expect(most).toBeGreaterThan(200_000);
+  expect(most).toBeLessThan(5 * 1024 * 1024);
+  expect(await broadcastProgress(world.ctx, broadcast)).toMatchObject({ done: 60, failed: 0 });
+});
+
 test('what the log has forgotten is done', async () => {
   await users(600);
   const broadcast = await create({ canarySize: 0 });
