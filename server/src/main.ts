@@ -37,6 +37,8 @@ const ACCOUNT_CONNECTIONS = 8;
 const API_CONNECTIONS = 2 + FEED_COUNTS + ACCOUNT_CONNECTIONS;
 const API_STATEMENT_MS = 20_000;
 const ENGINE_CONNECTIONS = 3;
+/** For what operators ask of the queue: the deeper it is, the longer it takes. */
+const QUEUE_CONNECTIONS = 2;
 const RESTART_DATABASE_MS = 200;
 
 export type RunningServer = {
@@ -114,6 +116,13 @@ async function build(
     log,
   });
   closers.push(engineDb.close);
+  const queueDb = openDatabase({
+    url: database.url,
+    max: QUEUE_CONNECTIONS,
+    applicationName: 'belfry orders',
+    log,
+  });
+  closers.push(queueDb.close);
   const ctx: Context = { db, clock: systemClock, log };
 
   const parts: Record<string, PartState> = {};
@@ -129,6 +138,7 @@ async function build(
   engine = await startEngine({
     databaseUrl: database.url,
     db: engineDb,
+    readDb: queueDb,
     clock: systemClock,
     log,
     executors: config.executors,

@@ -65,6 +65,8 @@ const LEDGER_REST = 50;
 export type EngineOptions = {
   readonly databaseUrl: string;
   readonly db: Database;
+  /** For what operators ask of the queue; `db` when there is none. */
+  readonly readDb?: Database;
   readonly clock: Clock;
   readonly log: Logger;
   readonly executors: number;
@@ -191,6 +193,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
 
   const orders = createOrders({
     db,
+    readDb: options.readDb ?? db,
     clock,
     log,
     states,

@@ -253,6 +253,7 @@ function ordersOver(db: Database, refs: readonly ChunkRef[]) {
   schedule(states[RUNS], { type: 'appended', refs }, 0);
   return createOrders({
     db,
+    readDb: db,
     clock: world.clock,
     log: silentLog,
     states,

@@ -22,6 +22,8 @@ const KEEP_DISCARDED_MS = 7 * 86_400_000;
 
 export type OrdersOptions = {
   readonly db: Database;
+  /** For what only reads, as long as the queue is: the engine's own work does not wait for its connections. */
+  readonly readDb: Database;
   readonly clock: Clock;
   readonly log: Logger;
   readonly states: Readonly<Record<ChunkKind, SchedulerState>>;
@@ -38,6 +40,7 @@ export type RunningOrders = Orders & {
 /** Verbs on queued work; what is set aside comes back through `queue`. */
 export function createOrders(options: OrdersOptions): RunningOrders {
   const { db, clock, log } = options;
+  const reading = { ...options, db: options.readDb };
   const releaser = createReleaser({
     db,
     clock,
@@ -60,7 +63,7 @@ export function createOrders(options: OrdersOptions): RunningOrders {
 
   return {
     work,
-    preview: (scope) => preview(options, scope),
+    preview: (scope) => preview(reading, scope),
     give: async (input) => {
       const concerned = await preview(options, input.scope);
       const order = await insertOrder(db, clock.now(), checked(input, clock.now()), concerned);
@@ -75,8 +78,11 @@ export function createOrders(options: OrdersOptions): RunningOrders {
       return order;
     },
     list: (input) => listOrders(db, input),
-    get: async (id) => ({ ...(await readOrder(db, id)), aside: await countAside(db, id) }),
-    export: (id) => exportOrder(options, id),
+    get: async (id) => ({
+      ...(await readOrder(reading.db, id)),
+      aside: await countAside(reading.db, id),
+    }),
+    export: (id) => exportOrder(reading, id),
   };
 }
 
