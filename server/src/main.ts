@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Credentials } from './accounts/create-account.ts';
@@ -10,7 +11,7 @@ import type { PartState, Services } from './api/services.ts';
 import { attachSocket, type SocketServer } from './api/socket.ts';
 import { type Feeder, startFeeder } from './broadcasts/feeder.ts';
 import { createBudgets } from './budgets/budgets.ts';
-import { createLoopPressure } from './budgets/pressure.ts';
+import { createLoopPressure, highPressureOf } from './budgets/pressure.ts';
 import type { Config } from './config.ts';
 import type { Context } from './context.ts';
 import { createPublishedWorkflows } from './control/published-workflows.ts';
@@ -173,6 +174,7 @@ async function build(
     db,
     connections: ACCOUNT_CONNECTIONS,
     pressure: createLoopPressure(),
+    highPressure: highPressureOf(availableParallelism()),
   });
   closers.push(async () => budgets.close());
   const traffic = createTraffic({ ...ctx, past: await readPastTraffic(ctx) });

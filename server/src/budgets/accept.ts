@@ -48,9 +48,10 @@ export type AcceptBudget = {
 type LimitName = keyof AcceptLimits;
 type Bucket = { [name in LimitName]?: Debt };
 
-export function createAcceptBudget(): AcceptBudget {
+/** `highPressure`: how busy the event loop may be before anybody is limited, 0 to 1. */
+export function createAcceptBudget(highPressure?: number): AcceptBudget {
   const buckets = createLruCache<Bucket>(BUCKETS, BUCKET_MS);
-  const fairShare = createFairShare();
+  const fairShare = createFairShare(highPressure);
 
   /** The wait that the limits of an account or a key ask for; counts nothing. */
   const check = (

@@ -33,16 +33,18 @@ export function createBudgets(options: {
   readonly connections: number;
   readonly pressure: () => number;
   readonly bodyBytes?: number;
+  /** How busy the event loop may be before anybody is limited, 0 to 1. */
+  readonly highPressure?: number;
 }): Budgets {
   const { clock, db, connections, pressure, bodyBytes = BODY_BYTES } = options;
-  const accept = createAcceptBudget();
+  const accept = createAcceptBudget(options.highPressure);
   const timer = setInterval(() => accept.tick(pressure(), clock.now()), TICK_MS).unref();
   return {
     accept,
     bodies: createDynamicThreshold(bodyBytes),
     database: createDatabaseShares({ db, connections, nowMs: () => performance.now() }),
     refusals: createRefusals(),
-    pause: createPause(),
+    pause: createPause(Math.random),
     close: () => clearInterval(timer),
   };
 }

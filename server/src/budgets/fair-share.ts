@@ -1,8 +1,8 @@
 import { createLruCache } from '../lib/lru.ts';
 
-/** Above this pressure somebody is limited; below the other one more is allowed again. */
+/** Above this pressure somebody is limited, unless said otherwise; this much below it more is allowed again. */
 const HIGH_PRESSURE = 0.7;
-const LOW_PRESSURE = 0.6;
+const HYSTERESIS = 0.1;
 /** Weight of the latest measurement. */
 const SMOOTHING = 0.3;
 const FALL = 0.9;
@@ -52,7 +52,7 @@ type Account = {
 
 type Sighting = { readonly account: number; readonly atMs: number };
 
-export function createFairShare(): FairShare {
+export function createFairShare(highPressure = HIGH_PRESSURE): FairShare {
   const accounts = createLruCache<Account>(ACCOUNTS, ACTIVE_MS);
   let level = Number.POSITIVE_INFINITY;
   let smooth = 0;
@@ -130,13 +130,13 @@ export function createFairShare(): FairShare {
         level = Number.POSITIVE_INFINITY;
         return;
       }
-      if (!isLimited && (smooth <= HIGH_PRESSURE || isAlone(nowMs))) return;
+      if (!isLimited && (smooth <= highPressure || isAlone(nowMs))) return;
       const { asked, had, heaviest, active } = totals(nowMs);
       blame = Math.max(LEAST_LEVEL, (ABOVE_MEAN * asked) / active);
       const lowest = Math.max(LEAST_LEVEL, had / active);
       if (isLimited) {
-        if (smooth > HIGH_PRESSURE) level = Math.max(lowest, level * FALL);
-        else if (smooth < LOW_PRESSURE) level *= RISE;
+        if (smooth > highPressure) level = Math.max(lowest, level * FALL);
+        else if (smooth < highPressure - HYSTERESIS) level *= RISE;
       } else if (active > 1 && heaviest > blame) {
         level = Math.max(lowest, heaviest / 2);
         refusedMs = nowMs;

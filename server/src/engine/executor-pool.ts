@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { Logger } from '../lib/log.ts';
 import type { FeedChange } from './engine.ts';
 import { type ChunkKind, type ChunkRef, RUNS } from './log/chunk.ts';
+import { createPriority } from './priority.ts';
 import type { ExecutorOptions, FromExecutor, ToExecutor } from './protocol.ts';
 import type { Assignment } from './scheduler/state.ts';
 
@@ -110,6 +111,7 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
   const restarting = new Set<number>();
   const watched = new Set<string>();
   const deaths = new Map<string, number>();
+  const priority = createPriority(NOISY_NICENESS, log);
   let draining = false;
   let noisyUntilMs = Number.NEGATIVE_INFINITY;
   let nextQuestionId = 1;
@@ -128,6 +130,8 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       env: { UV_THREADPOOL_SIZE: LOOKUP_THREADS, ...process.env },
     });
+    // From its birth: starting takes a core for half a second, and others are busy by then.
+    if (isForNoisy && child.pid !== undefined) priority.lower(child.pid);
     const startedMs = Date.now();
     const executor: Executor = {
       name,

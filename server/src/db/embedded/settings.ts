@@ -10,6 +10,8 @@ const DEFAULT_SETTINGS: PostgresSettings = {
   max_wal_size: '2GB',
   checkpoint_timeout: '15min',
   wal_compression: 'off',
+  // Filling a new segment with zeroes kept every commit waiting for tens of milliseconds.
+  wal_init_zero: 'off',
   random_page_cost: '1.1',
   jit: 'off',
   autovacuum: 'on',

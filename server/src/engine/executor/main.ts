@@ -8,13 +8,13 @@ import { systemClock } from '../../lib/clock.ts';
 import type { FeedChange } from '../engine.ts';
 import { type ChunkRef, type DeliveriesBody, RUNS, type RunsBody } from '../log/chunk.ts';
 import { openStream, type Stream } from '../log/stream.ts';
+import { createPriority } from '../priority.ts';
 import type { ExecutorOptions, FromExecutor, ToExecutor } from '../protocol.ts';
 import { createChunkCache } from './chunk-cache.ts';
 import { executeDeliveries } from './deliver.ts';
 import { openDeliveryWriter } from './delivery-writer.ts';
 import { createEnvironmentPreferences } from './environment-preferences.ts';
 import { createKnownOrders } from './governance.ts';
-import { createPriority } from './priority.ts';
 import { executeRuns, type WorkerServices } from './run-worker.ts';
 
 /** The executor process: takes orders from the server process over IPC until told to drain. */

@@ -1,5 +1,5 @@
 import { setPriority } from 'node:os';
-import type { Logger } from '../../lib/log.ts';
+import type { Logger } from '../lib/log.ts';
 
 /**
  * Lowers processes to `niceness`; 0 is the whole machine's default, 19 the lowest. One that the system does
