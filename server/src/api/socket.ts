@@ -1,6 +1,8 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
+import type { Access } from '../accounts/access.ts';
+import { keyHash } from '../accounts/key.ts';
 import type { Budgets } from '../budgets/budgets.ts';
 import type { Context, EnvironmentContext } from '../context.ts';
 import type { FeedHub } from '../feed/feed-hub.ts';
@@ -20,7 +22,7 @@ export type SocketOptions = {
 
 export type SocketLimits = ConnectionLimits & {
   readonly maxSockets: number;
-  /** Sockets that are still being authenticated. */
+  /** Sockets whose key is still being looked up; one key has half of them at the most. */
   readonly maxPending: number;
   readonly maxFrameBytes: number;
   /** A socket without any frame for so long is closed; clients send a heartbeat every 30 s. */
@@ -67,26 +69,23 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
   });
   const connections = new Map<Connection, Admission>();
   const places = createDynamicThreshold(limits.maxSockets);
-  let pending = 0;
+  const pending = createDynamicThreshold<string>(limits.maxPending);
   let closing = false;
   let whenEmpty: (() => void) | undefined;
 
-  const admit = async (request: IncomingMessage): Promise<Admission> => {
-    const url = URL.parse(request.url ?? '/', 'http://localhost');
-    if (url?.pathname !== SOCKET_PATH) {
-      throw new BelfryError('not_found', `Sockets are at ${SOCKET_PATH}`);
+  /** Looks a key up, so that what is slow about it is at the expense of those who come with the same key. */
+  const findAccess = async (key: string): Promise<Access> => {
+    const hash = keyHash(key);
+    if (closing || !pending.take(hash, 1)) {
+      throw new BelfryError('overloaded', 'This server takes no more sockets at the moment', {
+        retryAfterMs: SOCKET_RETRY_MS,
+      });
     }
-    if (closing || pending > limits.maxPending) {
-      throw new BelfryError('overloaded', 'This server takes no more sockets at the moment');
+    try {
+      return await options.authentication.authenticateKey(key);
+    } finally {
+      pending.giveBack(hash, 1);
     }
-    const key = url.searchParams.get('api_key') ?? '';
-    const access = await options.authentication.authenticateKey(key);
-    if (access.kind !== 'public') throw wrongKind(access, 'a public key (pk_...)');
-    const { environment } = access;
-    const token = url.searchParams.get('user_token') || undefined;
-    const userId = await options.authentication.authenticateUser(environment, undefined, token);
-    const db = options.budgets.database.of(environment.accountId);
-    return { key, environment: { ...ctx, db, environment }, userId };
   };
 
   const takePlace = (accountId: number, stream: Duplex): void => {
@@ -100,6 +99,28 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
       `This account has ${places.held(accountId)} sockets open, more than are free of the server's ${limits.maxSockets}`,
       { retryAfterMs: SOCKET_RETRY_MS },
     );
+  };
+
+  /** Undefined when the other side went away meanwhile. */
+  const admit = async (
+    request: IncomingMessage,
+    stream: Duplex,
+  ): Promise<Admission | undefined> => {
+    const url = URL.parse(request.url ?? '/', 'http://localhost');
+    if (url?.pathname !== SOCKET_PATH) {
+      throw new BelfryError('not_found', `Sockets are at ${SOCKET_PATH}`);
+    }
+    const key = url.searchParams.get('api_key') ?? '';
+    const access = await findAccess(key);
+    if (access.kind !== 'public') throw wrongKind(access, 'a public key (pk_...)');
+    if (stream.destroyed) return undefined;
+    const { environment } = access;
+    takePlace(environment.accountId, stream);
+    const token = url.searchParams.get('user_token') || undefined;
+    const userId = await options.authentication.authenticateUser(environment, undefined, token);
+    if (stream.destroyed) return undefined;
+    const db = options.budgets.database.of(environment.accountId);
+    return { key, environment: { ...ctx, db, environment }, userId };
   };
 
   /** Sends those away whom this key, as it is now, would not let in again. */
@@ -141,12 +162,10 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
   ): Promise<void> => {
     const onError = (error: Error): void => ctx.log.debug({ err: error }, 'upgrade failed');
     stream.on('error', onError);
-    pending += 1;
     try {
-      const admission = await admit(request);
+      const admission = await admit(request, stream);
+      if (!admission) return;
       const { environment, userId } = admission;
-      if (stream.destroyed) return;
-      takePlace(environment.environment.accountId, stream);
       stream.removeListener('error', onError);
       wss.handleUpgrade(request, stream, head, (socket) => {
         const connection = serveConnection(environment, {
@@ -165,8 +184,6 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
       });
     } catch (error) {
       refuse(ctx, stream, error);
-    } finally {
-      pending -= 1;
     }
   };
   server.on('upgrade', onUpgrade);

@@ -3,17 +3,17 @@
  * (Choudhury and Hahne: Dynamic Queue Length Thresholds, 1998). Alone it gets half; with one that
  * holds all that it may there is always room for the next.
  */
-export type DynamicThreshold = {
+export type DynamicThreshold<Holder = number> = {
   /** Takes `amount`, which may be more than what is left of its share but not than what is free. */
-  readonly take: (holder: number, amount: number) => boolean;
-  readonly giveBack: (holder: number, amount: number) => void;
-  readonly held: (holder: number) => number;
+  readonly take: (holder: Holder, amount: number) => boolean;
+  readonly giveBack: (holder: Holder, amount: number) => void;
+  readonly held: (holder: Holder) => number;
   readonly free: () => number;
 };
 
-export function createDynamicThreshold(total: number): DynamicThreshold {
+export function createDynamicThreshold<Holder = number>(total: number): DynamicThreshold<Holder> {
   // Who holds nothing has no entry, so there are never more entries than things held.
-  const holders = new Map<number, number>();
+  const holders = new Map<Holder, number>();
   let free = total;
   return {
     take: (holder, amount) => {

@@ -293,6 +293,37 @@ test('joins of a socket and sockets of an account are bounded', async () => {
   await small.close();
 });
 
+test('sockets of one key that wait for its look-up leave room for those of others', async () => {
+  const small = await startFeedServer(world.ctx, { limits: { maxPending: 4 } });
+  const other = await createKey(world.ctx, {
+    kind: 'public',
+    account: world.credentials.account,
+    environment: 'development',
+  });
+  const statuses = (count: number, key: string) =>
+    Array.from({ length: count }, () =>
+      open({ api_key: key }, small).then(
+        ({ socket }) => {
+          socket.close();
+          return 101;
+        },
+        (status: unknown) => status,
+      ),
+    );
+  const [storm, neighbour] = await world.ctx.db.transaction(async (tx) => {
+    // Nobody finds a key, so an answer that comes now is a refusal.
+    await tx.query('lock table api_key');
+    const many = statuses(3, credentials.public_key);
+    expect(await Promise.race(many)).toBe(503);
+    const few = statuses(2, other.key);
+    expect(await Promise.race(few)).toBe(503);
+    return [many, few];
+  });
+  expect((await Promise.all(storm)).sort()).toEqual([101, 101, 503]);
+  expect((await Promise.all(neighbour)).sort()).toEqual([101, 503]);
+  await small.close();
+});
+
 test('a reader that is too slow is cut off', async () => {
   const strict = await startFeedServer(world.ctx, { limits: { maxBufferedBytes: -1 } });
   const socket = await open({}, strict);
