@@ -44,3 +44,13 @@ test('whoever says nothing while it has a lock that others need loses it', async
   await expect(silent).rejects.toThrow();
   expect(await db.query('select version from governance')).toEqual([{ version: 2 }]);
 });
+
+test('a peer that is gone without a word keeps its locks for seconds, not for hours', async () => {
+  const rows = await database.db.query(
+    `select name, setting
+     from pg_settings
+     where name in ('tcp_user_timeout', 'tcp_keepalives_idle')
+       and source = 'client'`,
+  );
+  expect(rows).toHaveLength(2);
+});

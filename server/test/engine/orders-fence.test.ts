@@ -125,6 +125,25 @@ describe('work that was evaluated before an order and not written yet', () => {
     await end((await give()).id);
     await backup.close();
   });
+
+  it('that is in the way for ever is named in the error, and nothing was changed', async () => {
+    const order = await give();
+    const stuck = await openSession({
+      url: world.test.url,
+      applicationName: 'stuck writer',
+      log: silentLog,
+    });
+    await stuck.query('begin');
+    const [row] = await stuck.query<{ pid: number }>(
+      'select pg_backend_pid() as pid from governance for key share',
+    );
+    const ending = endOrder(world.test.db, world.clock.now(), order.id, by, 1);
+    await expect(ending).rejects.toThrow(
+      `database session ${row?.pid} (stuck writer) has been in a transaction`,
+    );
+    await stuck.close();
+    await expect(end(order.id)).resolves.toMatchObject({ endedBy: 'ada' });
+  });
 });
 
 describe('a delivery', () => {

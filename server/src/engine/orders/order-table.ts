@@ -1,18 +1,12 @@
 import { writeAudit } from '../../accounts/audit.ts';
-import { type Database, type Queryable, sqlState } from '../../db/database.ts';
-import { limitLocks } from '../../db/limit-locks.ts';
+import type { Database, Queryable } from '../../db/database.ts';
 import { BelfryError } from '../../lib/errors.ts';
-import { faultPoint } from '../../lib/fault-point.ts';
 import type { GiveOrder, Order, OrderCounts, OrderScope } from '../engine.ts';
 import { DELIVERIES, RUNS, SLICE_RUNS } from '../log/chunk.ts';
 import { asideSlot } from '../log/slots.ts';
+import { changeOrders, LOCK_ATTEMPTS } from './change-orders.ts';
 import { SCOPE_COLUMNS, type ScopeRow, scopeOfRow } from './rules.ts';
 
-const LOCK_NOT_AVAILABLE = '55P03';
-/** Executors write results all the time, each for milliseconds; whoever holds longer is dead in 8 s. */
-const LOCK_ATTEMPTS = 25;
-const LOCK_WAIT_MS = 500;
-const LOCK_PAUSE_MS = 50;
 /** Every run's trigger is compared with each of them. */
 const MAX_ACTIVE = 100;
 
@@ -200,34 +194,6 @@ export async function countAside(
     [id],
   );
   return { runs: row?.runs ?? 0, deliveries: row?.deliveries ?? 0 };
-}
-
-/**
- * A change of orders. Whoever writes results has a share lock on the table while it does so and compares the
- * number: what began before the change is written before it, what begins later sees it.
- */
-async function changeOrders<Result>(
-  db: Database,
-  change: (tx: Queryable) => Promise<Result>,
-  attempts = LOCK_ATTEMPTS,
-): Promise<Result> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      const changed = await db.transaction(async (tx) => {
-        await limitLocks(tx, LOCK_WAIT_MS);
-        await tx.query('lock table governance in exclusive mode');
-        const result = await change(tx);
-        await tx.query('update governance set version = version + 1');
-        faultPoint('order.before-commit');
-        return result;
-      });
-      faultPoint('order.after-commit');
-      return changed;
-    } catch (error) {
-      if (sqlState(error) !== LOCK_NOT_AVAILABLE || attempt >= attempts) throw error;
-      await new Promise((resolve) => setTimeout(resolve, LOCK_PAUSE_MS));
-    }
-  }
 }
 
 function whyNotEnded(order: Order): BelfryError {
