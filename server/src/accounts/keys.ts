@@ -91,7 +91,7 @@ export type CreateKey = {
   readonly account?: string | undefined;
   /** Needed for `secret`, `public` and `signing`. */
   readonly environment?: string | undefined;
-  /** Of an `operator` or `service` token: whose it is. */
+  /** Of an `operator` or `service` token: whose it is. An operator's may not be an author that the server has itself. */
   readonly name?: string | undefined;
 };
 
@@ -114,6 +114,9 @@ export async function createKey(
   });
 }
 
+/** Authors that the audit log has of its own: the server, its quarantine, tokens without a name. */
+const SYSTEM_AUTHOR = /^(belfry|quarantine|operator_\d+)$|\((quarantine|operator_\d+)\)$/i;
+
 type Owner = { readonly accountId?: number; readonly environmentId?: number };
 
 async function insertKey(
@@ -123,6 +126,12 @@ async function insertKey(
 ): Promise<{ readonly key: NewKey; readonly of: Owner }> {
   const { kind, name = 'created' } = input;
   if (kind === 'operator') {
+    if (SYSTEM_AUTHOR.test(name.trim())) {
+      throw invalidField(
+        'name',
+        `${JSON.stringify(name.slice(0, 40))} is how the audit log names what no token of that name did; choose another`,
+      );
+    }
     const key = generateKey(keyPrefixes.operator);
     const id = `operator_${await insertOperatorToken(tx, name, key)}`;
     const owner = { account: null, environment: null };

@@ -60,7 +60,12 @@ export type QuarantineActions = {
 };
 
 /** Why, and until when at the latest. */
-export type Hold = { readonly reason: string; readonly untilMs: number };
+export type Hold = {
+  /** Who set the level by hand; absent: nobody did. */
+  readonly author?: string;
+  readonly reason: string;
+  readonly untilMs: number;
+};
 
 type Account = { readonly id: number; readonly name: string | null };
 
@@ -219,7 +224,8 @@ export function createQuarantine(ctx: Context, input: Input): Quarantine {
     if (held === done.held || record.holding) return;
     const reason = hand?.reason ?? 'backlog over rate';
     const untilMs = hand ? Date.parse(hand.until) : clock.now() + limits.pauseMs;
-    record.holding = (actions.hold?.(id, held, { reason, untilMs }) ?? Promise.resolve())
+    const by = { ...(hand && { author: hand.author }), reason, untilMs };
+    record.holding = (actions.hold?.(id, held, by) ?? Promise.resolve())
       .then(() => {
         done.held = held;
       })
