@@ -12,7 +12,7 @@ const SILENT_MS = 8_000;
 const PING_MS = 2_000;
 /** How long work under way may take to finish when the server stops. */
 const DRAIN_MS = 20_000;
-/** How long an executor may take to learn of orders: longer than any evaluation, shorter than patience. */
+/** How long an executor may take to hear of orders: longer than any evaluation, shorter than patience. */
 const GOVERN_MS = 2_000;
 const FIRST_RESTART_MS = 50;
 const MAX_RESTART_MS = 5_000;
@@ -67,8 +67,8 @@ export type ExecutorPool = {
   /** Resolves when every executor reports changes of these feeds. */
   readonly watch: (add: readonly string[], remove: readonly string[]) => Promise<void>;
   /**
-   * Resolves when no executor begins anything any more under the orders from before: they have loaded those in
-   * force, or are dead.
+   * Resolves when no executor begins anything any more under the orders from before: they have heard that there are
+   * others, which they do not need the database for, or are dead.
    */
   readonly govern: () => Promise<void>;
   readonly stats: () => ExecutorPoolStats;

@@ -29,7 +29,7 @@ export type ToExecutor =
       readonly add: readonly string[];
       readonly remove: readonly string[];
     }
-  /** Orders about queued work changed: load them. */
+  /** Orders about queued work changed: begin nothing under those from before. */
   | { readonly type: 'govern'; readonly id: number }
   | { readonly type: 'ping'; readonly id: number }
   /** Finish what is under way, then exit. */
@@ -51,7 +51,7 @@ export type FromExecutor =
     }
   /** Undone and to be tried again. */
   | { readonly type: 'returned'; readonly kind: ChunkKind; readonly id: number }
-  /** The `watch` or `govern` of this id was done. */
+  /** The `watch` or `govern` of this id holds from now on. */
   | { readonly type: 'answered'; readonly id: number }
   | {
       readonly type: 'pong';

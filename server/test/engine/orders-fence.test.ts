@@ -6,7 +6,7 @@ import type { ExportedRun } from '../../src/engine/engine.ts';
 import { createChunkCache } from '../../src/engine/executor/chunk-cache.ts';
 import { executeDeliveries } from '../../src/engine/executor/deliver.ts';
 import { openDeliveryWriter } from '../../src/engine/executor/delivery-writer.ts';
-import { createKnownOrders } from '../../src/engine/executor/governance.ts';
+import { createKnownOrders, type KnownOrders } from '../../src/engine/executor/governance.ts';
 import { executeRuns } from '../../src/engine/executor/run-worker.ts';
 import {
   type ChunkRef,
@@ -146,6 +146,35 @@ describe('work that was evaluated before an order and not written yet', () => {
   });
 });
 
+/** What an executor delivers with, and the messages that its provider was called for. */
+async function deliveriesUnder(orders: KnownOrders, appended: ChunkRef[] = []) {
+  const writer = await openDeliveryWriter({
+    url: world.test.url,
+    applicationName: 'test deliveries',
+    log: silentLog,
+    clock: world.clock,
+    random: () => 0.5,
+    onAppended: (placed) => appended.push(...placed),
+  });
+  const asked: string[] = [];
+  const provider = {
+    name: 'test',
+    deliver: async ({ id }: { id: string }) => {
+      asked.push(id);
+      return { kind: 'sent' as const, detail: {} };
+    },
+    close: async () => undefined,
+  };
+  const services = {
+    db: world.test.db,
+    chunks: createChunkCache<DeliveriesBody>(),
+    providers: { forChannel: () => provider, close: async () => undefined },
+    writer,
+    orders,
+  };
+  return { writer, services, asked };
+}
+
 describe('a delivery', () => {
   it('is not begun by an executor that did not hear of the order, is exported, and goes out once in the end', async () => {
     const of = await world.workflow({ steps: [webhookStep()] });
@@ -154,30 +183,7 @@ describe('a delivery', () => {
     const orders = await createKnownOrders(world.test.db);
     const order = await give();
     const appended: ChunkRef[] = [];
-    const writer = await openDeliveryWriter({
-      url: world.test.url,
-      applicationName: 'test deliveries',
-      log: silentLog,
-      clock: world.clock,
-      random: () => 0.5,
-      onAppended: (placed) => appended.push(...placed),
-    });
-    const asked: string[] = [];
-    const provider = {
-      name: 'test',
-      deliver: async ({ id }: { id: string }) => {
-        asked.push(id);
-        return { kind: 'sent' as const, detail: {} };
-      },
-      close: async () => undefined,
-    };
-    const services = {
-      db: world.test.db,
-      chunks: createChunkCache<DeliveriesBody>(),
-      providers: { forChannel: () => provider, close: async () => undefined },
-      writer,
-      orders,
-    };
+    const { writer, services, asked } = await deliveriesUnder(orders, appended);
     for (const ref of deliveries) await executeDeliveries(services, ref.slot, slicesOf(ref));
     expect(asked).toEqual([]);
     expect(await countAside(world.test.db, order.id)).toEqual({ runs: 0, deliveries: 3 });
@@ -190,6 +196,39 @@ describe('a delivery', () => {
     for (const ref of appended) await executeDeliveries(services, ref.slot, slicesOf(ref));
     expect(new Set(asked).size).toBe(3);
     expect(asked).toHaveLength(3);
+    await writer.close();
+  });
+
+  it('is not begun by an executor that heard of orders and cannot load them', async () => {
+    const { db } = world.test;
+    const of = await world.workflow({ steps: [webhookStep()] });
+    const { refs } = await world.accept({ ...of, recipients: users(3) });
+    const [ref] = appendedDeliveries(await world.execute(refs)) as [ChunkRef];
+    const gate = Promise.withResolvers<void>();
+    const reached = Promise.withResolvers<void>();
+    let isSlow = false;
+    const orders = await createKnownOrders(db, {
+      query: async (statement, values) => {
+        if (isSlow) {
+          reached.resolve();
+          await gate.promise;
+        }
+        return db.query(statement, values);
+      },
+    });
+    const { writer, services, asked } = await deliveriesUnder(orders);
+    isSlow = true;
+    orders.tellChanged();
+    const delivering = executeDeliveries(services, ref.slot, slicesOf(ref));
+    await reached.promise;
+    const order = await give();
+    expect(asked).toEqual([]);
+    gate.resolve();
+    await delivering;
+    expect(asked).toEqual([]);
+    expect(orders.isChanged()).toBe(false);
+    expect(await countAside(db, order.id)).toEqual({ runs: 0, deliveries: slicesOf(ref).length });
+    await end(order.id);
     await writer.close();
   });
 });

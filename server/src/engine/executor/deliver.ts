@@ -131,11 +131,12 @@ async function rulesFor(
   // A process that was not told of an order still does not begin what it is about.
   if (inForce !== undefined && inForce > orders.current().version) await orders.reload();
   for (;;) {
+    if (orders.isChanged()) await orders.reload();
     const asked = orders.current();
     const environments = messages.map((message) => message.environment_id);
     const accounts = await orders.accountsOf(asked, environments);
     const keys = await keysOf(db, asked, messages);
-    if (orders.current() !== asked) continue;
+    if (orders.current() !== asked || orders.isChanged()) continue;
     return (message, own) => {
       const rule = ruleFor(
         asked.rules,

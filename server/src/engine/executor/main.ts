@@ -23,6 +23,8 @@ type WorkMessage = Extract<ToExecutor, { type: 'work' }>;
 
 const RECONNECT_MS = 200;
 const COMPLAIN_MS = 5_000;
+/** Then it is tried again, by whatever wants to call a provider. */
+const LOAD_ORDERS_MS = 10_000;
 
 // A terminal's ctrl-C reaches the whole group; the server process decides when work ends.
 process.on('SIGINT', () => undefined);
@@ -51,7 +53,12 @@ let failures = 0;
 let complainedAtMs = Number.NEGATIVE_INFINITY;
 let wakeWorker: (() => void)[] = [];
 
-const knownOrders = await createKnownOrders(db);
+const ordersDb = openDatabase({
+  ...streamOptions,
+  max: 1,
+  statementTimeoutMs: LOAD_ORDERS_MS,
+});
+const knownOrders = await createKnownOrders(db, ordersDb);
 
 const services: WorkerServices = {
   clock: systemClock,
@@ -112,7 +119,7 @@ function hear(message: ToExecutor): void {
       send({ type: 'answered', id: message.id });
       break;
     case 'govern':
-      void govern(message.id);
+      govern(message.id);
       break;
     case 'ping': {
       const { user, system } = process.cpuUsage();
@@ -195,14 +202,14 @@ async function deliver(order: WorkMessage): Promise<void> {
   underWay -= 1;
 }
 
-/** Answers when nothing begins any more under the orders from before. */
-async function govern(id: number): Promise<void> {
-  try {
-    await services.orders.reload();
-    send({ type: 'answered', id });
-  } catch (error) {
-    log.warn({ err: error }, 'orders could not be loaded');
-  }
+/**
+ * Nothing begins any more under the orders from before, from this moment on: no provider is called until those in
+ * force are loaded, and results of other orders are not written. So the answer does not wait for the database.
+ */
+function govern(id: number): void {
+  knownOrders.tellChanged();
+  send({ type: 'answered', id });
+  knownOrders.reload().catch((error) => log.warn({ err: error }, 'orders could not be loaded yet'));
 }
 
 /** The first of a series of failures at once, then how many there were. */
@@ -241,6 +248,7 @@ async function drain(): Promise<void> {
   await deliverServices.writer.close();
   await deliverServices.providers.close();
   await db.close();
+  await ordersDb.close();
   process.disconnect();
 }
 
