@@ -76,7 +76,7 @@ const levelOf = (state: SchedulerState, { slices }: Assignment) =>
 
 describe('any schedule', () => {
   it(
-    'wastes no slot, starts each slice once, keeps cap, limits, holds and patience, and does not flap',
+    'wastes no slot, starts each slice once, keeps cap, limits and patience, and does not flap',
     async () => {
       let events = 0;
       await forManySeeds(SCHEDULES, (random) => {
@@ -106,7 +106,6 @@ describe('any schedule', () => {
       { decide: careless((state, a, b) => levelOf(state, a) !== levelOf(state, b)) },
       'noisy and quiet work are never mixed',
     ],
-    ['knows no hold', { decide: deafTo('held') }, 'nothing of a held lane starts'],
     ['knows no limit', { decide: deafTo('limited') }, 'no lane holds more than its limit'],
     [
       'knows no limit of an account',

@@ -81,7 +81,7 @@ describe('a lane at 75 times everyone', () => {
   });
 });
 
-/** Lanes, slots, costs, holds and limits at random, a flood that comes and goes. */
+/** Lanes, slots, costs and limits at random, a flood that comes and goes. */
 function anySchedule(random: () => number, noisy: NoisyOptions): void {
   const slots = integer(random, 1, 12);
   const lanes = integer(random, 1, 30);
@@ -104,7 +104,6 @@ function anySchedule(random: () => number, noisy: NoisyOptions): void {
       if (steps % 97 !== 0) return assignments;
       const laneId = integer(random, 1, lanes);
       const odd: Parameters<Decide>[0][] = [
-        { type: 'held', laneId, held: random() < 0.3 },
         { type: 'limited', laneId, maxInFlight: integer(random, 1, 6) },
         { type: 'weighted', laneId, weight: 0.1 + random() * 5 },
         { type: 'mapped', laneId, accountId: integer(random, 1, 5) },
@@ -135,7 +134,7 @@ const SCHEDULES = 400;
 
 describe('any schedule of quiet and noisy lanes', () => {
   it(
-    'wastes no slot, keeps the cap, starts nothing that is held, and does not flap',
+    'wastes no slot, keeps the cap, and does not flap',
     () => forSeeds(SCHEDULES, (random) => anySchedule(random, NOISY)),
     SCHEDULES * 1_000,
   );
@@ -318,17 +317,5 @@ describe('an operator', () => {
     expect(limited({ type: 'appended', refs: [ref, ref] }, 0)).toHaveLength(2);
     expect(limited({ type: 'tick' }, 1)).toHaveLength(0);
     expect(limited({ type: 'limited', laneId: 1, maxInFlight: 5 }, 2)).toHaveLength(3);
-  });
-
-  it('holds a lane with its backlog: others go on, and it goes on when it is let go', () => {
-    const decide = unchecked(2, options(NOISY));
-    const chunk = { slot: 0, stream: 1, sequence: 1, kind: 1 as const, dueMs: undefined, flow: 0 };
-    const of = (laneId: number) => ({ ...chunk, laneId, runCount: 3, sliceCount: 3 });
-    decide({ type: 'held', laneId: 1, held: true }, 0);
-    expect(decide({ type: 'appended', refs: [of(1), of(1)] }, 0)).toEqual([]);
-    const [other] = decide({ type: 'appended', refs: [of(2)] }, 0);
-    expect(other?.slices.every(({ ref }) => ref.laneId === 2)).toBe(true);
-    const [released] = decide({ type: 'held', laneId: 1, held: false }, 1);
-    expect(released?.slices).toHaveLength(6);
   });
 });

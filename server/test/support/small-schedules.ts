@@ -44,7 +44,7 @@ type UnderWay = {
 };
 
 /**
- * A few lanes, slots and events at random in virtual time: floods, holds, limits, weights, accounts, lost
+ * A few lanes, slots and events at random in virtual time: floods, limits, weights, accounts, lost
  * executors. All that is promised is checked after every event against books of its own; then everything is
  * let go and must end. Returns the number of events.
  */
@@ -68,7 +68,6 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
   const waiting = new Array<number>(laneCount + 1).fill(0);
   const holds = new Array<number>(laneCount + 1).fill(0);
   const limits = new Array<number>(laneCount + 1).fill(Number.POSITIVE_INFINITY);
-  const held = new Array<boolean>(laneCount + 1).fill(false);
   // A lane that was given to no account is one of its own.
   const accountIds = Array.from({ length: laneCount + 1 }, (_, laneId) => -laneId);
   const accountLimits = new Array<number>(ACCOUNTS + 1).fill(Number.POSITIVE_INFINITY);
@@ -140,7 +139,6 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
         (costs[ref.laneId] ?? 0) * Math.min(SLICE_RUNS, ref.runCount - slice * SLICE_RUNS);
       if (laneIds.includes(ref.laneId)) continue;
       laneIds.push(ref.laneId);
-      must(!held[ref.laneId], 'nothing of a held lane starts');
       const holding = (holds[ref.laneId] ?? 0) + 1;
       holds[ref.laneId] = holding;
       must(holding <= (limits[ref.laneId] ?? 0), 'no lane holds more than its limit');
@@ -191,7 +189,6 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
   function mayStart(laneId: number, level: 'normal' | 'noisy'): boolean {
     return (
       (waiting[laneId] ?? 0) > 0 &&
-      !held[laneId] &&
       (holds[laneId] ?? 0) < (limits[laneId] ?? 0) &&
       state.lanes.get(laneId)?.level === level &&
       accountMayStart(accountIds[laneId] ?? 0)
@@ -301,11 +298,6 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
     send({ type: 'returned', assignmentId, careful: random() < 0.5, ...poisoned });
   }
 
-  function hold(laneId: number, isHeld: boolean): void {
-    held[laneId] = isHeld;
-    send({ type: 'held', laneId, held: isHeld });
-  }
-
   function limit(laneId: number, maxInFlight: number): void {
     limits[laneId] = maxInFlight;
     send({ type: 'limited', laneId, maxInFlight });
@@ -339,7 +331,6 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
     const kind = isOverloaded ? 0.65 * random() : random();
     if (kind < 0.6) append();
     else if (kind < 0.68) giveBack();
-    else if (kind < 0.74) hold(laneId, random() < 0.5);
     else if (kind < 0.78) limit(laneId, slots);
     else if (kind < 0.81) limitAccount(accountId, slots);
     else if (kind < 0.84) restrain(accountId, slots);
@@ -363,7 +354,6 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
     something();
   }
   for (let laneId = 1; laneId <= laneCount; laneId++) {
-    if (held[laneId]) hold(laneId, false);
     limit(laneId, Number.POSITIVE_INFINITY);
   }
   for (let accountId = 1; accountId <= ACCOUNTS; accountId++) {

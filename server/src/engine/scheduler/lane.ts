@@ -12,8 +12,6 @@ export type Lane = {
   readonly classWeight: number;
   /** Assignments that may hold work of the lane at once. */
   maxInFlight: number;
-  /** By order of an operator: nothing of it starts. */
-  held: boolean;
   level: Level;
   sinceMs: number;
   /** When its share fell below the limit to become normal again; undefined while it is above. */

@@ -8,7 +8,6 @@ export type LaneReport = {
   readonly accountId: number | undefined;
   readonly level: Level;
   readonly sinceMs: number;
-  readonly held: boolean;
   readonly queuedRuns: number;
   readonly inFlightRuns: number;
   readonly inFlightShare: number;
@@ -40,7 +39,6 @@ export function reportScheduler(state: SchedulerState, limit: number): Scheduler
       accountId: isAccountKnown(lane) ? lane.account.id : undefined,
       level: lane.level,
       sinceMs: lane.sinceMs,
-      held: lane.held,
       queuedRuns: lane.queuedRuns,
       inFlightRuns: lane.inFlightRuns,
       ...sharesOf(state, lane),

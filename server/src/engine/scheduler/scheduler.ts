@@ -12,7 +12,6 @@ import {
   isNoisy,
   laneOf,
   makeReady,
-  makeUnready,
   noteActive,
   noteWaiting,
   type SchedulerState,
@@ -51,8 +50,6 @@ export type SchedulerEvent =
    * account, and its lanes are noisy, whatever their share; infinite: like everybody.
    */
   | { readonly type: 'accountRestrained'; readonly accountId: number; readonly slots: number }
-  /** Nothing of the lane starts while it is held. */
-  | { readonly type: 'held'; readonly laneId: number; readonly held: boolean }
   /** The lane belongs to this account (a positive number). */
   | { readonly type: 'mapped'; readonly laneId: number; readonly accountId: number }
   /** Nothing happened but time. */
@@ -65,7 +62,7 @@ const COST_SMOOTHING = 0.2;
  * Start-time fair queueing (Goyal, Vin and Cheng, 1996) in milliseconds of service, between accounts, then
  * between the lanes of each and then between the tenants in a lane: what has the smallest start tag goes first, and its tag grows by the
  * service it got over its weight, so slow work pays for itself. Assignments are decided at dispatch, hence
- * weights, limits and holds act on the existing backlog. Lanes that take much more than others are noisy:
+ * weights and limits act on the existing backlog. Lanes that take much more than others are noisy:
  * they are served after the quiet ones, little at a time, in a limited number of slots. Heads of lanes with
  * little to do are gathered into one assignment.
  *
@@ -121,16 +118,6 @@ function apply(state: SchedulerState, event: SchedulerEvent): void {
     case 'accountRestrained':
       restrainAccount(state, accountOf(state, event.accountId), event.slots);
       break;
-    case 'held': {
-      const lane = laneOf(state, event.laneId);
-      const head = lane.queue.peek();
-      lane.held = event.held;
-      // Its waiting says nothing of others from now on.
-      if (head) head.freshAtMs = undefined;
-      if (event.held) makeUnready(state, lane);
-      else makeReady(state, lane, true);
-      break;
-    }
     case 'mapped':
       setAccount(state, laneOf(state, event.laneId), event.accountId);
       break;
@@ -145,7 +132,7 @@ function enqueue(state: SchedulerState, ref: ChunkRef, receipted: readonly numbe
   state.openSlices.set(ref.slot, (state.openSlices.get(ref.slot) ?? 0) + open);
   const lane = laneOf(state, ref.laneId);
   const wasIdle = lane.queue.isEmpty;
-  const isFresh = wasIdle && lane.assignments === 0 && !lane.held;
+  const isFresh = wasIdle && lane.assignments === 0;
   const done = new Set(receipted);
   for (let next = 0; next < ref.sliceCount; next++) {
     if (done.has(next)) continue;
@@ -157,7 +144,7 @@ function enqueue(state: SchedulerState, ref: ChunkRef, receipted: readonly numbe
     lane.queue.push({ ref, next, end, careful: false, skip: [], freshAtMs, queuedAtMs });
     next = end;
   }
-  if (!lane.held) noteActive(state, lane);
+  noteActive(state, lane);
   makeReady(state, lane, wasIdle);
 }
 

@@ -152,7 +152,6 @@ export function laneOf(state: SchedulerState, laneId: number): Lane {
     weight: 1,
     classWeight: state.options.classWeights?.[laneId % 4] ?? 1,
     maxInFlight: Number.POSITIVE_INFINITY,
-    held: false,
     level: 'normal',
     sinceMs: state.nowMs,
     belowSinceMs: undefined,
@@ -175,7 +174,7 @@ export function laneOf(state: SchedulerState, laneId: number): Lane {
  * claim on the service of the past.
  */
 export function makeReady(state: SchedulerState, lane: Lane, wakes: boolean): void {
-  if (lane.held || lane.queue.isEmpty) return;
+  if (lane.queue.isEmpty) return;
   const group = lane.account.groups[lane.level];
   const tier = state.tiers[lane.level];
   if (group.lanes.has(lane) || state.parked.has(lane)) return;
