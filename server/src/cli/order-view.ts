@@ -5,6 +5,9 @@ import type { Style } from './style.ts';
 import { type Cell, fields, table } from './table.ts';
 import { timeText } from './time-text.ts';
 
+/** The server had other things to do than to count. */
+const UNCOUNTED = 'An unknown number of runs';
+
 /** `5,012,400 runs and 12 deliveries`. */
 export function amountText({ runs, deliveries, estimated }: JsonObject): string {
   const about = estimated === true ? 'about ' : '';
@@ -42,7 +45,7 @@ export function previewText(style: Style, preview: JsonObject, nowMs: number): s
 /** What happens from now on, until when, and the way back. */
 export function givenText(style: Style, order: JsonObject, nowMs: number): string {
   const { id, verb, rate, expires_at: expiresAt, concerned } = order;
-  const amount = isJsonObject(concerned) ? amountText(concerned) : '';
+  const amount = isJsonObject(concerned) ? amountText(concerned) : UNCOUNTED;
   const until =
     typeof expiresAt === 'string'
       ? `${timeText(expiresAt)} (${durationText((Date.parse(expiresAt) - nowMs) / 1_000)})`

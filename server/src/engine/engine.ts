@@ -142,8 +142,11 @@ export type GiveOrder = {
 /** Verbs on queued work. */
 export type Orders = {
   readonly preview: (scope: OrderScope) => Promise<OrderCounts>;
-  /** Answers when nothing of the scope can start any more (of a slow: but at its rate). */
-  readonly give: (input: GiveOrder) => Promise<Order & { readonly concerned: OrderCounts }>;
+  /**
+   * Answers when nothing of the scope can start any more (of a slow: but at its rate). What it concerned is null
+   * when it could not be counted within two seconds: nobody waits for that.
+   */
+  readonly give: (input: GiveOrder) => Promise<Order & { readonly concerned: OrderCounts | null }>;
   /** Releases what a hold or slow set aside, or replays what was discarded: with the same run ids, once. */
   readonly end: (
     id: number,

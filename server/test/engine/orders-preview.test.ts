@@ -30,3 +30,16 @@ test('a preview has what a hold set aside, by whatever scope, and not what was d
   await world.aside(discard, 300);
   expect(await preview(scope)).toMatchObject({ runs: 0, samples: [] });
 });
+
+test('a hold is given although what it concerns cannot be counted, and says so in the audit log', async () => {
+  const { db } = world.test;
+  const order = await db.transaction(async (tx) => {
+    await tx.query('lock table chunk_50 in access exclusive mode');
+    return world.give({ scope: { accountId: acme.accountId } });
+  });
+  expect(order).toMatchObject({ verb: 'hold', concerned: null });
+  const lines = await db.query('select concerned from audit_log where order_id = $1', [order.id]);
+  expect(lines).toEqual([{ concerned: { runs: null, deliveries: null, estimated: null } }]);
+  await world.trigger(acme, 'note', 5);
+  await world.aside(order, 5);
+});

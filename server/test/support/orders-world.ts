@@ -44,7 +44,7 @@ export type OrdersWorld = {
   ) => Promise<string>;
   readonly give: (
     order: Partial<GiveOrder> & Pick<GiveOrder, 'scope'>,
-  ) => Promise<Order & { readonly concerned: OrderCounts }>;
+  ) => Promise<Order & { readonly concerned: OrderCounts | null }>;
   readonly end: (order: Order) => Promise<Order>;
   /** Resolves when so many runs are set aside by the order. */
   readonly aside: (order: Order, runs: number, deliveries?: number) => Promise<void>;

@@ -57,7 +57,12 @@ export const OrderWithAsideAnswer = Type.Object({
 
 export const GivenOrderAnswer = Type.Object({
   ...orderFields,
-  concerned: Type.Object(CountsAnswer, { description: 'What it concerned when it was given.' }),
+  concerned: Nullable(
+    Type.Object(CountsAnswer, {
+      description:
+        'What it concerned when it was given; null when that could not be counted within two seconds.',
+    }),
+  ),
 });
 
 export function orderAnswer(order: Order, scope: NamedScope) {

@@ -110,7 +110,8 @@ function orderRoutes(app: App, services: Services): void {
         runsPerSecond: rate ?? null,
       });
       const [answer] = await named(services, [order]);
-      return reply.status(201).send({ ...answer, concerned: countsAnswer(order.concerned) });
+      const concerned = order.concerned && countsAnswer(order.concerned);
+      return reply.status(201).send({ ...answer, concerned });
     },
   );
 

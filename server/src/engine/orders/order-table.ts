@@ -27,12 +27,15 @@ type OrderRow = ScopeRow & {
 const COLUMNS = `id, verb, author, reason, runs_per_second, created_at, expires_at, ended_at, ended_by, end_reason,
   dropped_at, ${SCOPE_COLUMNS}`;
 
-/** Writes an order down; from its commit on nothing that was evaluated without it is written. */
+/**
+ * Writes an order down; from its commit on nothing that was evaluated without it is written. What it concerns is
+ * null where that is not known.
+ */
 export async function insertOrder(
   db: Database,
   nowMs: number,
   input: GiveOrder,
-  concerned: OrderCounts,
+  concerned: OrderCounts | null,
 ): Promise<Order> {
   const { scope } = input;
   return changeOrders(db, async (tx) => {
@@ -69,7 +72,7 @@ export async function insertOrder(
     );
     if (!row) throw new Error('an order was inserted and not returned');
     const order = orderOf(row);
-    const { runs, deliveries, estimated } = concerned;
+    const { runs = null, deliveries = null, estimated = null } = concerned ?? {};
     const { author, reason } = order;
     await writeAudit(
       tx,

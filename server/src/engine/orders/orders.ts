@@ -14,7 +14,7 @@ import {
   listOrders,
   readOrder,
 } from './order-table.ts';
-import { preview } from './preview.ts';
+import { preview, previewSoon } from './preview.ts';
 import { createReleaser } from './releaser.ts';
 
 /** How long discarded data is kept where nothing else is said. */
@@ -65,7 +65,7 @@ export function createOrders(options: OrdersOptions): RunningOrders {
     work,
     preview: (scope) => preview(reading, scope),
     give: async (input) => {
-      const concerned = await preview(options, input.scope);
+      const concerned = await previewSoon(options, input.scope);
       const order = await insertOrder(db, clock.now(), checked(input, clock.now()), concerned);
       await options.govern();
       // What is accepted from now on is later than the time that a discard names.

@@ -1,5 +1,7 @@
 import type { Database, Queryable } from '../../db/database.ts';
 import { formatAddress } from '../../lib/address.ts';
+import { BelfryError } from '../../lib/errors.ts';
+import type { Logger } from '../../lib/log.ts';
 import type { OrderCounts, OrderSample, OrderScope } from '../engine.ts';
 import {
   type ChunkKind,
@@ -26,9 +28,10 @@ const MAX_CHUNKS = 200;
 const MAX_HEADS = 20;
 const READ_AT_ONCE = 20;
 const SAMPLES = 5;
+const SOON_MS = 2_000;
 
 export type PreviewOptions = {
-  readonly db: Database;
+  readonly db: Queryable;
   readonly states: Readonly<Record<ChunkKind, SchedulerState>>;
 };
 
@@ -60,6 +63,39 @@ export async function preview(options: PreviewOptions, scope: OrderScope): Promi
     oldest: Number.isFinite(oldest) ? new Date(oldest) : null,
     samples: [...runs.samples, ...deliveries.samples].slice(0, SAMPLES),
   };
+}
+
+/**
+ * The same within two seconds, whatever waits and however slow the database is; null when that was not enough. For
+ * whoever must not wait for it.
+ */
+export async function previewSoon(
+  options: PreviewOptions & { readonly db: Database; readonly log: Logger },
+  scope: OrderScope,
+): Promise<OrderCounts | null> {
+  const late = Promise.withResolvers<null>();
+  const timer = setTimeout(() => late.resolve(null), SOON_MS);
+  const deadlineMs = performance.now() + SOON_MS;
+  const counting = options.db.transaction(async (tx) => {
+    await tx.query(`select set_config('statement_timeout', $1, true)`, [`${SOON_MS}ms`]);
+    const db: Queryable = {
+      query: (statement, values) => {
+        if (performance.now() > deadlineMs) throw new Error('nobody waits for the counts any more');
+        return tx.query(statement, values);
+      },
+    };
+    return preview({ ...options, db }, scope);
+  });
+  const counted = counting.catch((error) => {
+    if (error instanceof BelfryError) throw error;
+    options.log.warn({ err: error }, 'what an order concerns was not counted in time');
+    return null;
+  });
+  try {
+    return await Promise.race([counted, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function count(
