@@ -23,6 +23,14 @@ export function asideSlot(orderId: number): number {
   return FIRST_ASIDE_SLOT + (orderId % ASIDE_SLOTS);
 }
 
+/**
+ * One statement over the tables of slots from `first` up to `end`, each joined with its own: a join of the partitioned
+ * tables compares every slot's chunks with every slot's receipts where the planner does not see that it need not.
+ */
+export function acrossSlots(first: number, end: number, sqlOf: (slot: number) => string): string {
+  return Array.from({ length: end - first }, (_, i) => sqlOf(first + i)).join('\nunion all\n');
+}
+
 function ringSlot(nowMs: number): number {
   return Math.floor(nowMs / RING_ROTATION_MS) % RING_SLOTS;
 }

@@ -1,6 +1,6 @@
 import type { Queryable } from '../../db/database.ts';
 import type { ChunkKind } from '../log/chunk.ts';
-import { FIRST_ASIDE_SLOT, SLOT_COUNT } from '../log/slots.ts';
+import { acrossSlots, FIRST_ASIDE_SLOT, SLOT_COUNT } from '../log/slots.ts';
 import type { QueuedSlices } from '../scheduler/lane-queue.ts';
 
 /** Work of lanes in scope in one place, and the part of it that is read. */
@@ -17,6 +17,27 @@ type Row = {
   readonly all_runs: number;
 };
 
+/** Chunks of holds and slows in force of which nothing is done. */
+const UNTOUCHED = acrossSlots(
+  FIRST_ASIDE_SLOT,
+  SLOT_COUNT,
+  (slot) => `
+    select ${slot}::smallint as slot, c.stream, c.sequence, c.lane_id, c.run_count, c.slice_count, c.order_id,
+      c.accepted_at
+    from chunk_${slot} c
+    join work_order o on o.id = c.order_id
+    where c.kind = $1
+      and c.lane_id / 4 = any($2::int[])
+      and o.verb <> 'discard'
+      and o.ended_at is null
+      and not exists (
+        select
+        from receipt_${slot} r
+        where r.stream = c.stream
+          and r.sequence = c.sequence
+      )`,
+);
+
 /**
  * What holds and slows in force set aside of these environments, and `chunks` of it, spread evenly. Only keys of
  * chunks are visited, not their bodies; a chunk of which a part is done is on its way and left out.
@@ -30,23 +51,10 @@ export async function asidePart(
   const rows = await db.query<Row>(
     `
     with aside as (
-      select c.slot, c.stream, c.sequence, c.lane_id, c.run_count, c.slice_count, c.order_id,
-        row_number() over (order by c.accepted_at, c.stream, c.sequence) - 1 as position,
-        count(*) over () as all_chunks, sum(c.run_count) over () as all_runs
-      from chunk c
-      join work_order o on o.id = c.order_id
-      where c.slot between ${FIRST_ASIDE_SLOT} and ${SLOT_COUNT - 1}
-        and c.kind = $1
-        and c.lane_id / 4 = any($2::int[])
-        and o.verb <> 'discard'
-        and o.ended_at is null
-        and not exists (
-          select
-          from receipt r
-          where r.slot = c.slot
-            and r.stream = c.stream
-            and r.sequence = c.sequence
-        )
+      select slot, stream, sequence, lane_id, run_count, slice_count, order_id,
+        row_number() over (order by accepted_at, stream, sequence) - 1 as position,
+        count(*) over () as all_chunks, sum(run_count) over () as all_runs
+      from (${UNTOUCHED}) as untouched
     )
     select slot, stream, sequence, lane_id, run_count, slice_count, order_id, all_runs
     from aside

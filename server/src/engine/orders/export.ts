@@ -10,7 +10,7 @@ import {
   type RunsBody,
   referenceOf,
 } from '../log/chunk.ts';
-import { asideSlot, FIRST_ASIDE_SLOT } from '../log/slots.ts';
+import { acrossSlots, asideSlot, FIRST_ASIDE_SLOT } from '../log/slots.ts';
 import { loadDeliveryFacts } from './delivery-facts.ts';
 import { readOrder } from './order-table.ts';
 import { environmentsOf } from './scope-environments.ts';
@@ -18,6 +18,8 @@ import { environmentsOf } from './scope-environments.ts';
 /** Chunks that are in memory at once. */
 const PAGE = 20;
 const WAIT_MS = 250;
+/** The question reads all that is queued: at most this part of the time goes into it. */
+const WAITS = 9;
 /** How long nothing may happen to work that is still to be set aside. */
 const STANDSTILL_MS = 60_000;
 
@@ -44,7 +46,9 @@ export async function* exportOrder(
   let open = Number.POSITIVE_INFINITY;
   let changedAtMs = clock.now();
   for (;;) {
+    const askedAtMs = performance.now();
     const left = await unseenSlices(db, environmentIds, startedAt);
+    const tookMs = performance.now() - askedAtMs;
     yield* pass(db, id, positions);
     await readInForce(db, id);
     if (left === 0) return;
@@ -57,7 +61,7 @@ export async function* exportOrder(
         { retryAfterMs: STANDSTILL_MS },
       );
     }
-    await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
+    await new Promise((resolve) => setTimeout(resolve, Math.max(WAIT_MS, tookMs * WAITS)));
   }
 }
 
@@ -153,6 +157,24 @@ function referenceOrNull(json: Json): RecipientReference | null {
   return json === null ? null : (json as RecipientReference);
 }
 
+/** Of one moment: what a slot has no more another may have got by then. */
+const UNSEEN = acrossSlots(
+  0,
+  FIRST_ASIDE_SLOT,
+  (slot) => `
+    select sum(c.slice_count - receipts.n) as slices
+    from chunk_${slot} c
+    cross join lateral (
+      select count(*) as n
+      from receipt_${slot} r
+      where r.stream = c.stream
+        and r.sequence = c.sequence
+    ) receipts
+    where c.lane_id / 4 = any($1::int[])
+      and c.accepted_at <= $2
+      and (c.due_at is null or c.due_at <= $2)`,
+);
+
 /** Slices of work that is due and was not looked at since `before`. */
 async function unseenSlices(
   db: Queryable,
@@ -160,19 +182,8 @@ async function unseenSlices(
   before: Date,
 ): Promise<number> {
   const [row] = await db.query<{ slices: number }>(
-    `select coalesce(sum(c.slice_count - receipts.n), 0)::bigint as slices
-     from chunk c
-     cross join lateral (
-       select count(*) as n
-       from receipt r
-       where r.slot = c.slot
-         and r.stream = c.stream
-         and r.sequence = c.sequence
-     ) receipts
-     where c.slot < ${FIRST_ASIDE_SLOT}
-       and c.lane_id / 4 = any($1::int[])
-       and c.accepted_at <= $2
-       and (c.due_at is null or c.due_at <= $2)`,
+    `select coalesce(sum(slices), 0)::bigint as slices
+     from (${UNSEEN}) as unseen`,
     [environmentIds, before],
   );
   return row?.slices ?? 0;

@@ -4,7 +4,7 @@ import { BelfryError } from '../../lib/errors.ts';
 import { faultPoint } from '../../lib/fault-point.ts';
 import { type ChunkKind, type ChunkRef, DELIVERIES, RUNS } from '../log/chunk.ts';
 import { type AsideCursor, openChunksOfOrder } from '../log/read-refs.ts';
-import { asideSlot } from '../log/slots.ts';
+import { acrossSlots, asideSlot, SLOT_COUNT } from '../log/slots.ts';
 import { clearOrder } from './clear.ts';
 import { dropOrder, EXPIRY, endOrder } from './order-table.ts';
 import { SCOPE_COLUMNS, type ScopeRow, scopeOfRow } from './rules.ts';
@@ -218,24 +218,28 @@ export function createReleaser({ db, clock, queue, openSlices }: ReleaserOptions
  */
 async function isOver(db: Database, order: OpenOrder): Promise<boolean> {
   const environments = await environmentsOf(db, scopeOfRow(order));
-  const [row] = await db.query<{ left: boolean }>(
-    `select exists (
-       select
-       from chunk c
-       where c.lane_id / 4 = any($1::int[])
-         and c.accepted_at <= $2
-         and (
-           select count(*)
-           from receipt r
-           where r.slot = c.slot
-             and r.stream = c.stream
-             and r.sequence = c.sequence
-         ) < c.slice_count
-     ) as left`,
-    [[...environments.keys()], new Date(order.created_at.getTime() + LATE_MS)],
-  );
+  const [row] = await db.query<{ left: boolean }>(`select exists (${EARLIER}) as left`, [
+    [...environments.keys()],
+    new Date(order.created_at.getTime() + LATE_MS),
+  ]);
   return row ? !row.left : false;
 }
+
+const EARLIER = acrossSlots(
+  0,
+  SLOT_COUNT,
+  (slot) => `
+    select
+    from chunk_${slot} c
+    where c.lane_id / 4 = any($1::int[])
+      and c.accepted_at <= $2
+      and (
+        select count(*)
+        from receipt_${slot} r
+        where r.stream = c.stream
+          and r.sequence = c.sequence
+      ) < c.slice_count`,
+);
 
 function newTrickle(): Trickle {
   return { credit: 0, cursor: undefined, seen: new Set(), given: new Set() };
