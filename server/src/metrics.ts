@@ -1,4 +1,4 @@
-import { Gauge, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import type { FeederStats } from './broadcasts/feeder.ts';
 import type { Budgets } from './budgets/budgets.ts';
 import type { EngineStats } from './engine/start.ts';
@@ -109,8 +109,8 @@ export function createMetrics(parts: {
   );
 
   registry.registerMetric(
-    new Gauge({
-      name: 'belfry_refused',
+    new Counter({
+      name: 'belfry_refused_total',
       help: 'Requests that a budget refused since the start, of the 1,000 accounts refused last.',
       labelNames: ['account', 'budget'],
       registers: [],
@@ -118,7 +118,7 @@ export function createMetrics(parts: {
         this.reset();
         for (const { accountId, counts } of parts.budgets.refusals.all()) {
           for (const [budget, count] of Object.entries(counts)) {
-            this.set({ account: accountId, budget }, count);
+            this.inc({ account: accountId, budget }, count);
           }
         }
       },

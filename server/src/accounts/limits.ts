@@ -38,17 +38,25 @@ export async function changeLimits(
       'account' in input
         ? { accountId: await findAccountId(tx, input.account) }
         : { apiKeyId: keyNumber(input.key) };
-    const [row] = await tx.query<{ readonly limits: AcceptLimits }>(
-      `
-      update ${'accountId' in scope ? 'account' : 'api_key'}
-      set limits = jsonb_strip_nulls(limits || $2)
-      where id = $1
-      returning limits`,
-      [scope.accountId ?? scope.apiKeyId, JSON.stringify(changes)],
-    );
+    const table = 'accountId' in scope ? 'account' : 'api_key';
+    const id = scope.accountId ?? scope.apiKeyId;
+    const isChange = Object.keys(changes).length > 0;
+    const [row] = isChange
+      ? await tx.query<{ readonly limits: AcceptLimits }>(
+          `
+          update ${table}
+          set limits = jsonb_strip_nulls(limits || $2)
+          where id = $1
+          returning limits`,
+          [id, JSON.stringify(changes)],
+        )
+      : await tx.query<{ readonly limits: AcceptLimits }>(
+          `select limits from ${table} where id = $1`,
+          [id],
+        );
     if (!row) throw missingKey('key' in input ? input.key : input.account);
-    if (Object.keys(changes).length > 0) {
-      const entry = { ...by, action: 'limits', scope, concerned: changes };
+    if (isChange) {
+      const entry = { ...by, action: 'limits change', scope, concerned: changes };
       await writeAudit(tx, entry, ctx.clock.now());
     }
     return row.limits;

@@ -61,10 +61,15 @@ function oneAtATime(resolve: Resolve): Resolve {
     }
     const callbacks = [callback];
     underWay.set(key, callbacks);
-    resolve(hostname, options, (error, addresses) => {
+    try {
+      resolve(hostname, options, (error, addresses) => {
+        underWay.delete(key);
+        for (const each of callbacks) each(error, addresses);
+      });
+    } catch (error) {
       underWay.delete(key);
-      for (const each of callbacks) each(error, addresses);
-    });
+      throw error;
+    }
   };
 }
 

@@ -80,14 +80,22 @@ test('a limit holds from the next request, is changed while running, and lifted'
   });
   expect(await set({ runs_per_s: null })).toMatchObject({ body: {} });
   expect(await trigger(limited)).toMatchObject({ status: 200 });
+  expect(await set({})).toMatchObject({ status: 200, body: {} });
+  const { entries } = (await call('/ops/v1/audit?account=limited', operator)).body;
+  const changes = entries.filter(({ action }: { action: string }) => action === 'limits change');
+  expect(changes).toHaveLength(4);
+  expect(changes[0]).toMatchObject({ concerned: { runs_per_s: null } });
   const metrics = await (await fetch(`${whole.server.url}/metrics`)).text();
-  const { body: top } = await call('/ops/v1/top?window=10m', operator);
-  const entry = top.accounts.find(
-    (one: { account: { name: string } }) => one.account.name === 'limited',
-  );
+  const entry = await waitFor('the account at the top', async () => {
+    const { body: top } = await call('/ops/v1/top?window=10m', operator);
+    return top.accounts.find(
+      (one: { account: { name: string } }) => one.account.name === 'limited',
+    );
+  });
   expect(entry).toMatchObject({ refused_by: { 'account limit': 2 } });
   expect(entry.database_ms_per_s).toBeGreaterThanOrEqual(0);
-  expect(metrics).toMatch(/belfry_refused\{account="\d+",budget="account limit"\} 2/);
+  expect(metrics).toContain('# TYPE belfry_refused_total counter\n');
+  expect(metrics).toMatch(/belfry_refused_total\{account="\d+",budget="account limit"\} 2/);
 });
 
 test('a key can have a limit of its own, beside the other keys of its account', async () => {

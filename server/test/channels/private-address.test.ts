@@ -147,3 +147,12 @@ test('connections to one name share its look-up, and every one gets an answer', 
   connect('slow.example');
   expect(asked).toHaveLength(3);
 });
+
+test('a look-up that cannot begin says so, each time', () => {
+  const look = publicLookup(() => {
+    throw new TypeError('no such option');
+  });
+  const connect = (): void => look('odd.example', {}, () => undefined);
+  expect(connect).toThrow('no such option');
+  expect(connect).toThrow('no such option');
+});
