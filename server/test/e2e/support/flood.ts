@@ -33,7 +33,7 @@ export type Flood = {
 
 const RECIPIENTS = 500;
 /** What waits during a flood, at least. */
-const WAITING = 4_000;
+const WAITING = 16_000;
 const LOOK_MS = 50;
 
 /** Enough to do that a flood of some thousand runs waits for a while on any machine. */
