@@ -8,7 +8,8 @@ import { asideSlot } from '../log/slots.ts';
 const LOCK_NOT_AVAILABLE = '55P03';
 const LOCK_WAIT_MS = 100;
 const PAGE = 1_000;
-const MAX_PAGES = 100;
+/** Of one order a round: others wait meanwhile, and whoever writes receipts of the slot waits for every page. */
+const MAX_PAGES = 5;
 
 /** What to take away: chunks whose slices all have receipts, or all that an order set aside. */
 type Which = 'done' | 'all';

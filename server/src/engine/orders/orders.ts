@@ -45,9 +45,9 @@ export function createOrders(options: OrdersOptions): RunningOrders {
     db,
     clock,
     queue: options.queue,
-    openSlices: (slot) =>
+    openSlices: (orderId) =>
       Object.values(options.states).reduce(
-        (sum, state) => sum + (state.openSlices.get(slot) ?? 0),
+        (sum, state) => sum + (state.openSlicesOfOrder.get(orderId) ?? 0),
         0,
       ),
   });

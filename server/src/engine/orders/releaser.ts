@@ -4,7 +4,7 @@ import { BelfryError } from '../../lib/errors.ts';
 import { faultPoint } from '../../lib/fault-point.ts';
 import { type ChunkKind, type ChunkRef, DELIVERIES, RUNS } from '../log/chunk.ts';
 import { type AsideCursor, openChunksOfOrder } from '../log/read-refs.ts';
-import { acrossSlots, asideSlot, SLOT_COUNT } from '../log/slots.ts';
+import { acrossSlots, SLOT_COUNT } from '../log/slots.ts';
 import { clearOrder } from './clear.ts';
 import { dropOrder, EXPIRY, endOrder } from './order-table.ts';
 import { SCOPE_COLUMNS, type ScopeRow, scopeOfRow } from './rules.ts';
@@ -54,8 +54,8 @@ export type ReleaserOptions = {
   readonly db: Database;
   readonly clock: Clock;
   readonly queue: (ref: ChunkRef, receipted: readonly number[]) => void;
-  /** Slices of a slot that the scheduler has. */
-  readonly openSlices: (slot: number) => number;
+  /** Slices of what an order set aside that the scheduler has. */
+  readonly openSlices: (orderId: number) => number;
 };
 
 /**
@@ -182,7 +182,7 @@ export function createReleaser({ db, clock, queue, openSlices }: ReleaserOptions
       if (feed.isLoaded) await markCleared(order);
       return;
     }
-    feed.refusals = openSlices(asideSlot(order.id)) > 0 ? 0 : feed.refusals + 1;
+    feed.refusals = openSlices(order.id) > 0 ? 0 : feed.refusals + 1;
     if (feed.refusals >= MAX_REFUSALS) feeds.delete(order.id);
   }
 

@@ -129,7 +129,7 @@ function apply(state: SchedulerState, event: SchedulerEvent): void {
 function enqueue(state: SchedulerState, ref: ChunkRef, receipted: readonly number[]): void {
   const open = ref.sliceCount - receipted.length;
   if (open <= 0) return;
-  state.openSlices.set(ref.slot, (state.openSlices.get(ref.slot) ?? 0) + open);
+  countOpen(state, ref, open);
   const lane = laneOf(state, ref.laneId);
   const wasIdle = lane.queue.isEmpty;
   const isFresh = wasIdle && lane.assignments === 0;
@@ -146,6 +146,18 @@ function enqueue(state: SchedulerState, ref: ChunkRef, receipted: readonly numbe
   }
   noteActive(state, lane);
   makeReady(state, lane, wasIdle);
+}
+
+function countOpen(
+  { openSlices, openSlicesOfOrder }: SchedulerState,
+  ref: ChunkRef,
+  n: number,
+): void {
+  openSlices.set(ref.slot, (openSlices.get(ref.slot) ?? 0) + n);
+  if (ref.orderId === undefined) return;
+  const left = (openSlicesOfOrder.get(ref.orderId) ?? 0) + n;
+  if (left > 0) openSlicesOfOrder.set(ref.orderId, left);
+  else openSlicesOfOrder.delete(ref.orderId);
 }
 
 function count(state: SchedulerState, lane: Lane, runs: number): void {
@@ -169,8 +181,7 @@ function finish(state: SchedulerState, assignmentId: number, serviceMs: number):
   const work = state.assigned.get(assignmentId);
   if (!work) return;
   release(state, work);
-  const { slot, slices } = work.assignment;
-  state.openSlices.set(slot, (state.openSlices.get(slot) ?? 0) - slices.length);
+  for (const { ref } of work.assignment.slices) countOpen(state, ref, -1);
   const totalMs = work.shares.reduce((sum, share) => sum + share.chargedMs, 0);
   state.recentService.add(serviceMs, state.nowMs);
   for (const { lane, flow, runs, chargedMs, freshAtMs } of work.shares) {

@@ -74,6 +74,8 @@ export type SchedulerState = {
   readonly assigned: Map<number, AssignedWork>;
   /** Slices without a receipt, by slot. */
   readonly openSlices: Map<number, number>;
+  /** The same by the order that set them aside; without those that have none. */
+  readonly openSlicesOfOrder: Map<number, number>;
   readonly cap: NoisyCap;
   readonly recentService: DecayingSum;
   /** The latest transitions, the newest last. */
@@ -110,6 +112,7 @@ export function createSchedulerState(options: SchedulerOptions): SchedulerState 
     served: new Set(),
     assigned: new Map(),
     openSlices: new Map(),
+    openSlicesOfOrder: new Map(),
     cap: new NoisyCap(options.noisy ?? NOISY),
     recentService: new DecayingSum(),
     transitions: [],
