@@ -6,8 +6,8 @@ import type { RecipientRun } from './run-row.ts';
 const RUNS = 0;
 const LANES_PER_ENVIRONMENT = 4;
 const FIRST_ASIDE_SLOT = 43;
-/** A chunk has 500 runs; the smallest part of it that is set aside has 10, and may have been so twice. */
-const MAX_ASIDE_CHUNKS = 100;
+/** A run is in one chunk, in two while it changes orders; data of triggers may look like its id too. */
+const MAX_ASIDE_CHUNKS = 4;
 
 /**
  * A run that waits in the log for its first execution: its id says which chunk it is in and where, or came in
@@ -67,9 +67,11 @@ async function findRunAside(
       and c.source_sequence = $2
       and c.kind = ${RUNS}
       and c.lane_id / ${LANES_PER_ENVIRONMENT} = $3
+      -- A chunk's runs are set aside in up to 50 parts: only the one with the id is read and parsed.
+      and position($4 in c.body) > 0
     order by discarded desc
     limit ${MAX_ASIDE_CHUNKS}`,
-    [stream, sequence, ctx.environment.id],
+    [stream, sequence, ctx.environment.id, `"id":"${id}"`],
   );
   for (const chunk of chunks) {
     const body: unknown = JSON.parse(chunk.body);
