@@ -33,6 +33,13 @@ const trigger = (recipients: readonly string[]) =>
     recipients,
   });
 
+const broadcast = () =>
+  call('/v1/broadcasts', flooding.environments.production?.secret_key ?? '', {
+    workflow: 'letter',
+  });
+const retry = (id: string) =>
+  call(`/v1/broadcasts/${id}/retry`, flooding.environments.production?.secret_key ?? '', {});
+
 const listed = async () => (await call('/ops/v1/quarantine', operator)).body;
 
 beforeAll(async () => {
@@ -46,7 +53,7 @@ beforeAll(async () => {
   flooding = (await call('/ops/v1/accounts', operator, { name: 'acme' })).body;
   await call('/control/v1/push?environment=production', flooding.service_token, {
     environment: 'production',
-    workflows: [{ key: 'digest', content: { name: 'Digest', steps: [] } }],
+    workflows: ['digest', 'letter'].map((key) => ({ key, content: { name: key, steps: [] } })),
   });
 });
 afterAll(async () => {
@@ -86,19 +93,31 @@ test('a server that just started names who floods it, with key and workflow, in 
   expect(event).toMatchObject({ shadow: false, author: null, because: 'arrivals and age' });
 });
 
-test('an operator refuses the triggers of an account for a while and lets them in again, on the record', async () => {
+test('an operator refuses triggers and broadcasts of an account for a while and lets them in again, on the record', async () => {
   const set = (body: object) => call('/ops/v1/quarantine', operator, { account: 'acme', ...body });
   const by = { author: 'mara', reason: 'it does not stop' };
   expect(await set({ level: 'reject', ...by, expires_in_s: 600 })).toMatchObject({
     status: 200,
     body: { account: { name: 'acme' }, level: 'reject', recorded: true },
   });
-  expect(await trigger(['ada'])).toMatchObject({ status: 429, body: { code: 'rate_limited' } });
+  const refused = { status: 429, body: { code: 'rate_limited' } };
+  expect(await trigger(['ada'])).toMatchObject(refused);
+  expect(await broadcast()).toMatchObject(refused);
+  expect(await retry('any')).toMatchObject(refused);
   const { accounts, events } = await listed();
   expect(accounts[0]).toMatchObject({ level: 'reject', hand: { reason: by.reason } });
   expect(events[0]).toMatchObject({ to: 'reject', because: 'set by hand', reason: by.reason });
   expect((await set({ level: 'automatic', ...by })).body).toMatchObject({ until: null });
   expect(await trigger(['ada'])).toMatchObject({ status: 200 });
+  const named = async () =>
+    (await call('/ops/v1/top?window=10m', operator)).body.callers.map(
+      ({ workflow }: { workflow: string | null }) => workflow,
+    );
+  expect(await named()).not.toContain('letter');
+  expect(await broadcast()).toMatchObject({ status: 201 });
+  await waitFor('the broadcast to be named', async () =>
+    (await named()).includes('letter') ? true : undefined,
+  );
   const { entries } = (await call('/ops/v1/audit', operator)).body;
   expect(entries.slice(0, 2)).toMatchObject([
     { action: 'quarantine', reason: by.reason, concerned: { level: 'automatic' } },

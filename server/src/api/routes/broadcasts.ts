@@ -21,7 +21,8 @@ import {
   BroadcastWithProgress,
   Rate,
 } from '../broadcast-schemas.ts';
-import { callerOf } from '../budget.ts';
+import { callerOf, refuseQuarantined } from '../budget.ts';
+import { countAccepted, countRefused } from '../count-traffic.ts';
 import type { App } from '../route.ts';
 import { answers, PageInfo, pageQuery } from '../schemas.ts';
 import type { Services } from '../services.ts';
@@ -29,12 +30,20 @@ import { parseShared } from '../trigger-body.ts';
 import { requireActive } from '../trigger-workflow.ts';
 
 const tags = ['Broadcasts'];
+const RUNS_UNKNOWN = 0;
 
 /** One workflow for a whole audience. */
 export function broadcastRoutes(app: App, services: Services): void {
+  /** What begins work is refused and counted as triggers are. */
+  const asTriggers = {
+    onRequest: refuseQuarantined(services),
+    onResponse: countRefused(services),
+  };
+
   app.post(
     '/v1/broadcasts',
     {
+      ...asTriggers,
       schema: {
         description:
           'Runs the published workflow for a whole audience: it is frozen, a first slice goes ahead as the canary, then everybody else, each exactly once. With a `key` asking twice makes one.',
@@ -65,6 +74,10 @@ export function broadcastRoutes(app: App, services: Services): void {
         canarySize: body.canary?.size,
         canaryFailedShare: body.canary?.max_failed_share,
         starts: body.start ?? true,
+      });
+      countAccepted(services, request, {
+        workflowKey: broadcast.workflow_key,
+        runs: broadcast.total ?? RUNS_UNKNOWN,
       });
       services.broadcasts?.wake();
       return reply.status(201).send(broadcastAnswer(broadcast));
@@ -143,6 +156,7 @@ export function broadcastRoutes(app: App, services: Services): void {
   app.post(
     '/v1/broadcasts/:id/retry',
     {
+      ...asTriggers,
       schema: {
         description:
           'A new broadcast of the same to exactly those whose run failed or whose message could not be delivered.',
@@ -156,6 +170,10 @@ export function broadcastRoutes(app: App, services: Services): void {
       const { id } = request.params;
       const apiKeyId = callerOf(request.access)?.keyId;
       const broadcast = await retryFailed(ctx, { id, ...(apiKeyId !== undefined && { apiKeyId }) });
+      countAccepted(services, request, {
+        workflowKey: broadcast.workflow_key,
+        runs: broadcast.total ?? RUNS_UNKNOWN,
+      });
       services.broadcasts?.wake();
       return reply.status(201).send(broadcastAnswer(broadcast));
     },

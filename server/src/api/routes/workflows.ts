@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { BelfryError, invalidField } from '../../lib/errors.ts';
 import { environmentContext } from '../access.ts';
 import { callerOf, refuseQuarantined } from '../budget.ts';
-import { countRefused, countTrigger } from '../count-traffic.ts';
+import { countAccepted, countRefused } from '../count-traffic.ts';
 import type { App } from '../route.ts';
 import { answers, NoContent, Nullable, openObject } from '../schemas.ts';
 import type { Services } from '../services.ts';
@@ -99,10 +99,10 @@ export function workflowRoutes(app: App, services: Services): void {
       });
       switch (answer.kind) {
         case 'accepted':
-          countTrigger(services, request, runs);
+          countAccepted(services, request, { workflowKey, runs });
           return reply.send({ workflow_run_id: answer.workflowRunId });
         case 'replayed':
-          countTrigger(services, request, 0);
+          countAccepted(services, request, { workflowKey, runs: 0 });
           return reply
             .header('idempotent-replayed', 'true')
             .header('original-x-request-id', answer.originalRequestId)
