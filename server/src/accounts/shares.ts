@@ -23,8 +23,8 @@ const MOST_WEIGHT = 1_000;
 const MOST_SLOTS = 10_000;
 
 /**
- * Changes the share of an account (`acme`) or of an environment (`acme/production`, or its id); what is not
- * given stays. The caller tells the engine (`Engine.reloadShares`), which applies it to what is queued too.
+ * Changes the share of an account (`acme`) or of an environment (`acme/production`); what is not given stays,
+ * and with nothing given it is only read. The caller tells the engine (`Engine.reloadShares`), which applies it to what is queued too.
  */
 export async function changeShare(
   ctx: Context,
@@ -38,27 +38,29 @@ export async function changeShare(
   const { reference, weight, slots } = input;
   refuseOutside('weight', weight, MOST_WEIGHT);
   refuseOutside('slots', slots ?? undefined, MOST_SLOTS);
-  const values = [weight ?? null, slots !== undefined, slots ?? null];
-  const change = `set weight = coalesce($2::real, weight),
-        slots = case when $3::boolean then $4::smallint else slots end`;
+  const isChange = weight !== undefined || slots !== undefined;
   return ctx.db.transaction(async (tx) => {
     const environment = reference.includes('/') ? await findEnvironment(tx, reference) : undefined;
     const scope = environment
       ? { accountId: environment.accountId, environmentId: environment.id }
       : { accountId: await findAccountId(tx, reference) };
-    const [share] = await tx.query<Share>(
-      `update ${environment ? 'environment' : 'account'}
-      ${change}
-      where id = $1
-      returning weight, slots`,
-      [environment?.id ?? scope.accountId, ...values],
-    );
+    const table = environment ? 'environment' : 'account';
+    const id = environment?.id ?? scope.accountId;
+    const [share] = isChange
+      ? await tx.query<Share>(
+          `update ${table}
+           set weight = coalesce($2::real, weight),
+               slots = case when $3::boolean then $4::smallint else slots end
+           where id = $1
+           returning weight, slots`,
+          [id, weight ?? null, slots !== undefined, slots ?? null],
+        )
+      : await tx.query<Share>(`select weight, slots from ${table} where id = $1`, [id]);
     if (!share) throw new BelfryError('resource_missing', `${reference} is gone`);
-    await writeAudit(
-      tx,
-      { ...by, action: 'share change', scope, concerned: share },
-      ctx.clock.now(),
-    );
+    if (isChange) {
+      const entry = { ...by, action: 'share change', scope, concerned: share };
+      await writeAudit(tx, entry, ctx.clock.now());
+    }
     return share;
   });
 }

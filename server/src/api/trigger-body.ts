@@ -53,7 +53,7 @@ export function parseShared(
   let tenantId: string | null = null;
   if (tenant !== null) {
     const inline = parseTenant(tenant, 'tenant');
-    // Without properties too: a tenant that does not exist becomes a stub.
+    // Without properties too: a tenant that does not exist yet is made.
     identify.push(inline);
     tenantId = inline.id;
   }

@@ -1,5 +1,6 @@
-import { Argument, Command, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, type Option } from 'commander';
 import { byFields, withByOptions } from './author.ts';
+import { numberOption } from './number-option.ts';
 import { runCommand, withServerOptions } from './run-command.ts';
 import { fields } from './table.ts';
 
@@ -54,10 +55,5 @@ function wire(limit: Limit): number | null {
 }
 
 function limit(flags: string, description: string): Option {
-  return new Option(flags, description).argParser((text: string): Limit => {
-    if (text === 'none') return text;
-    const value = Number(text);
-    if (value > 0 && Number.isFinite(value)) return value;
-    throw new InvalidArgumentError('give a number above 0, or none.');
-  });
+  return numberOption(flags, description, 'none');
 }

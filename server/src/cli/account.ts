@@ -1,7 +1,9 @@
 import { Command } from 'commander';
 import { accountLimitsCommand } from './account-limits.ts';
 import { byFields, withByOptions } from './author.ts';
+import { numberOption } from './number-option.ts';
 import { runCommand, withServerOptions } from './run-command.ts';
+import { fields } from './table.ts';
 
 export function accountCommand(): Command {
   const account = new Command('account').description(
@@ -31,24 +33,38 @@ export function accountCommand(): Command {
 
 function shareCommand(): Command {
   const share = new Command('share')
-    .description('Change how much of the executors an account or environment gets; at once.')
+    .description('Show and change how much of the executors an account or environment gets.')
     .argument('<name>', 'an account, or an environment as account/slug')
-    .option('--weight <number>', 'against the others: twice the weight is twice the service')
-    .option('--slots <number>', 'assignments that may hold its work at once, or "any"');
+    .addOption(
+      numberOption(
+        '--weight <number>',
+        'against the others: twice the weight is twice the service',
+      ),
+    )
+    .addOption(
+      numberOption('--slots <number>', 'assignments that may hold its work at once, or any', 'any'),
+    );
   return withByOptions(withServerOptions(share)).action((name: string, options) =>
     runCommand(options, async (ctx) => {
-      const { weight, slots } = options;
+      const { weight, slots }: { weight?: number; slots?: number | 'any' } = options;
       const answer = await ctx.client.request({
         role: 'operator',
         method: 'PATCH',
         path: `/ops/v1/shares/${name.split('/').map(encodeURIComponent).join('/')}`,
         body: {
-          ...(weight !== undefined && { weight: Number(weight) }),
-          ...(slots !== undefined && { slots: slots === 'any' ? null : Number(slots) }),
+          ...(weight !== undefined && { weight }),
+          ...(slots !== undefined && { slots: slots === 'any' ? null : slots }),
           ...byFields(options),
         },
       });
-      return { json: answer, text: () => `${name}: ${JSON.stringify(answer)}` };
+      return {
+        json: answer,
+        text: (style) =>
+          fields(style, [
+            ['weight', String(answer.weight)],
+            ['slots', typeof answer.slots === 'number' ? String(answer.slots) : 'any'],
+          ]),
+      };
     }),
   );
 }

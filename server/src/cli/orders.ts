@@ -84,8 +84,8 @@ async function end(
     json: order,
     text: () =>
       name === 'release'
-        ? `Order ${id} is over: ${runs} of ${of} go on, in the account's turn.`
-        : `Order ${id} is over: ${runs} of ${of} are done after all, in the account's turn.`,
+        ? `Order ${id} is over; in the account's turn goes on: ${runs} of ${of}.`
+        : `Order ${id} is over; in the account's turn is done after all: ${runs} of ${of}.`,
   };
 }
 

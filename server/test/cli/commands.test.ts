@@ -230,6 +230,21 @@ test('account limits sets, shows and lifts what an account may send', async () =
   });
 });
 
+test('account share shows and changes a share, and takes nothing that is no number for "any"', async () => {
+  await run('account', 'create', 'sharing');
+  await runJson('account', 'share', 'sharing', '--slots', '2');
+  expect(await run('account', 'share', 'sharing', '--slots', 'abc')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('give a number above 0, or any'),
+  });
+  const { stdout } = await run('account', 'share', 'sharing');
+  expect(stdout).toMatch(/weight +1\nslots +2\n/);
+  expect(await runJson('account', 'share', 'sharing', '--slots', 'any')).toEqual({
+    weight: 1,
+    slots: null,
+  });
+});
+
 test('doctor finds nothing wrong with a server that works', async () => {
   const { ok, checks } = JSON.parse((await run('doctor', '--json')).stdout);
   const failed = checks.filter((check: { state: string }) => check.state === 'fail');

@@ -65,6 +65,14 @@ describe('the share of an account', () => {
       weight: 1,
       slots: 1,
     });
+    expect((await change(account.account, {})).body).toEqual({ weight: 2, slots: null });
+    const audit = await api.ctx.db.query<{ concerned: object }>(
+      `select concerned from audit_log where action = 'share change' order by id`,
+    );
+    expect(audit.map(({ concerned }) => concerned)).toEqual([
+      { weight: 2, slots: null },
+      { weight: 1, slots: 1 },
+    ]);
     expect(await change(account.account, { weight: 0 })).toMatchObject({ status: 422 });
     expect(await change('nobody', { weight: 2 })).toMatchObject({ status: 404 });
     expect(await change(account.account, { weight: 2 }, account.secretKey)).toMatchObject({

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { type Broadcast, getBroadcast, listBroadcasts } from '../../broadcasts/broadcast.ts';
 import { broadcastRecipients } from '../../broadcasts/broadcast-recipients.ts';
@@ -39,6 +40,14 @@ export function broadcastRoutes(app: App, services: Services): void {
     onRequest: refuseQuarantined(services),
     onResponse: countRefused(services),
   };
+  const begun = (request: FastifyRequest, broadcast: Broadcast) => {
+    countAccepted(services, request, {
+      workflowKey: broadcast.workflow_key,
+      runs: broadcast.total ?? RUNS_UNKNOWN,
+    });
+    services.broadcasts?.wake();
+    return broadcastAnswer(broadcast);
+  };
 
   app.post(
     '/v1/broadcasts',
@@ -75,12 +84,7 @@ export function broadcastRoutes(app: App, services: Services): void {
         canaryFailedShare: body.canary?.max_failed_share,
         starts: body.start ?? true,
       });
-      countAccepted(services, request, {
-        workflowKey: broadcast.workflow_key,
-        runs: broadcast.total ?? RUNS_UNKNOWN,
-      });
-      services.broadcasts?.wake();
-      return reply.status(201).send(broadcastAnswer(broadcast));
+      return reply.status(201).send(begun(request, broadcast));
     },
   );
 
@@ -170,12 +174,7 @@ export function broadcastRoutes(app: App, services: Services): void {
       const { id } = request.params;
       const apiKeyId = callerOf(request.access)?.keyId;
       const broadcast = await retryFailed(ctx, { id, ...(apiKeyId !== undefined && { apiKeyId }) });
-      countAccepted(services, request, {
-        workflowKey: broadcast.workflow_key,
-        runs: broadcast.total ?? RUNS_UNKNOWN,
-      });
-      services.broadcasts?.wake();
-      return reply.status(201).send(broadcastAnswer(broadcast));
+      return reply.status(201).send(begun(request, broadcast));
     },
   );
 

@@ -154,7 +154,8 @@ export const EXPIRY = { author: 'belfry', reason: 'the order expired' } as const
 export async function readOrder(db: Queryable, id: number): Promise<Order> {
   const rows = await db.query<OrderRow>(`select ${COLUMNS} from work_order where id = $1`, [id]);
   const [row] = rows;
-  if (!row) throw new BelfryError('resource_missing', `There is no order ${id}.`);
+  if (!row)
+    throw new BelfryError('resource_missing', `There is no order ${id}; belfry orders lists them`);
   return orderOf(row);
 }
 
