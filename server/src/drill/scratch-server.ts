@@ -47,6 +47,8 @@ export async function startScratchServer(
       BELFRY_LOG_LEVEL: 'warn',
       BELFRY_DATA_DIR: dataDir,
     },
+    // As a service: a session of its own, so that the processor is shared with it and not with its callers' threads.
+    detached: true,
     // The channel tells it when this process is gone.
     stdio: ['ignore', 'pipe', errors.fd, 'ipc'],
   });

@@ -128,10 +128,12 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
     const name = isForNoisy ? 'executor-noisy' : `executor-${position + 1}`;
     const child = fork(ENTRY, [], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      // A session of its own, which Linux may give a priority of its own.
+      detached: true,
       env: { UV_THREADPOOL_SIZE: LOOKUP_THREADS, ...process.env },
     });
     // From its birth: starting takes a core for half a second, and others are busy by then.
-    if (isForNoisy && child.pid !== undefined) priority.lower(child.pid);
+    if (isForNoisy && child.pid !== undefined) void priority.lower(child.pid);
     const startedMs = Date.now();
     const executor: Executor = {
       name,

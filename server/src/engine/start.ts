@@ -24,6 +24,7 @@ import { createOrders } from './orders/orders.ts';
 import { acquireOwnership } from './owner.ts';
 import { createPriority } from './priority.ts';
 import type { ExecutorOptions } from './protocol.ts';
+import { noisyWakesMs } from './scheduler/dispatch.ts';
 import { CLASS_WEIGHTS, NOISY } from './scheduler/options.ts';
 import {
   type AccountQueue,
@@ -165,6 +166,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   let ledgerRestMs = 0;
   let timerLatenessMs = 0;
   let timerSleep: NodeJS.Timeout | undefined;
+  let noisySleep: NodeJS.Timeout | undefined;
 
   const follower = createLogFollower({ take, onGap: () => void catchUp() });
   await recover();
@@ -238,6 +240,17 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     state.slots = owner && !stopping ? pool.readyCount() * perExecutor : 0;
     for (const assignment of schedule(state, event, performance.now()))
       pool.assign(kind, assignment);
+    if (kind === RUNS) wakeNoisy();
+  }
+
+  /** Their rest is shorter than the time between two ticks. */
+  function wakeNoisy(): void {
+    const atMs = noisyWakesMs(states[RUNS]);
+    if (atMs === undefined || noisySleep) return;
+    noisySleep = setTimeout(() => {
+      noisySleep = undefined;
+      if (!stopping) pump(RUNS, { type: 'tick' });
+    }, atMs - performance.now());
   }
 
   function take(refs: readonly ChunkRef[]): void {
@@ -257,6 +270,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   /** Work that is due goes to the scheduler; then sleep until the next timer. */
   function wakeTimers(): void {
     clearTimeout(timerSleep);
+    clearTimeout(noisySleep);
     if (stopping) return;
     const nowMs = clock.now();
     timerLatenessMs = Math.max(0, nowMs - (timers.nextDueMs() ?? nowMs));
@@ -338,7 +352,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     const startedMs = performance.now();
     if (options.ownsDatabase) {
       const [session] = await ledgerDb.query<{ pid: number }>('select pg_backend_pid() as pid');
-      if (session) ledgerPriority.lower(session.pid);
+      if (session) void ledgerPriority.lower(session.pid);
     }
     await ledger.check();
     const endedMs = performance.now();

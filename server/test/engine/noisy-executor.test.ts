@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { getPriority } from 'node:os';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ExecutorPool, startExecutorPool } from '../../src/engine/executor-pool.ts';
@@ -81,6 +82,12 @@ async function sessions(name: string): Promise<number[]> {
   return rows.map(({ pid }) => pid);
 }
 
+/** What Linux lowers a session by; 10 where it knows no such thing. */
+async function sessionNiceness(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/autogroup`, 'utf8').catch(() => 'nice 10');
+  return Number(/nice (-?\d+)/.exec(text)?.[1]);
+}
+
 const noisySessions = () => sessions('executor-noisy');
 
 async function startNoisy(): Promise<number> {
@@ -115,6 +122,11 @@ describe('work of noisy lanes', () => {
     expect(own.length).toBeGreaterThan(0);
     expect(own.length).toBeLessThanOrEqual(SESSIONS);
     expect(own.map((id) => getPriority(id))).toEqual(own.map(() => 10));
+    await waitFor('sessions that Linux serves less', async () =>
+      (await Promise.all([pid, ...own].map(sessionNiceness))).every((n) => n === 10)
+        ? true
+        : undefined,
+    );
   });
 
   it('goes to the others too when it has more than its own executor can take', async () => {

@@ -14,7 +14,8 @@ const FLOOD = [101, 102, 103];
 
 /** An account with three lanes full of work, restrained to one slot; and a quiet lane for the first 20 s. */
 function replay(restrained: boolean) {
-  const decide = unchecked(SLOTS, { assignmentRuns: 100, noisy: NOISY });
+  const noisy = { ...NOISY, firstCapShare: 0.5 };
+  const decide = unchecked(SLOTS, { assignmentRuns: 100, noisy });
   for (const laneId of FLOOD) decide({ type: 'mapped', laneId, accountId: ACCOUNT }, 0);
   if (restrained) decide({ type: 'accountRestrained', accountId: ACCOUNT, slots: 1 }, 0);
   const served = { restrained: 0, alone: 0 };

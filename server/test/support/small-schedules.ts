@@ -1,5 +1,5 @@
 import { type ChunkRef, RUNS, SLICE_RUNS, sliceCountOf } from '../../src/engine/log/chunk.ts';
-import { isRestrained } from '../../src/engine/scheduler/dispatch.ts';
+import { isRestrained, noisyWakesMs } from '../../src/engine/scheduler/dispatch.ts';
 import {
   CLASS_WEIGHTS,
   NOISY,
@@ -206,7 +206,9 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
     if (state.noisy.size === 0) return;
     must(
       !anyMayStart('noisy') ||
-        (isRestrained(state) && state.noisyAssignments >= state.cap.slots(state.slots)),
+        (isRestrained(state) &&
+          (state.noisyAssignments >= Math.max(1, state.cap.slots(state.slots)) ||
+            noisyWakesMs(state) !== undefined)),
       'work conserving: a noisy lane waits beside a free slot only because of the cap',
     );
   }
@@ -342,7 +344,7 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
   }
 
   // With many of them the cap is more than one.
-  state.slots = integer(random, 1, isOverloaded ? 2 : random() < 0.2 ? 16 : 5);
+  state.slots = integer(random, 1, isOverloaded ? 2 : random() < 0.2 ? 48 : 5);
   if (!isOverloaded && random() < 0.5) {
     for (let laneId = 1; laneId <= laneCount; laneId++) give(laneId, integer(random, 1, ACCOUNTS));
     if (random() < 0.3) restrain(integer(random, 1, ACCOUNTS), integer(random, 1, 2));
@@ -361,9 +363,14 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
     restrain(accountId, Number.POSITIVE_INFINITY);
   }
   resize(Math.max(1, state.slots));
-  while (underWay.size > 0) {
+  while (open > 0) {
     passTo(Number.MAX_VALUE);
+    const wakesMs = noisyWakesMs(state);
+    must(open === 0 || wakesMs !== undefined, 'everything is finished in the end');
     must(steps < 10_000, 'everything is finished in the end');
+    if (wakesMs === undefined) break;
+    nowMs = wakesMs;
+    send({ type: 'tick' });
   }
   must(open === 0, 'everything is finished in the end');
   must(state.queuedRuns === 0 && state.inFlightRuns === 0, 'the books are even in the end');

@@ -43,7 +43,6 @@ const log = pino({ level: options.logLevel }, pino.destination({ dest: 2, sync: 
 const streamOptions = { url: options.databaseUrl, applicationName: `belfry ${options.name}`, log };
 
 const priority = createPriority(options.niceness, log);
-priority.lower(process.pid);
 const db = openDatabase({ ...streamOptions, max: 4 });
 const orders: WorkMessage[] = [];
 let appendedByDeliveries: ChunkRef[] = [];
@@ -175,7 +174,7 @@ async function work(): Promise<void> {
 
 async function openWorkStream(): Promise<Stream> {
   const stream = await openStream(streamOptions);
-  if (options.lowerSessions) priority.lower(stream.backendPid);
+  if (options.lowerSessions) void priority.lower(stream.backendPid);
   return stream;
 }
 

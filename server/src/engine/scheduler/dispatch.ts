@@ -36,11 +36,20 @@ export function isRestrained(state: SchedulerState): boolean {
   );
 }
 
+/** When noisy lanes that wait may have a slot again; undefined when that is no matter of time. */
+export function noisyWakesMs(state: SchedulerState): number | undefined {
+  const isResting = state.tiers.noisy.groups.size > 0 && state.nowMs < state.noisyRestsUntilMs;
+  return isResting ? state.noisyRestsUntilMs : undefined;
+}
+
 /** The next assignment: of quiet lanes, or, if there is nothing of them and the cap allows, of noisy ones. */
 export function dispatch(state: SchedulerState): Assignment | undefined {
   const { noisy } = state.options;
   const restrained = isRestrained(state);
-  const noisyMay = !restrained || state.noisyAssignments < state.cap.slots(state.slots);
+  const noisyMay =
+    !restrained ||
+    (state.nowMs >= state.noisyRestsUntilMs &&
+      state.noisyAssignments < Math.max(1, state.cap.slots(state.slots)));
   const isOverdue =
     noisy && state.noisyAssignments === 0 && state.nowMs - state.noisyServedMs >= noisy.patienceMs;
   if (isOverdue && noisyMay) {

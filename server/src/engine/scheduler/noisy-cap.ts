@@ -10,8 +10,8 @@ const WINDOW_SAMPLES = 500;
 const MIN_LONG = 5;
 
 /**
- * How many slots noisy lanes may hold. It falls by a factor when quiet lanes wait longer than in calm
- * times and rises by one when they do not (additive increase, multiplicative decrease). That the 99th
+ * How many slots noisy lanes may hold; less than one is a part of the time. It falls by a factor when quiet lanes wait longer than in calm
+ * times and rises by a step when they do not (additive increase, multiplicative decrease). That the 99th
  * percentile exceeds a limit is the same as that more than 1 % of the measurements do, so a window is
  * two counters.
  */
@@ -31,9 +31,16 @@ export class NoisyCap {
     this.#share = options.firstCapShare;
   }
 
-  /** Slots of `slots` that noisy lanes may hold now. */
+  /** Slots of `slots` that noisy lanes may hold now: a whole number, or the part of the time that they may hold one. */
   slots(slots: number): number {
-    return Math.max(1, Math.floor(slots * this.#share + 1e-9));
+    const wanted = slots * this.#share;
+    return wanted < 1 ? wanted : Math.floor(wanted + 1e-9);
+  }
+
+  /** How long noisy lanes hold no slot after one of theirs was held for `serviceMs`. */
+  restMs(serviceMs: number, slots: number): number {
+    const wanted = slots * this.#share;
+    return wanted < 1 ? Math.min(serviceMs / wanted - serviceMs, this.#options.patienceMs) : 0;
   }
 
   /** A quiet lane's work took this long from its arrival to its receipt. */
@@ -54,10 +61,10 @@ export class NoisyCap {
   /** Every 100 ms. */
   adapt(nowMs: number, slots: number): void {
     if (this.baselineMs === undefined || slots === 0) return;
-    const { decrease, lastCapShare } = this.#options;
+    const { decrease, leastCapShare, lastCapShare, increase } = this.#options;
     const isBad = this.#long >= MIN_LONG && this.#long > this.#seen * 0.01;
     if (isBad) {
-      this.#share = Math.max(1 / slots, this.#share * decrease);
+      this.#share = Math.max(leastCapShare, this.#share * decrease);
       this.#reset();
       this.#goodSinceMs = undefined;
       return;
@@ -69,7 +76,7 @@ export class NoisyCap {
     }
     this.#goodSinceMs ??= nowMs;
     if (nowMs - this.#goodSinceMs >= this.#options.increaseAfterMs) {
-      this.#share = Math.min(lastCapShare, this.#share + 1 / slots);
+      this.#share = Math.min(lastCapShare, this.#share + increase);
       this.#reset();
       this.#goodSinceMs = undefined;
     }

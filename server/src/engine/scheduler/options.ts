@@ -15,12 +15,14 @@ export type NoisyOptions = {
   readonly quantumMs: number;
   /** Noisy work that got no slot for so long goes next, so that quiet lanes cannot starve it. */
   readonly patienceMs: number;
-  /** Share of the slots: at first, and at the most. */
+  /** Share of the slots: at first, at the least and at the most. */
   readonly firstCapShare: number;
+  readonly leastCapShare: number;
   readonly lastCapShare: number;
-  /** The cap falls by `decrease` when quiet dwell exceeds `tolerance` times its calm baseline. */
+  /** The cap falls by the factor `decrease` when quiet dwell exceeds `tolerance` times its calm baseline, or rises by `increase`. */
   readonly tolerance: number;
   readonly decrease: number;
+  readonly increase: number;
   readonly increaseAfterMs: number;
 };
 
@@ -34,10 +36,12 @@ export const NOISY: NoisyOptions = {
   memoryMs: 1_000,
   quantumMs: 10,
   patienceMs: 500,
-  firstCapShare: 0.25,
+  firstCapShare: 1 / 12,
+  leastCapShare: 1 / 30,
   lastCapShare: 0.5,
   tolerance: 1.1,
   decrease: 0.7,
+  increase: 1 / 60,
   increaseAfterMs: 1_000,
 };
 

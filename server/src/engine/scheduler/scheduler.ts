@@ -182,6 +182,8 @@ function finish(state: SchedulerState, assignmentId: number, serviceMs: number):
   if (!work) return;
   release(state, work);
   for (const { ref } of work.assignment.slices) countOpen(state, ref, -1);
+  if (isNoisy(work))
+    state.noisyRestsUntilMs = state.nowMs + state.cap.restMs(serviceMs, state.slots);
   const totalMs = work.shares.reduce((sum, share) => sum + share.chargedMs, 0);
   state.recentService.add(serviceMs, state.nowMs);
   for (const { lane, flow, runs, chargedMs, freshAtMs } of work.shares) {

@@ -83,6 +83,8 @@ export type SchedulerState = {
   /** Assignments under way that hold work of noisy lanes. */
   noisyAssignments: number;
   noisyServedMs: number;
+  /** While quiet lanes are active, noisy ones get no slot before. */
+  noisyRestsUntilMs: number;
   /** Lanes that had something to do: normal ones, and all. */
   readonly quietActive: Recency<Lane>;
   readonly active: Recency<Lane>;
@@ -118,6 +120,7 @@ export function createSchedulerState(options: SchedulerOptions): SchedulerState 
     transitions: [],
     noisyAssignments: 0,
     noisyServedMs: LONG_AGO,
+    noisyRestsUntilMs: LONG_AGO,
     quietActive: new Recency(),
     active: new Recency(),
     waited: new Recency(),
