@@ -1,7 +1,7 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=8
 // Starts the CLI under a Node that runs its TypeScript. npm scripts and npx put the Node that npm
 // installed first on the path; started in another way, an older one only passes on to it. This file
-// is all that the older one (20 or newer) has to understand.
+// is all that the older one (20 or newer) has to understand. The flag: ../src/lib/node-flags.ts.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import module from 'node:module';
@@ -44,7 +44,8 @@ function passOn() {
     process.exit(1);
   }
   // The channel tells the child when this process is gone, kill -9 included.
-  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+  const program = [...process.execArgv, fileURLToPath(import.meta.url)];
+  const child = spawn(node, [...program, ...process.argv.slice(2)], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
   });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { type Database, openDatabase } from '../../src/db/database.ts';
+import { NODE_FLAGS } from '../../src/lib/node-flags.ts';
 
 const BELFRY = fileURLToPath(new URL('../../bin/belfry.js', import.meta.url));
 
@@ -39,7 +40,7 @@ export type BenchServerOptions = {
 export async function startBenchServer(options: BenchServerOptions = {}): Promise<BenchServer> {
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'belfry-bench-')));
   const startedMs = performance.now();
-  const child = spawn(process.execPath, [BELFRY, 'start'], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, BELFRY, 'start'], {
     env: {
       ...process.env,
       BELFRY_PORT: '0',

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { type Database, openDatabase } from '../db/database.ts';
+import { NODE_FLAGS } from '../lib/node-flags.ts';
 import { childProcesses } from './child-processes.ts';
 
 const BELFRY = fileURLToPath(new URL('../../bin/belfry.js', import.meta.url));
@@ -38,7 +39,7 @@ export async function startScratchServer(
 ): Promise<ScratchServer> {
   const dataDir = await mkdtemp(join(tmpdir(), 'belfry-drill-'));
   const errors = await open(join(dataDir, 'server.log'), 'a');
-  const child = spawn(process.execPath, [BELFRY, 'start'], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, BELFRY, 'start'], {
     env: {
       ...Object.fromEntries(
         Object.entries(env).filter(([name]) => !/^(?:BELFRY_|PG|DATABASE_URL$)/.test(name)),

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '../lib/log.ts';
+import { NODE_FLAGS } from '../lib/node-flags.ts';
 import type { FeedChange } from './engine.ts';
 import { type ChunkKind, type ChunkRef, RUNS } from './log/chunk.ts';
 import { createPriority } from './priority.ts';
@@ -127,6 +128,7 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
     const isForNoisy = position === NOISY_POSITION;
     const name = isForNoisy ? 'executor-noisy' : `executor-${position + 1}`;
     const child = fork(ENTRY, [], {
+      execArgv: [...process.execArgv, ...NODE_FLAGS],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       // A session of its own, which Linux may give a priority of its own.
       detached: true,

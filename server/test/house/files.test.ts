@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { NODE_FLAGS } from '../../src/lib/node-flags.ts';
 import { sourceFiles } from './source-files.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
@@ -30,6 +31,11 @@ test('no code is left half done', () => {
     /\b(?:TODO|FIXME|XXX|HACK)\b|\b(?:test|it|describe)\.(?:only|skip|todo)\(|\bdebugger;/;
   const self = 'server/test/house/files.test.ts';
   expect(code.filter((file) => file !== self && mark.test(read(file)))).toEqual([]);
+});
+
+test('the program starts Node as its executors are started', () => {
+  const [start] = read('server/bin/belfry.js').split('\n');
+  expect(start).toBe(`#!/usr/bin/env -S node ${NODE_FLAGS.join(' ')}`);
 });
 
 test('a program is executable where others start it by its name', () => {
