@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { compareAwake } from '../src/drill/awake.ts';
 import {
   beginFlood,
   beginOrdinary,
@@ -50,13 +51,15 @@ export async function flood(
     say('the backlog');
     const isDrained = await drained(stage.server, plan.drainSeconds);
     say(PHASES.alone);
-    const alone = await floodAlone(stage);
+    const { runsPerSecond: alone } = await floodAlone(stage);
     await drained(stage.server, plan.drainSeconds);
     const fewRate = await culpritRate(stage, few.startedMs, few.endedMs);
     const manyRate = await culpritRate(stage, many.startedMs, many.endedMs);
     const rows = await stage.quiet.samples(join(stage.server.dataDir, 'quiet.ndjson'));
     const of = (name: string) => rows.filter(([phase]) => phase === name);
     const ratios = compareWithCalm(of(PHASES.calm), [of(PHASES.few), of(PHASES.many)]);
+    const stalls = await stage.metronome.stalls();
+    const awake = compareAwake(of(PHASES.calm), [of(PHASES.few), of(PHASES.many)], stalls);
     const limitAfter = await limit();
     const described = [PHASES.calm, PHASES.few, PHASES.many].map((name) => describePhase(of(name)));
     const [calmly, duringFew, duringMany] = described;
@@ -71,6 +74,8 @@ export async function flood(
       p99_ratio: ratios.ratio,
       p99_ratio_upper_95: ratios.upper95,
       worst_p99_ratio: ratios.worst ?? 'too few samples',
+      p99_ratio_awake: awake.neighbours_p99_ratio_awake ?? 'not measured',
+      machine_stalls: stalls?.length ?? 'not measured',
       refused: described.reduce((sum, phase) => sum + phase.refused, 0),
       flood_few_large_runs_per_s: Math.round(fewRate),
       flood_many_single_runs_per_s: Math.round(manyRate),

@@ -1,8 +1,11 @@
 import { figureNames, type Goal } from '../drill/figures.ts';
 import type { DrillReport } from '../drill/noisy-neighbour.ts';
+import { rounded } from '../drill/statistics.ts';
 import type { TimelineEvent } from '../drill/timeline.ts';
 import type { Style } from './style.ts';
 import { type Cell, printable, table } from './table.ts';
+
+const STALL_COLUMNS = ['STALLS', 'STALLED MS', 'AWAKE P99'] as const;
 
 /** `06:12:03 UTC  +12.4 s  what happened`, and under it what an operator sees. */
 export function timelineLine(event: TimelineEvent, style: Style): string {
@@ -31,6 +34,10 @@ export function drillView(report: DrillReport, style: Style): string {
     '',
     phasesTable(report, style),
     '',
+    ...awakeLines(report),
+    '',
+    ...sentLines(report),
+    '',
     verdict,
   ].join('\n');
 }
@@ -57,12 +64,38 @@ function goalText({ bound, value }: Goal): string {
 function phasesTable({ details }: DrillReport, style: Style): string {
   return table(
     style,
-    ['NEIGHBOURS DURING', 'TRIGGERS', 'P50 MS', 'P99 MS', 'MAX MS', 'REFUSED'],
+    ['NEIGHBOURS DURING', 'TRIGGERS', 'P50 MS', 'P99 MS', 'MAX MS', 'REFUSED', ...STALL_COLUMNS],
     Object.entries(details.phases).map(([name, phase]) => [
       name,
       String(phase.triggers),
       ...[phase.p50_ms, phase.p99_ms, phase.max_ms].map((ms) => ms.toFixed(1)),
       String(phase.refused),
+      phase.machine_stalls === null ? '-' : String(phase.machine_stalls),
+      phase.machine_stalled_ms === null ? '-' : String(phase.machine_stalled_ms),
+      phase.awake_p99_ms === null ? '-' : phase.awake_p99_ms.toFixed(1),
     ]),
   );
+}
+
+/** What the columns of stalls are, and the ratios without them. */
+function awakeLines({ details }: DrillReport): string[] {
+  if (Object.values(details.phases).every((phase) => phase.machine_stalls === null))
+    return ['This system does not tell whether the machine itself stood still.'];
+  const ratio = details.neighbours_p99_ratio_awake ?? 'not measured';
+  const worst = details.neighbours_worst_p99_ratio_awake ?? 'not measured';
+  return [
+    'STALLS: the machine itself stood still, with every process on it, while its hypervisor served others.',
+    `Without the triggers that were under way then the p99 ratio is ${ratio}, of the worst account ${worst}; these judge nothing.`,
+  ];
+}
+
+/** How much of the flood this machine could offer to the server beside it. */
+function sentLines({ details }: DrillReport): string[] {
+  return [
+    'Of the flood’s triggers that were due, so many were really sent:',
+    ...Object.entries(details.flood_sent).map(
+      ([phase, { due, sent, share }]) =>
+        `  ${phase}: ${sent.toLocaleString('en')} of ${due.toLocaleString('en')}, ${rounded(share * 100)} %`,
+    ),
+  ];
 }

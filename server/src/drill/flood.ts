@@ -1,6 +1,7 @@
 import { runsStarted } from './count-work.ts';
 import type { LoadPhase, LoadSummary } from './load/protocol.ts';
 import type { Stage } from './stage.ts';
+import { rounded } from './statistics.ts';
 import { poll, waitMs, wallClockMs } from './wall-clock.ts';
 
 const NAME_EVERY_MS = 100;
@@ -52,6 +53,25 @@ export function beginOrdinary(stage: Stage, name: string): () => Promise<LoadSum
   return beginFlood(stage, name, { perSecond: 1, runs: 1 });
 }
 
+/** How much of a flood the load generator could send, in triggers. */
+export type FloodSent = {
+  /** By the timetable. */
+  readonly due: number;
+  readonly sent: number;
+  /** From 0 to 1. */
+  readonly share: number;
+};
+
+/** By phase. What is due and not sent stays away from the server: a machine can offer less than planned. */
+export function floodSent(summaries: readonly LoadSummary[]): Record<string, FloodSent> {
+  return Object.fromEntries(
+    summaries.map(({ phase, sent, unsent }) => {
+      const due = sent + unsent;
+      return [phase, { due, sent, share: rounded(due === 0 ? 1 : sent / due, 3) }];
+    }),
+  );
+}
+
 /** The sentence that names the culprit, and the seconds since `sinceMs` until it was there. */
 export async function nameCulprit(
   stage: Stage,
@@ -73,17 +93,16 @@ export async function culpritRate(stage: Stage, fromMs: number, untilMs: number)
   return runs / ((untilMs - fromMs) / 1_000);
 }
 
-/** The flood while everybody else is idle; runs a second. */
-export async function floodAlone(stage: Stage): Promise<number> {
+/** The flood while everybody else is idle. */
+export async function floodAlone(
+  stage: Stage,
+): Promise<{ readonly runsPerSecond: number; readonly summary: LoadSummary }> {
   const { alone, seconds } = stage.plan;
   const startedMs = wallClockMs();
   const end = beginFlood(stage, PHASES.alone, alone);
   await waitMs(seconds.alone * 1_000);
   const endedMs = wallClockMs();
-  await end();
-  return await culpritRate(
-    stage,
-    startedMs + Math.min(RAMP_MS, (endedMs - startedMs) / 2),
-    endedMs,
-  );
+  const summary = await end();
+  const rampedMs = startedMs + Math.min(RAMP_MS, (endedMs - startedMs) / 2);
+  return { runsPerSecond: await culpritRate(stage, rampedMs, endedMs), summary };
 }

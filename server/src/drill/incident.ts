@@ -16,6 +16,8 @@ export type Incident = {
   /** When each flood began and ended, milliseconds since 1970. */
   readonly few: LoadSummary;
   readonly many: LoadSummary;
+  /** Until its key was revoked, and a little longer. */
+  readonly again: LoadSummary;
   /** From the signal until `/readyz` answers 200 again. */
   readonly executorBackSeconds: number | undefined;
   readonly databaseBackSeconds: number | undefined;
@@ -74,12 +76,12 @@ export async function incident(stage: Stage): Promise<Incident> {
   );
   const quiet = neighbours(stage, PHASES.operator, seconds.held + 4);
   const governed = await govern(stage);
-  await endFlood();
+  const again = await endFlood();
   await quiet;
   const named = await naming;
   return {
     culpritNamedSeconds: named?.seconds,
-    ...{ few, many, executorBackSeconds, databaseBackSeconds, governed },
+    ...{ few, many, again, executorBackSeconds, databaseBackSeconds, governed },
   };
 }
 

@@ -15,6 +15,8 @@ const ENTRY = fileURLToPath(new URL('./load/main.ts', import.meta.url));
 
 /** A process that plays accounts. One thing at a time: a phase ends before the next begins. */
 export type LoadGenerator = {
+  /** Of a process that leads a session of its own; undefined when it could not be started. */
+  readonly pid: number | undefined;
   readonly run: (phase: LoadPhase) => Promise<LoadSummary>;
   readonly stop: () => void;
   /** What was sent so far. */
@@ -22,9 +24,15 @@ export type LoadGenerator = {
   readonly end: () => void;
 };
 
-/** Resolves when its sockets, if it watches feeds, have joined. */
+/**
+ * Resolves when its sockets, if it watches feeds, have joined. The process has a session of its own, as other
+ * people's machines have, and ends with this one.
+ */
 export async function startLoad(options: LoadOptions): Promise<LoadGenerator> {
-  const child = fork(ENTRY, [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  const child = fork(ENTRY, [], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    detached: true,
+  });
   const ask = async (message: ToLoad): Promise<FromLoad> => {
     const answer = nextAnswer(child);
     child.send(message);
@@ -34,6 +42,7 @@ export async function startLoad(options: LoadOptions): Promise<LoadGenerator> {
   };
   await ask({ type: 'open', options });
   return {
+    pid: child.pid,
     run: async (phase) => {
       const answer = await ask({ type: 'run', phase });
       if (answer.type !== 'ran') throw new Error(`a load generator answered ${answer.type}`);

@@ -1,13 +1,23 @@
 import { join } from 'node:path';
 import { isJsonObject } from '../lib/json.ts';
+import { compareAwake, describeStalls, type MachineStalls, stallsSentence } from './awake.ts';
 import { broadcastFinished } from './broadcast.ts';
 import { countBroadcast, countWork, runsStarted, type WorkCount } from './count-work.ts';
 import { type FigureName, type Figures, type Goal, goals, missedGoals } from './figures.ts';
-import { beginOrdinary, culpritRate, floodAlone, neighbours, PHASES } from './flood.ts';
+import {
+  beginOrdinary,
+  culpritRate,
+  type FloodSent,
+  floodAlone,
+  floodSent,
+  neighbours,
+  PHASES,
+} from './flood.ts';
 import { exportDiscarded } from './govern.ts';
 import { type Incident, incident } from './incident.ts';
-import type { SampleRow } from './load/protocol.ts';
+import type { LoadSummary, SampleRow } from './load/protocol.ts';
 import { describeMachine } from './machine.ts';
+import type { Stall } from './metronome/stall-watch.ts';
 import { compareWithCalm, describePhase, isRefused, type PhaseLatency } from './neighbours.ts';
 import { listOf } from './operator.ts';
 import type { Plan } from './plan.ts';
@@ -31,7 +41,10 @@ export type DrillReport = {
 type DrillDetails = {
   /** The ratio is below this with 95 % confidence. */
   readonly neighbours_p99_ratio_upper_95: number;
-  readonly phases: Readonly<Record<string, PhaseLatency>>;
+  /** The two ratios without what met a stall of the machine; they decide nothing. Null: not measured. */
+  readonly neighbours_p99_ratio_awake: number | null;
+  readonly neighbours_worst_p99_ratio_awake: number | null;
+  readonly phases: Readonly<Record<string, PhaseLatency & MachineStalls>>;
   readonly neighbours: WorkCount;
   readonly culprit: WorkCount;
   readonly flood_few_runs_per_s: number;
@@ -41,6 +54,8 @@ type DrillDetails = {
   readonly flood_few_refused_per_s: number;
   readonly flood_many_offered_per_s: number;
   readonly flood_many_refused_per_s: number;
+  /** By phase of the flood. */
+  readonly flood_sent: Readonly<Record<string, FloodSent>>;
   readonly executor_back_s: number | null;
   readonly database_back_s: number | null;
   readonly queued_at_hold: number;
@@ -113,6 +128,8 @@ async function play(
   const { environmentId } = cast.culprit;
   const startedAfterHold = await runsStarted(server.db, environmentId, heldMs, drainedMs);
   const alone = await playAlone(stage);
+  const stalls = await stage.metronome.stalls();
+  timeline.note(stallsSentence(stalls));
   timeline.note('everything is counted', await ledgerState(stage));
 
   const quietRows = await stage.quiet.samples(join(server.dataDir, 'quiet.ndjson'));
@@ -126,15 +143,19 @@ async function play(
   return conclude(stage, {
     ...{ happened, quietRows, culpritRows, neighbourWork, culpritWork, startedAfterHold },
     discardedRuns: [...discarded.values()].reduce((sum, runs) => sum + runs, 0),
-    aloneRate: alone.runsPerSecond,
+    ...{ alone, stalls },
     ledger: await ledgerState(stage),
   });
 }
 
+type Alone = {
+  readonly runsPerSecond: number;
+  readonly summary: LoadSummary;
+  readonly samples: readonly SampleRow[];
+};
+
 /** The culprit comes back with a new key while the neighbours are idle. */
-async function playAlone(
-  stage: Stage,
-): Promise<{ readonly runsPerSecond: number; readonly samples: readonly SampleRow[] }> {
+async function playAlone(stage: Stage): Promise<Alone> {
   const { server, cast, operator, timeline, plan } = stage;
   const { body } = await operator.post('/ops/v1/keys', {
     kind: 'secret',
@@ -144,13 +165,14 @@ async function playAlone(
   const flood = await startFlood(server, { ...cast.culprit, secretKey: String(body.key) });
   try {
     timeline.note('the neighbours rest; the culprit sends all it can, with a new key');
-    const runsPerSecond = await floodAlone({ ...stage, flood });
+    const { runsPerSecond, summary } = await floodAlone({ ...stage, flood });
     const isDrained = await drained(server, plan.drainSeconds);
     timeline.note(
       isDrained ? 'all work is done' : 'work is left undone',
       `${Math.round(runsPerSecond).toLocaleString('en')} runs/s of one account`,
     );
-    return { runsPerSecond, samples: await flood.samples(join(server.dataDir, 'alone.ndjson')) };
+    const samples = await flood.samples(join(server.dataDir, 'alone.ndjson'));
+    return { runsPerSecond, summary, samples };
   } finally {
     flood.end();
   }
@@ -185,15 +207,17 @@ async function conclude(
     readonly culpritWork: WorkCount;
     readonly startedAfterHold: number;
     readonly discardedRuns: number;
-    readonly aloneRate: number;
+    readonly alone: Alone;
+    readonly stalls: readonly Stall[] | null;
     readonly ledger: string;
   },
 ): Promise<{ readonly figures: Figures; readonly details: DrillDetails }> {
-  const { happened, neighbourWork, culpritWork } = seen;
-  const { few, many, governed } = happened;
+  const { happened, neighbourWork, culpritWork, alone, stalls } = seen;
+  const { few, many, again, governed } = happened;
   const byPhase = Map.groupBy(seen.quietRows, ([phase]) => phase);
   const rows = (phase: string): readonly SampleRow[] => byPhase.get(phase) ?? [];
-  const ratios = compareWithCalm(rows(PHASES.calm), [rows(PHASES.few), rows(PHASES.many)]);
+  const floods = [rows(PHASES.few), rows(PHASES.many)];
+  const ratios = compareWithCalm(rows(PHASES.calm), floods);
   const refused = seen.quietRows.filter(isRefused).length;
   const undelivered = seen.quietRows.filter(([, , , , , delivered]) => delivered === null).length;
   const fewRate = await culpritRate(stage, few.startedMs, few.endedMs);
@@ -212,7 +236,7 @@ async function conclude(
       refused + Math.max(undelivered, neighbourWork.lost + neighbourWork.withoutMessage),
     acknowledged_lost: neighbourWork.lost + culpritWork.lost,
     flood_runs_per_s: Math.round(fewRate),
-    flood_alone_runs_per_s: Math.round(seen.aloneRate),
+    flood_alone_runs_per_s: Math.round(alone.runsPerSecond),
     culprit_named_s: roundedOrNull(happened.culpritNamedSeconds, 2),
     hold_answer_s: rounded(Math.max(governed.holdAnswerSeconds, governed.discardAnswerSeconds), 3),
     started_after_hold: seen.startedAfterHold,
@@ -221,7 +245,13 @@ async function conclude(
   };
   const details: DrillDetails = {
     neighbours_p99_ratio_upper_95: ratios.upper95,
-    phases: Object.fromEntries([...byPhase].map(([name, some]) => [name, describePhase(some)])),
+    ...compareAwake(rows(PHASES.calm), floods, stalls),
+    phases: Object.fromEntries(
+      [...byPhase].map(([name, some]) => [
+        name,
+        { ...describePhase(some), ...describeStalls(some, stalls) },
+      ]),
+    ),
     neighbours: neighbourWork,
     culprit: culpritWork,
     flood_few_runs_per_s: Math.round(fewRate),
@@ -230,6 +260,7 @@ async function conclude(
     flood_few_refused_per_s: Math.round(refusedRuns(PHASES.few) / seconds(few)),
     flood_many_offered_per_s: Math.round(many.sent / seconds(many)),
     flood_many_refused_per_s: Math.round(refusedRuns(PHASES.many) / seconds(many)),
+    flood_sent: floodSent([few, many, again, alone.summary]),
     executor_back_s: roundedOrNull(happened.executorBackSeconds, 2),
     database_back_s: roundedOrNull(happened.databaseBackSeconds, 2),
     queued_at_hold: governed.depth,

@@ -1,5 +1,9 @@
-import { type Actor, assembleCast, type Cast } from './cast.ts';
+import { pino } from 'pino';
+import { createPriority } from '../lib/priority.ts';
+import { assembleCast, type Cast } from './cast.ts';
+import type { Caller } from './load/protocol.ts';
 import { type LoadGenerator, startLoad } from './load-generator.ts';
+import { type Metronome, startMetronome } from './metronome.ts';
 import { createOperator, type Operator } from './operator.ts';
 import type { Plan } from './plan.ts';
 import { type ScratchServer, startScratchServer } from './scratch-server.ts';
@@ -9,6 +13,8 @@ import { poll, waitMs } from './wall-clock.ts';
 /** A neighbour's trigger is always sent, however long the server is silent. */
 const QUIET = { connections: 256, maxUnderWay: 1_000_000 } as const;
 const FLOOD = { connections: 256, maxUnderWay: 1_024 } as const;
+/** As low as the server's own processes for noisy accounts. */
+const FLOOD_NICENESS = 10;
 const DRAIN_POLL_MS = 250;
 
 /** Everything that a drill needs: the server, the accounts, and who plays them. */
@@ -22,6 +28,7 @@ export type Stage = {
   /** Plays the culprit. */
   readonly flood: LoadGenerator;
   readonly timeline: Timeline;
+  readonly metronome: Metronome;
   readonly destroy: () => Promise<void>;
 };
 
@@ -31,9 +38,10 @@ export async function setStage(
   timeline: Timeline,
 ): Promise<Stage> {
   const server = await startScratchServer(env);
-  const generators: LoadGenerator[] = [];
+  const metronome = startMetronome();
+  const players: { readonly end: () => void }[] = [metronome];
   const destroy = async (): Promise<void> => {
-    for (const generator of generators) generator.end();
+    for (const player of players) player.end();
     await server.destroy();
   };
   try {
@@ -44,11 +52,11 @@ export async function setStage(
       careful: true,
       ...QUIET,
     });
-    generators.push(quiet);
+    players.push(quiet);
     const flood = await startFlood(server, cast.culprit);
-    generators.push(flood);
+    players.push(flood);
     return {
-      ...{ plan, server, cast, quiet, flood, timeline, destroy },
+      ...{ plan, server, cast, quiet, flood, timeline, metronome, destroy },
       operator: createOperator(server),
     };
   } catch (error) {
@@ -57,13 +65,23 @@ export async function setStage(
   }
 }
 
-export function startFlood(server: ScratchServer, culprit: Actor): Promise<LoadGenerator> {
-  return startLoad({
+/**
+ * The culprit's machines are not the server's: what they compute to send so much costs the server nothing in
+ * earnest. Here both share the processors, so the server comes first.
+ */
+export async function startFlood(
+  server: Pick<ScratchServer, 'url'>,
+  culprit: Caller,
+): Promise<LoadGenerator> {
+  const flood = await startLoad({
     url: server.url,
     callers: [culprit],
     careful: false,
     ...FLOOD,
   });
+  const priority = createPriority(FLOOD_NICENESS, pino({ level: 'silent' }));
+  if (flood.pid !== undefined) await priority.lower(flood.pid);
+  return flood;
 }
 
 /** Resolves when nothing waits and nothing is under way; false when that takes too long. */

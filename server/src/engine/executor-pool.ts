@@ -2,9 +2,9 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '../lib/log.ts';
 import { NODE_FLAGS } from '../lib/node-flags.ts';
+import { createPriority } from '../lib/priority.ts';
 import type { FeedChange } from './engine.ts';
 import { type ChunkKind, type ChunkRef, RUNS } from './log/chunk.ts';
-import { createPriority } from './priority.ts';
 import type { ExecutorOptions, FromExecutor, ToExecutor } from './protocol.ts';
 import type { Assignment } from './scheduler/state.ts';
 

@@ -70,6 +70,20 @@ test('everything breaks as announced, and comes back by itself', () => {
   expect(happened).toContain('the database is stopped at once');
 });
 
+test('it says of each phase when the machine stood still, and how much of the flood was really sent', () => {
+  const { phases, flood_sent: sent } = report.details;
+  for (const phase of Object.values(phases)) {
+    expect(typeof phase.machine_stalls).toBe(process.platform === 'linux' ? 'number' : 'object');
+    expect(phase.awake_triggers ?? 0).toBeLessThanOrEqual(phase.triggers);
+  }
+  expect(Object.keys(sent)).toHaveLength(4);
+  for (const { due, sent: reallySent, share } of Object.values(sent)) {
+    expect(reallySent).toBeLessThanOrEqual(due);
+    expect(share).toBeGreaterThan(0);
+  }
+  expect(report.timeline.map(({ what }) => what).join('\n')).toContain('the machine itself');
+});
+
 test('the drill leaves nothing behind', () => {
   expect(left.filter((name) => name.startsWith('belfry-drill-'))).toEqual([]);
 });

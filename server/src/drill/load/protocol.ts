@@ -50,7 +50,7 @@ export type LoadSummary = {
   readonly startedMs: number;
   readonly endedMs: number;
   readonly sent: number;
-  /** Due, but not sent, because too many requests were under way. */
+  /** Due, but not sent, because too many requests were under way or this process did not get that far. */
   readonly unsent: number;
 };
 

@@ -111,7 +111,8 @@ export function createSender(
       const pending = new Set<Promise<void>>();
       let sent = 0;
       let unsent = 0;
-      for (let n = 0; n < count && !stopped; n++) {
+      let n = 0;
+      for (; n < count && !stopped; n++) {
         // A place within its share of the second, so that the timetable has no beat.
         const dueMs = startedMs + ((n + random()) * 1_000) / phase.perSecond;
         while (!stopped && wallClockMs() < dueMs) await waitMs(TICK_MS);
@@ -148,6 +149,8 @@ export function createSender(
         pending.add(work);
       }
       const endedMs = wallClockMs();
+      const due = Math.floor(((endedMs - startedMs) * phase.perSecond) / 1_000);
+      unsent += Math.max(0, Math.min(due, count) - n);
       await Promise.all(pending);
       return { phase: phase.name, startedMs, endedMs, sent, unsent };
     },

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { setPriority } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Logger } from '../lib/log.ts';
+import type { Logger } from './log.ts';
 
 /** Linux lets an ordinary user change a session's priority ten times a second, whichever session it is. */
 const BUSY_TRIES = 20;
