@@ -70,8 +70,7 @@ create table audience_member (
   user_id text not null,
   tenant text default ''::text not null,
   added_at timestamp with time zone default now() not null,
-  constraint audience_member_pkey PRIMARY KEY (audience_id, user_id, tenant),
-  constraint audience_member_audience_id_fkey FOREIGN KEY (audience_id) REFERENCES audience(id) ON DELETE CASCADE
+  constraint audience_member_pkey PRIMARY KEY (audience_id, user_id, tenant)
 );
 
 create table audit_log (
@@ -119,6 +118,7 @@ create table broadcast (
   constraint broadcast_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id),
   constraint broadcast_version_id_fkey FOREIGN KEY (version_id) REFERENCES workflow_version(id)
 );
+CREATE INDEX broadcast_ended ON broadcast USING btree (changed_at) WHERE (state = ANY (ARRAY['cancelled'::text, 'finished'::text]));
 CREATE INDEX broadcast_environment ON broadcast USING btree (environment_id, public_id);
 CREATE INDEX broadcast_unfinished ON broadcast USING btree (id) WHERE (state <> ALL (ARRAY['cancelled'::text, 'finished'::text]));
 
@@ -290,6 +290,13 @@ create table ledger_settled (
   constraint ledger_settled_pkey PRIMARY KEY (day, minute, environment_id)
 ) partition by list (day);
 CREATE INDEX ledger_settled_minute ON ONLY ledger_settled USING btree (minute);
+
+create table leftover (
+  kind text not null,
+  id integer not null,
+  constraint leftover_pkey PRIMARY KEY (kind, id),
+  constraint leftover_kind_check CHECK ((kind = ANY (ARRAY['audience'::text, 'broadcast'::text])))
+);
 
 create table log_stream (
   stream smallint not null,

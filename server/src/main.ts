@@ -10,6 +10,7 @@ import { expectFreePort, listen } from './api/listen.ts';
 import type { PartState, Services } from './api/services.ts';
 import { attachSocket, type SocketServer } from './api/socket.ts';
 import { type Feeder, startFeeder } from './broadcasts/feeder.ts';
+import { startHousekeeping } from './broadcasts/housekeeping.ts';
 import { createBudgets } from './budgets/budgets.ts';
 import { createLoopPressure, highPressureOf } from './budgets/pressure.ts';
 import type { Config } from './config.ts';
@@ -165,6 +166,13 @@ async function build(
     openStream: started.openBulkStream,
   });
   closers.push(broadcasts.close);
+  const housekeeping = startHousekeeping({
+    db: engineDb,
+    clock: systemClock,
+    log,
+    isOwner: () => started.stats().owner,
+  });
+  closers.push(housekeeping.close);
   const { credentials, isNew } = await prepareFirstStart(ctx, config);
 
   const workflows = createPublishedWorkflows(db);

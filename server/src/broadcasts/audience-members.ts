@@ -1,6 +1,6 @@
 import type { EnvironmentContext } from '../context.ts';
 import { textArray } from '../db/array-literal.ts';
-import { invalidField } from '../lib/errors.ts';
+import { BelfryError, invalidField } from '../lib/errors.ts';
 import { isJsonObject, type JsonObject } from '../lib/json.ts';
 import { identifyMany } from '../recipients/identify.ts';
 import { type InlineRecipient, parseRecipient } from '../recipients/inline.ts';
@@ -11,6 +11,14 @@ import { parseTenant } from '../recipients/tenant.ts';
 import { staticAudience } from './audience.ts';
 
 const MEMBER_LIMIT = 1_000;
+
+/** The audience, which cannot be deleted before the statement is committed: no member comes after its deletion. */
+const KEPT_AUDIENCE = `kept as materialized (
+       select id
+       from audience
+       where id = $1
+       for key share
+     )`;
 
 type MemberKey = { readonly userId: string; readonly tenant: string };
 
@@ -24,13 +32,21 @@ export async function addMembers(
   const { keys, identify } = parseMembers(input.members);
   const audience = await staticAudience(ctx, input);
   if (identify.length > 0) await identifyMany(ctx, identify);
-  await ctx.db.query(
-    `insert into audience_member (audience_id, user_id, tenant)
-     select $1, m.user_id, m.tenant
-     from unnest($2::text[], $3::text[]) as m(user_id, tenant)
-     order by m.user_id, m.tenant
-     on conflict do nothing`,
+  const found = await ctx.db.query(
+    `with ${KEPT_AUDIENCE}, added as (
+       insert into audience_member (audience_id, user_id, tenant)
+       select kept.id, m.user_id, m.tenant
+       from kept, unnest($2::text[], $3::text[]) as m(user_id, tenant)
+       order by m.user_id, m.tenant
+       on conflict do nothing
+     )
+     select from kept`,
     memberValues(audience.id, keys),
+  );
+  if (found.length > 0) return;
+  throw new BelfryError(
+    'conflict',
+    `The audience ${JSON.stringify(input.key)} was deleted while members were added to it; add them again`,
   );
 }
 
@@ -42,9 +58,11 @@ export async function removeMembers(
   const { keys } = parseMembers(input.members);
   const audience = await staticAudience(ctx, { key: input.key, create: false });
   await ctx.db.query(
-    `delete from audience_member
-     where audience_id = $1
-       and (user_id, tenant) in (select * from unnest($2::text[], $3::text[]))`,
+    `with ${KEPT_AUDIENCE}
+     delete from audience_member m
+     using kept
+     where m.audience_id = kept.id
+       and (m.user_id, m.tenant) in (select * from unnest($2::text[], $3::text[]))`,
     memberValues(audience.id, keys),
   );
 }

@@ -4,6 +4,7 @@ import type { JsonObject } from '../lib/json.ts';
 import { type Page, type PageRequest, pageOf } from '../recipients/page.ts';
 import { parseId } from '../recipients/reference.ts';
 import { conditionProblems } from '../workflows/conditions.ts';
+import { forget } from './forget.ts';
 
 export const audienceKinds = ['static', 'all_users', 'condition'] as const;
 
@@ -18,6 +19,14 @@ export type Audience = {
   readonly created_at: Date;
   readonly updated_at: Date;
 };
+
+const NOT_BEING_FROZEN = `not exists (
+         select
+         from broadcast b
+         where b.state in ('freezing', 'paused')
+           and b.total is null
+           and b.source ->> 'audience_id' = t.id::text
+       )`;
 
 const COLUMNS = 'id, key, name, kind, conditions, created_at, updated_at';
 
@@ -140,23 +149,23 @@ export async function listAudiences(
   return pageOf(page, rows, ({ key }) => key);
 }
 
-/** Deletes the audience with its members. What was frozen from it stays. Again is fine. */
+/**
+ * Deletes the audience: when it has returned nobody finds it or any of its members, of which the rows become a
+ * leftover. What was frozen from it stays. Again is fine.
+ */
 export async function deleteAudience(ctx: EnvironmentContext, key: string): Promise<void> {
-  await ctx.db.query(
-    `delete from audience a
-     where a.environment_id = $1
-       and a.key = $2
-       and not exists (
-         select
-         from broadcast b
-         where b.environment_id = a.environment_id
-           and b.state in ('freezing', 'paused')
-           and b.total is null
-           and b.source ->> 'audience_id' = a.id::text
-       )`,
-    [ctx.environment.id, key],
-  );
-  if (!(await findAudience(ctx, key))) return;
+  const isGone = await ctx.db.transaction(async (tx) => {
+    const [audience] = await tx.query<{ id: number }>(
+      `select id
+       from audience
+       where environment_id = $1
+         and key = $2
+       for update`,
+      [ctx.environment.id, key],
+    );
+    return !audience || (await forget(tx, 'audience', [audience.id], NOT_BEING_FROZEN)) > 0;
+  });
+  if (isGone) return;
   throw new BelfryError(
     'conflict',
     `A broadcast is being frozen from the audience ${JSON.stringify(key)}; cancel it, or wait until it is frozen`,

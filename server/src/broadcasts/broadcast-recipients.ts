@@ -1,5 +1,5 @@
 import type { EnvironmentContext } from '../context.ts';
-import type { Broadcast } from './broadcast.ts';
+import { type Broadcast, getBroadcast } from './broadcast.ts';
 import { outcomesOf } from './outcomes.ts';
 import { pagesFrom, partsAfter } from './part.ts';
 
@@ -27,7 +27,7 @@ export async function* broadcastRecipients(
   for (;;) {
     const parts = await partsAfter(ctx.db, broadcast.id, after, PARTS);
     const last = parts.at(-1);
-    if (!last) return;
+    if (!last) break;
     const pages = await pagesFrom(ctx.db, broadcast.id, parts[0]?.page ?? 0, PARTS);
     const outcomes = await outcomesOf(ctx.db, parts);
     yield parts.flatMap((part, i) => {
@@ -43,7 +43,9 @@ export async function* broadcastRecipients(
         }),
       );
     });
-    if (parts.length < PARTS) return;
+    if (parts.length < PARTS) break;
     after = last;
   }
+  // Forgotten meanwhile: then some may have been missing, and half a list must not look like all of it.
+  await getBroadcast(ctx, { id: broadcast.public_id });
 }

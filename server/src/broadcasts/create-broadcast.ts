@@ -115,10 +115,12 @@ async function insertBroadcast(
   const nowMs = ctx.clock.now();
   try {
     const [row] = await ctx.db.query<Broadcast>(
-      `insert into broadcast as b
+      `with source as materialized (${lockedSource(input.source.kind)})
+       insert into broadcast as b
          (public_id, environment_id, key, workflow_key, version_id, source, actor, tenant, data, settings,
           api_key_id, state, rate, canary_size, canary_failed_share, canary_state, starts, created_at, changed_at)
        select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'freezing', $12, $13, $14, 'open', $15, $16, $16
+       from source
        where (
          select count(*)
          from broadcast b
@@ -143,9 +145,11 @@ async function insertBroadcast(
         input.canaryFailedShare ?? DEFAULT_FAILED_SHARE,
         input.starts,
         new Date(nowMs),
+        sourceId(input.source),
       ],
     );
     if (row) return row;
+    await expectSource(ctx, input.source);
   } catch (error) {
     if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
     throw new BelfryError(
@@ -157,6 +161,30 @@ async function insertBroadcast(
     'conflict',
     `The environment has ${MAX_UNFINISHED} unfinished broadcasts, which is the limit; cancel one, or wait until one is finished`,
   );
+}
+
+/** What the audience is read from while it is being frozen, locked so that it is not deleted before that is known. */
+function lockedSource(kind: Source['kind']): string {
+  switch (kind) {
+    case 'static':
+      return 'select from audience where id = $17 for key share';
+    case 'failed':
+      return 'select from broadcast where id = $17 for key share';
+    case 'all_users':
+    case 'condition':
+      return 'select where $17::int is null';
+  }
+}
+
+function sourceId(source: Source): number | null {
+  if (source.kind === 'static') return source.audience_id;
+  return source.kind === 'failed' ? source.broadcast_id : null;
+}
+
+/** 404 when it was deleted or forgotten just now. */
+async function expectSource(ctx: EnvironmentContext, source: Source): Promise<void> {
+  if (source.kind === 'static') await getAudience(ctx, source.audience);
+  if (source.kind === 'failed') await getBroadcast(ctx, { id: source.broadcast });
 }
 
 function parseKey(value: string | undefined): string | null {
