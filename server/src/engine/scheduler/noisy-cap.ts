@@ -6,29 +6,48 @@ const MIN_SAMPLES = 200;
 const RECOMPUTE_EVERY = 100;
 /** A window of measurements is judged anew after so many. */
 const WINDOW_SAMPLES = 500;
-/** Fewer long waits than this are chance. */
-const MIN_LONG = 5;
+/**
+ * What is judged. The 90th percentile tells how busy the machine is, the 99th also who waits for a slot; but a
+ * few pauses of the machine itself in calm times make the 99th blind.
+ */
+const QUANTILES: readonly number[] = [0.9, 0.99];
+/** By so many standard deviations more waits must be long than in calm times, or it is chance. */
+const SIGNIFICANT = 3;
+
+/** A quantile of calm times, and how many measurements exceeded it since. */
+type Judged = { readonly quantile: number; baselineMs: number; long: number };
 
 /**
- * How many slots noisy lanes may hold; less than one is a part of the time. It falls by a factor when quiet lanes wait longer than in calm
- * times and rises by a step when they do not (additive increase, multiplicative decrease). That the 99th
- * percentile exceeds a limit is the same as that more than 1 % of the measurements do, so a window is
- * two counters.
+ * How many slots noisy lanes may hold; less than one is a part of the time. It falls by a factor when quiet lanes
+ * wait longer than in calm times and rises by a step when they do not (additive increase, multiplicative decrease). That
+ * the 99th percentile exceeds a limit is the same as that more than 1 % of the measurements do, so a window is counters.
  */
 export class NoisyCap {
   readonly #options: NoisyOptions;
   readonly #calm: number[] = [];
+  readonly #judged: readonly Judged[];
   #calmCount = 0;
   #share: number;
   #seen = 0;
-  #long = 0;
   #goodSinceMs: number | undefined;
-  /** 99th percentile of the quiet dwell in calm times; undefined until it is known. */
-  baselineMs: number | undefined;
 
   constructor(options: NoisyOptions) {
     this.#options = options;
     this.#share = options.firstCapShare;
+    this.#judged = QUANTILES.map((quantile) => ({
+      quantile,
+      baselineMs: Number.POSITIVE_INFINITY,
+      long: 0,
+    }));
+  }
+
+  /** 99th percentile of the quiet dwell in calm times; undefined until it is known. */
+  get baselineMs(): number | undefined {
+    return this.#isKnown ? this.#judged.at(-1)?.baselineMs : undefined;
+  }
+
+  get #isKnown(): boolean {
+    return this.#calmCount >= MIN_SAMPLES;
   }
 
   /** Slots of `slots` that noisy lanes may hold now: a whole number, or the part of the time that they may hold one. */
@@ -47,30 +66,31 @@ export class NoisyCap {
   measure(dwellMs: number, calm: boolean): void {
     if (calm) {
       this.#calm[this.#calmCount++ % BASELINE_SAMPLES] = dwellMs;
-      if (this.#calmCount >= MIN_SAMPLES && this.#calmCount % RECOMPUTE_EVERY === 0) {
-        const sorted = this.#calm.toSorted((a, b) => a - b);
-        this.baselineMs = sorted[Math.ceil(sorted.length * 0.99) - 1];
-      }
+      if (this.#isKnown && this.#calmCount % RECOMPUTE_EVERY === 0) this.#recompute();
       return;
     }
-    if (this.baselineMs === undefined) return;
+    if (!this.#isKnown) return;
     this.#seen += 1;
-    if (dwellMs > this.baselineMs * this.#options.tolerance) this.#long += 1;
+    for (const judged of this.#judged) {
+      if (dwellMs > judged.baselineMs * this.#options.tolerance) judged.long += 1;
+    }
   }
 
   /** Every 100 ms. */
   adapt(nowMs: number, slots: number): void {
-    if (this.baselineMs === undefined || slots === 0) return;
+    if (!this.#isKnown || slots === 0) return;
     const { decrease, leastCapShare, lastCapShare, increase } = this.#options;
-    const isBad = this.#long >= MIN_LONG && this.#long > this.#seen * 0.01;
-    if (isBad) {
+    const usual = (judged: Judged): number => this.#seen * (1 - judged.quantile);
+    const limit = (judged: Judged): number =>
+      usual(judged) + SIGNIFICANT * Math.sqrt(usual(judged) * judged.quantile) + 1;
+    if (this.#judged.some((judged) => judged.long > limit(judged))) {
       this.#share = Math.max(leastCapShare, this.#share * decrease);
       this.#reset();
       this.#goodSinceMs = undefined;
       return;
     }
     if (this.#seen < MIN_SAMPLES) return;
-    if (this.#long > this.#seen * 0.01) {
+    if (this.#judged.some((judged) => judged.long > usual(judged))) {
       if (this.#seen >= WINDOW_SAMPLES) this.#reset();
       return;
     }
@@ -82,8 +102,15 @@ export class NoisyCap {
     }
   }
 
+  #recompute(): void {
+    const sorted = this.#calm.toSorted((a, b) => a - b);
+    for (const judged of this.#judged) {
+      judged.baselineMs = sorted[Math.ceil(sorted.length * judged.quantile) - 1] ?? 0;
+    }
+  }
+
   #reset(): void {
     this.#seen = 0;
-    this.#long = 0;
+    for (const judged of this.#judged) judged.long = 0;
   }
 }
