@@ -85,6 +85,29 @@ export function createMetrics(parts: {
     (s) => (s.ledger?.checkedAtMs ?? 0) / 1_000,
   );
 
+  registry.registerMetric(
+    new Gauge({
+      name: 'belfry_orders',
+      help: 'Orders of operators in force, those of automatic quarantine included.',
+      labelNames: ['verb'],
+      registers: [],
+      collect() {
+        this.reset();
+        for (const [verb, count] of parts.engine()?.orders ?? []) this.set({ verb }, count);
+      },
+    }),
+  );
+  gauge(
+    'belfry_runs_held',
+    'Recipient runs that holds and slows keep, of the last six days, when the ledger was last checked.',
+    (s) => s.ledger?.heldRuns ?? 0,
+  );
+  gauge(
+    'belfry_runs_discarded',
+    'Recipient runs that discards keep and that can be replayed, likewise.',
+    (s) => s.ledger?.keptRuns ?? 0,
+  );
+
   const broadcastGauge = (name: string, help: string, key: keyof FeederStats): void => {
     registry.registerMetric(
       new Gauge({

@@ -6,7 +6,7 @@ import type { Logger } from '../lib/log.ts';
 import { createPriority } from '../lib/priority.ts';
 import { type BulkStream, openBulkStream } from './bulk-stream.ts';
 import { recordCancellation } from './cancel.ts';
-import type { Engine, FeedChange } from './engine.ts';
+import type { Engine, FeedChange, OrderVerb } from './engine.ts';
 import { type ExecutorPoolStats, startExecutorPool } from './executor-pool.ts';
 import { createLedger, type LedgerCheck } from './ledger/ledger.ts';
 import { forgetLedger } from './ledger/lists.ts';
@@ -95,6 +95,8 @@ export type EngineStats = {
   readonly owner: boolean;
   /** What the ledger's latest check in this server found. */
   readonly ledger: LedgerCheck | undefined;
+  /** Orders in force by verb; empty while this server does not own the database. */
+  readonly orders: ReadonlyMap<OrderVerb, number>;
 };
 
 export type RunningEngine = Engine & {
@@ -428,6 +430,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
       timerLatenessMs,
       owner,
       ledger: ledger.latest(),
+      orders: owner ? orders.inForce() : new Map(),
     }),
     stop: async () => {
       await appender.close();

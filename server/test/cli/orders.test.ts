@@ -78,6 +78,11 @@ test('a hold keeps what comes, shows it, exports it, and lets it go once', async
   expect((await runJson('orders', '--active')).entries).toMatchObject([
     { id: held.id, aside: { runs: 3 } },
   ]);
+  await waitFor('the hold among the metrics', async () =>
+    (await (await fetch(`${server.url}/metrics`)).text()).includes('belfry_orders{verb="hold"} 1')
+      ? true
+      : undefined,
+  );
   const file = join(directory.path, 'held.ndjson');
   expect(await runJson('orders', id, '--export', file)).toMatchObject({ lines: 3 });
   const lines = (await readFile(file, 'utf8')).trimEnd().split('\n');
@@ -87,6 +92,11 @@ test('a hold keeps what comes, shows it, exports it, and lets it go once', async
   expect(await doneRuns()).toBe(0);
 
   expect(await runJson('release', id)).toMatchObject({ state: 'ended' });
+  await waitFor('no hold among the metrics', async () =>
+    (await (await fetch(`${server.url}/metrics`)).text()).includes('belfry_orders{verb="hold"} 0')
+      ? true
+      : undefined,
+  );
   await waitFor('the released runs', async () => ((await doneRuns()) === 3 ? true : undefined));
   const ended = await run('release', id, '--json');
   expect(ended.code).toBe(1);

@@ -45,10 +45,17 @@ describe('after a hold was answered nothing of its scope starts, and all else do
       await world.done(free, 250);
       await world.aside(order, 250);
       expect(await world.messages(held)).toBe(0);
-      expect(await world.ledger()).toMatchObject({ accepted: 500, done: 250, held: 250 });
+      expect(await world.ledger()).toMatchObject({
+        ...{ accepted: 500, done: 250, held: 250, heldRuns: 250, keptRuns: 0 },
+      });
       await world.end(order);
       await world.done(held, 250);
-      expect(await world.ledger()).toMatchObject({ accepted: 500, done: 500, held: 0 });
+      expect(await world.ledger()).toMatchObject({
+        accepted: 500,
+        done: 500,
+        held: 0,
+        heldRuns: 0,
+      });
     });
   }
 
@@ -156,10 +163,17 @@ describe('a discard', () => {
     const after = await world.trigger(acme, 'note', 20);
     await world.done(after, 20);
     expect(await world.messages(before)).toBe(0);
-    expect(await world.ledger()).toMatchObject({ accepted: 250, done: 20, discarded: 230 });
+    expect(await world.ledger()).toMatchObject({
+      ...{ accepted: 250, done: 20, discarded: 230, heldRuns: 0, keptRuns: 230 },
+    });
     await world.end(discard);
     await world.done(before, 230);
-    expect(await world.ledger()).toMatchObject({ accepted: 250, done: 250, discarded: 0 });
+    expect(await world.ledger()).toMatchObject({
+      accepted: 250,
+      done: 250,
+      discarded: 0,
+      keptRuns: 0,
+    });
   });
 
   it('that expired drops its data, which stays counted as discarded', async () => {
@@ -176,7 +190,7 @@ describe('a discard', () => {
       const order = await world.orders().get(discard.id);
       return order.droppedAt && order.aside.runs === 0 ? true : undefined;
     });
-    expect(await world.ledger()).toMatchObject({ accepted: 130, discarded: 130 });
+    expect(await world.ledger()).toMatchObject({ accepted: 130, discarded: 130, keptRuns: 0 });
     await expect(world.end(discard)).rejects.toThrow('cannot be replayed');
     expect(await world.messages(run)).toBe(0);
   });

@@ -59,6 +59,8 @@ export type OrdersWorld = {
     held: number;
     discarded: number;
     failed: number;
+    heldRuns: number;
+    keptRuns: number;
   }>;
   readonly close: () => Promise<void>;
 };
@@ -201,7 +203,7 @@ export async function createOrdersWorld(executors = 2): Promise<OrdersWorld> {
       for (const cell of check.open) {
         for (const name of Object.keys(sum) as (keyof typeof sum)[]) sum[name] += cell[name];
       }
-      return sum;
+      return { ...sum, heldRuns: check.heldRuns, keptRuns: check.keptRuns };
     },
     close: async () => {
       await world.stop();

@@ -22,6 +22,10 @@ export type LedgerCheck = {
   readonly checkedAtMs: number;
   /** Runs by which both sides differ, all gaps together. */
   readonly gapRuns: number;
+  /** Trigger runs that holds and slows in force set aside. */
+  readonly heldRuns: number;
+  /** Trigger runs that discards set aside and that can still be replayed. */
+  readonly keptRuns: number;
   /** Every environment and minute that does not balance. */
   readonly gaps: readonly LedgerCell[];
   /** Environments and minutes that were compared and are not settled, gaps among them. */
@@ -72,7 +76,15 @@ export function createLedger(options: {
     const gaps = cells.filter((cell) => missingRuns(cell) !== 0);
     const gapRuns = gaps.reduce((sum, cell) => sum + Math.abs(missingRuns(cell)), 0);
     report(gaps, latest?.gaps ?? [], log);
-    latest = { checkedAtMs: nowMs, gapRuns, gaps, open: cells };
+    const live = [...minutes.values()].flatMap(({ runs }) => runs);
+    latest = {
+      checkedAtMs: nowMs,
+      gapRuns,
+      heldRuns: live.reduce((sum, { held }) => sum + held, 0),
+      keptRuns: live.reduce((sum, { kept }) => sum + kept, 0),
+      gaps,
+      open: cells,
+    };
     return latest;
   }
 

@@ -2,7 +2,7 @@ import type { Database } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { invalidField } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
-import type { GiveOrder, Orders } from '../engine.ts';
+import type { GiveOrder, Orders, OrderVerb } from '../engine.ts';
 import type { ChunkKind, ChunkRef } from '../log/chunk.ts';
 import type { SchedulerState } from '../scheduler/state.ts';
 import { exportOrder } from './export.ts';
@@ -35,6 +35,8 @@ export type OrdersOptions = {
 export type RunningOrders = Orders & {
   /** Releases, expires, clears away. To be called again and again by the owner of the database. */
   readonly work: () => Promise<void>;
+  /** Orders in force by verb, as of the last `work`; empty before the first. */
+  readonly inForce: () => ReadonlyMap<OrderVerb, number>;
 };
 
 /** Verbs on queued work; what is set aside comes back through `queue`. */
@@ -63,6 +65,7 @@ export function createOrders(options: OrdersOptions): RunningOrders {
 
   return {
     work,
+    inForce: releaser.inForce,
     preview: (scope) => preview(reading, scope),
     give: async (input) => {
       const concerned = await previewSoon(options, input.scope);

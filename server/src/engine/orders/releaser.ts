@@ -2,6 +2,7 @@ import { type Database, sqlState } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { BelfryError } from '../../lib/errors.ts';
 import { faultPoint } from '../../lib/fault-point.ts';
+import type { OrderVerb } from '../engine.ts';
 import { type ChunkKind, type ChunkRef, DELIVERIES, RUNS } from '../log/chunk.ts';
 import { type AsideCursor, openChunksOfOrder } from '../log/read-refs.ts';
 import { acrossSlots, SLOT_COUNT } from '../log/slots.ts';
@@ -22,7 +23,7 @@ const RETIRE_MS = 600_000;
 
 type OpenOrder = ScopeRow & {
   readonly id: number;
-  readonly verb: string;
+  readonly verb: OrderVerb;
   readonly runs_per_second: number | null;
   readonly created_at: Date;
   readonly expires_at: Date | null;
@@ -65,6 +66,7 @@ export type ReleaserOptions = {
 export function createReleaser({ db, clock, queue, openSlices }: ReleaserOptions) {
   const feeds = new Map<number, Feed>();
   let fedAtMs = clock.now();
+  let inForce: ReadonlyMap<OrderVerb, number> = new Map();
   let clearedAtMs = 0;
 
   async function work(): Promise<void> {
@@ -84,6 +86,9 @@ export function createReleaser({ db, clock, queue, openSlices }: ReleaserOptions
     for (const id of feeds.keys()) if (!known.has(id)) feeds.delete(id);
     const isExpired = ({ expires_at }: OpenOrder): boolean =>
       expires_at !== null && expires_at.getTime() <= nowMs;
+    inForce = countVerbs(
+      orders.filter((order) => !order.ended_at && !order.dropped_at && !isExpired(order)),
+    );
     const errors = await ofEach(orders, async (order) => {
       if (order.ended_at) await release(order);
       else if (order.verb === 'slow' && !isExpired(order)) await trickle(order, elapsedMs);
@@ -209,7 +214,7 @@ export function createReleaser({ db, clock, queue, openSlices }: ReleaserOptions
     return feed;
   }
 
-  return { work };
+  return { work, inForce: () => inForce };
 }
 
 /**
@@ -240,6 +245,16 @@ const EARLIER = acrossSlots(
           and r.sequence = c.sequence
       ) < c.slice_count`,
 );
+
+function countVerbs(orders: readonly OpenOrder[]): ReadonlyMap<OrderVerb, number> {
+  const counts = new Map<OrderVerb, number>([
+    ['hold', 0],
+    ['slow', 0],
+    ['discard', 0],
+  ]);
+  for (const { verb } of orders) counts.set(verb, (counts.get(verb) ?? 0) + 1);
+  return counts;
+}
 
 function newTrickle(): Trickle {
   return { credit: 0, cursor: undefined, seen: new Set(), given: new Set() };
