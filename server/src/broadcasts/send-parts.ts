@@ -8,8 +8,8 @@ import type { Track } from './track.ts';
 const LOOK_AHEAD_RECIPIENTS = 20_000;
 const LOOK_AHEAD_PARTS = 100;
 const STATEMENT_PARTS = 10;
-/** Of data, which is written once for each tenant of a part. */
-const STATEMENT_CHARACTERS = 4 * 1024 * 1024;
+/** Of data: it is in the chunk once, but each tenant of a part has a workflow run, which is stored with it. */
+const PART_CHARACTERS = 4 * 1024 * 1024;
 const PAGES = 10;
 
 type Range = { readonly page: number; readonly first: number; readonly size: number };
@@ -84,19 +84,18 @@ function planParts(
   const inLog = track.outstanding.reduce((sum, { size }) => sum + size, 0);
   let recipients = Math.min(limit - track.sent, LOOK_AHEAD_RECIPIENTS - inLog);
   const most = Math.min(around.parts, LOOK_AHEAD_PARTS - track.outstanding.length, STATEMENT_PARTS);
-  let triggers = Math.max(1, Math.floor(STATEMENT_CHARACTERS / Math.max(1, track.dataText.length)));
+  const triggers = Math.max(1, Math.floor(PART_CHARACTERS / Math.max(1, track.dataText.length)));
   const ranges: Range[] = [];
   let { page, first } = track.next;
   let planned = 0;
-  while (ranges.length < most && recipients > 0 && triggers > 0) {
+  while (ranges.length < most && recipients > 0) {
     const from = track.pages.find((read) => read.page === page);
     const allowed = track.pace.next(broadcast.rate, around.nowMs, planned);
     if (from === undefined || allowed === 0) break;
     const pageSize = from.recipients.length;
     const wanted = Math.min(pageSize - first, recipients, allowed);
     const tenants = broadcast.tenant === null ? from.tenants : null;
-    const { size, needed } = withinTriggers(tenants, first, wanted, triggers);
-    triggers -= needed;
+    const size = withinTriggers(tenants, first, wanted, triggers);
     ranges.push({ page, first, size });
     recipients -= size;
     planned += size;
@@ -112,15 +111,15 @@ function withinTriggers(
   first: number,
   wanted: number,
   triggers: number,
-): { readonly size: number; readonly needed: number } {
-  if (tenants === null) return { size: wanted, needed: 1 };
+): number {
+  if (tenants === null) return wanted;
   const seen = new Set<string>();
   for (let size = 0; size < wanted; size++) {
     const tenant = tenants[first + size] ?? '';
-    if (seen.size === triggers && !seen.has(tenant)) return { size, needed: seen.size };
+    if (seen.size === triggers && !seen.has(tenant)) return size;
     seen.add(tenant);
   }
-  return { size: wanted, needed: seen.size };
+  return wanted;
 }
 
 function endOf(part: Range, pages: readonly Page[]): Track['next'] {

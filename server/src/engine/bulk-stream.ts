@@ -112,7 +112,7 @@ export async function openBulkStream(options: BulkStreamOptions): Promise<BulkSt
   };
 }
 
-/** One trigger a tenant; all runs of the chunk that have it share its workflow run. */
+/** One trigger a tenant; all runs of the chunk that have it share its workflow run, and all triggers the data. */
 function layOutBulk(chunk: BulkChunk, stream: number, sequence: number, nowMs: number): NewChunk {
   const positions = new Map<string | null, number>();
   const triggers: string[] = [];
@@ -121,7 +121,14 @@ function layOutBulk(chunk: BulkChunk, stream: number, sequence: number, nowMs: n
     if (position === undefined) {
       const id = formatAddress(nowMs, stream, sequence, index, WORKFLOW_RUN_PART);
       position =
-        triggers.push(triggerText({ ...chunk.trigger, tenant }, chunk.dataText, id, nowMs)) - 1;
+        triggers.push(
+          triggerText(
+            { ...chunk.trigger, tenant },
+            triggers.length === 0 ? chunk.dataText : 0,
+            id,
+            nowMs,
+          ),
+        ) - 1;
       positions.set(tenant, position);
     }
     return `[${position},${JSON.stringify(userId)}]`;

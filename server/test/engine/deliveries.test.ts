@@ -8,7 +8,8 @@ import {
   type DeliveryWriter,
   openDeliveryWriter,
 } from '../../src/engine/executor/delivery-writer.ts';
-import type { ChunkRef, DeliveriesBody } from '../../src/engine/log/chunk.ts';
+import { parseDeliveriesBody } from '../../src/engine/log/body.ts';
+import type { ChunkRef } from '../../src/engine/log/chunk.ts';
 import { truncateSlot } from '../../src/engine/log/maintain.ts';
 import { MESSAGE_STATUS } from '../../src/engine/status.ts';
 import { messageEventName } from '../../src/feed/message-event-type.ts';
@@ -86,7 +87,7 @@ beforeEach(async () => {
   writer = await openWriter();
   services = {
     db: world.test.db,
-    chunks: createChunkCache<DeliveriesBody>(),
+    chunks: createChunkCache(parseDeliveriesBody),
     providers,
     writer,
     orders: world.services.orders,
@@ -263,7 +264,7 @@ describe('a delivery', () => {
   it('that is recorded is not called again, whoever is told to', async () => {
     const { runId, deliveries } = await waitingWebhooks(5);
     await deliver(deliveries);
-    services = { ...services, chunks: createChunkCache<DeliveriesBody>() };
+    services = { ...services, chunks: createChunkCache(parseDeliveriesBody) };
     await deliver(deliveries);
     expect(calls).toHaveLength(5);
     expect(await deliveriesOf(runId)).toHaveLength(5);

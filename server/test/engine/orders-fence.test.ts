@@ -8,12 +8,8 @@ import { executeDeliveries } from '../../src/engine/executor/deliver.ts';
 import { openDeliveryWriter } from '../../src/engine/executor/delivery-writer.ts';
 import { createKnownOrders, type KnownOrders } from '../../src/engine/executor/governance.ts';
 import { executeRuns } from '../../src/engine/executor/run-worker.ts';
-import {
-  type ChunkRef,
-  DELIVERIES,
-  type DeliveriesBody,
-  RUNS,
-} from '../../src/engine/log/chunk.ts';
+import { parseDeliveriesBody } from '../../src/engine/log/body.ts';
+import { type ChunkRef, DELIVERIES, RUNS } from '../../src/engine/log/chunk.ts';
 import { countAside, endOrder, insertOrder } from '../../src/engine/orders/order-table.ts';
 import { createOrders } from '../../src/engine/orders/orders.ts';
 import { schedule } from '../../src/engine/scheduler/scheduler.ts';
@@ -167,7 +163,7 @@ async function deliveriesUnder(orders: KnownOrders, appended: ChunkRef[] = []) {
   };
   const services = {
     db: world.test.db,
-    chunks: createChunkCache<DeliveriesBody>(),
+    chunks: createChunkCache(parseDeliveriesBody),
     providers: { forChannel: () => provider, close: async () => undefined },
     writer,
     orders,

@@ -11,7 +11,8 @@ import {
   type WorkReport,
 } from '../../src/engine/executor/run-worker.ts';
 import { openAppender } from '../../src/engine/log/appender.ts';
-import { type ChunkRef, DELIVERIES, RUNS, type RunsBody } from '../../src/engine/log/chunk.ts';
+import { parseRunsBody } from '../../src/engine/log/body.ts';
+import { type ChunkRef, DELIVERIES, RUNS } from '../../src/engine/log/chunk.ts';
 import { openStream, type Stream } from '../../src/engine/log/stream.ts';
 import type { SliceOrder } from '../../src/engine/protocol.ts';
 import type { JsonObject } from '../../src/lib/json.ts';
@@ -69,7 +70,7 @@ export async function createEngineWorld(): Promise<EngineWorld> {
   const services: WorkerServices = {
     clock,
     log: silentLog,
-    chunks: createChunkCache<RunsBody>(),
+    chunks: createChunkCache(parseRunsBody),
     workflows: createWorkflowVersions(db),
     environmentPreferences: async (environmentId) => {
       const [found] = await db.query<{ preferences: JsonObject | null }>(

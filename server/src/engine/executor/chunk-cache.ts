@@ -34,7 +34,7 @@ type Entry<Body> = { readonly chunk: Promise<DecodedChunk<Body> | undefined>; si
 const MAX_CHUNKS = 64;
 const MAX_BYTES = 64 * 1024 * 1024;
 
-export function createChunkCache<Body>(): ChunkCache<Body> {
+export function createChunkCache<Body>(parse: (body: string) => Body): ChunkCache<Body> {
   const entries = new Map<string, Entry<Body>>();
   let bytes = 0;
 
@@ -76,7 +76,7 @@ export function createChunkCache<Body>(): ChunkCache<Body> {
       }
       const wanted = new Map<string, Entry<Body>>();
       if (missing.size > 0) {
-        const found = read<Body>(db, slot, [...missing.values()]);
+        const found = read(db, slot, [...missing.values()], parse);
         for (const id of missing.keys()) wanted.set(id, remember(id, found));
       }
       // More may be wanted at once than is kept.
@@ -102,6 +102,7 @@ async function read<Body>(
   db: Queryable,
   slot: number,
   keys: readonly ChunkKey[],
+  parse: (body: string) => Body,
 ): Promise<Map<string, DecodedChunk<Body>>> {
   const rows = await db.query<Row>(
     {
@@ -126,7 +127,7 @@ async function read<Body>(
           row.source_stream === null || row.source_sequence === null
             ? undefined
             : { stream: row.source_stream, sequence: row.source_sequence },
-        body: JSON.parse(row.body) as Body,
+        body: parse(row.body),
         size: row.body.length,
       },
     ]),

@@ -7,7 +7,8 @@ import { feedTopicKey } from '../../feed/feed-topic.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { createPriority } from '../../lib/priority.ts';
 import type { FeedChange } from '../engine.ts';
-import { type ChunkRef, type DeliveriesBody, RUNS, type RunsBody } from '../log/chunk.ts';
+import { parseDeliveriesBody, parseRunsBody } from '../log/body.ts';
+import { type ChunkRef, RUNS } from '../log/chunk.ts';
 import { openStream, type Stream } from '../log/stream.ts';
 import type { ExecutorOptions, FromExecutor, ToExecutor } from '../protocol.ts';
 import { createChunkCache } from './chunk-cache.ts';
@@ -62,7 +63,7 @@ const knownOrders = await createKnownOrders(db, ordersDb);
 const services: WorkerServices = {
   clock: systemClock,
   log,
-  chunks: createChunkCache<RunsBody>(),
+  chunks: createChunkCache(parseRunsBody),
   workflows: createWorkflowVersions(db),
   environmentPreferences: createEnvironmentPreferences(db, systemClock),
   orders: knownOrders,
@@ -73,7 +74,7 @@ const services: WorkerServices = {
 const deliverServices = {
   db,
   orders: knownOrders,
-  chunks: createChunkCache<DeliveriesBody>(),
+  chunks: createChunkCache(parseDeliveriesBody),
   providers: createProviders({
     smtpUrl: options.smtpUrl,
     mailFrom: options.mailFrom,

@@ -1,3 +1,4 @@
+import { runsBodyText } from '../log/body.ts';
 import {
   type ChunkRun,
   type ChunkTrigger,
@@ -85,7 +86,7 @@ export class PausedRuns {
       kind: RUNS,
       runCount: runs.length,
       dueMs,
-      body: JSON.stringify({ triggers: [...triggers.keys()], runs }),
+      body: runsBodyText([...triggers.keys()], runs),
     }));
   }
 }

@@ -1,3 +1,4 @@
+import { runsBodyText } from '../log/body.ts';
 import {
   CHUNK_RUNS,
   type ChunkRun,
@@ -96,7 +97,7 @@ export class RunsAside {
       // What came from a timer was accepted work before.
       dueMs: chunk.dueMs,
       aside: { orderId: rule.id, ...source, acceptedMs: chunk.acceptedMs },
-      body: JSON.stringify({ triggers: [...triggers.keys()], runs }),
+      body: runsBodyText([...triggers.keys()], runs),
     }));
   }
 }

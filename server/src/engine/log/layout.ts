@@ -99,10 +99,13 @@ function addTrigger(draft: Draft, header: string): number {
   return draft.triggers.push(header) - 1;
 }
 
-/** A trigger as a chunk's body has it, all but its recipients. */
+/**
+ * A trigger as a chunk's body has it, all but its recipients. Its data is JSON, or the number of the chunk's trigger
+ * that has the same.
+ */
 export function triggerText(
   request: Omit<TriggerRequest, 'recipients'>,
-  dataText: string,
+  data: string | number,
   id: string,
   at: number,
 ): string {
@@ -110,7 +113,7 @@ export function triggerText(
   const actor = request.actor === null ? null : wireReference(request.actor);
   return (
     `{"id":"${id}","key":${JSON.stringify(request.workflowKey)},"version":${request.versionId},` +
-    `"actor":${JSON.stringify(actor)},"tenant":${JSON.stringify(request.tenant)},"data":${dataText},` +
+    `"actor":${JSON.stringify(actor)},"tenant":${JSON.stringify(request.tenant)},${typeof data === 'number' ? `"dataOf":${data}` : `"data":${data}`},` +
     `"cancel":${JSON.stringify(request.cancellationKey)},"settings":${JSON.stringify(request.settings)},"at":${at}${by}}`
   );
 }

@@ -3,13 +3,8 @@ import type { Clock } from '../../lib/clock.ts';
 import { BelfryError } from '../../lib/errors.ts';
 import { deepMerge, type Json } from '../../lib/json.ts';
 import type { ExportedRun, Order, RecipientReference } from '../engine.ts';
-import {
-  type ChunkKind,
-  type DeliveriesBody,
-  RUNS,
-  type RunsBody,
-  referenceOf,
-} from '../log/chunk.ts';
+import { parseDeliveriesBody, parseRunsBody } from '../log/body.ts';
+import { type ChunkKind, RUNS, type RunsBody, referenceOf } from '../log/chunk.ts';
 import { acrossSlots, asideSlot, FIRST_ASIDE_SLOT } from '../log/slots.ts';
 import { loadDeliveryFacts } from './delivery-facts.ts';
 import { readOrder } from './order-table.ts';
@@ -117,10 +112,10 @@ async function* pass(
 
 async function* contentsOf(db: Queryable, chunk: AsideChunk): AsyncGenerator<ExportedRun> {
   if (chunk.kind === RUNS) {
-    yield* runsOf(JSON.parse(chunk.body) as RunsBody);
+    yield* runsOf(parseRunsBody(chunk.body));
     return;
   }
-  const { deliveries } = JSON.parse(chunk.body) as DeliveriesBody;
+  const { deliveries } = parseDeliveriesBody(chunk.body);
   const ids = deliveries.map(([messageId]) => messageId);
   for (const facts of await loadDeliveryFacts(db, ids)) {
     yield {

@@ -3,14 +3,13 @@ import { formatAddress } from '../../lib/address.ts';
 import { BelfryError } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { OrderCounts, OrderSample, OrderScope } from '../engine.ts';
+import { parseDeliveriesBody, parseRunsBody } from '../log/body.ts';
 import {
   type ChunkKind,
   type ChunkRef,
   DELIVERIES,
-  type DeliveriesBody,
   environmentOfLane,
   RUNS,
-  type RunsBody,
   referenceOf,
   SLICE_RUNS,
 } from '../log/chunk.ts';
@@ -155,7 +154,7 @@ async function readRuns(
   scope: OrderScope,
   found: Found,
 ): Promise<void> {
-  for (const { entry, acceptedMs, body } of await bodiesOf<RunsBody>(db, entries)) {
+  for (const { entry, acceptedMs, body } of await bodiesOf(db, entries, parseRunsBody)) {
     const environmentId = environmentOfLane(entry.ref.laneId);
     const { stream, sequence } = entry.ref;
     const isIn = body.triggers.map((trigger) =>
@@ -193,7 +192,7 @@ async function readDeliveries(
   scope: OrderScope,
   found: Found,
 ): Promise<void> {
-  const bodies = await bodiesOf<DeliveriesBody>(db, entries);
+  const bodies = await bodiesOf(db, entries, parseDeliveriesBody);
   const ids = bodies.flatMap(({ entry, body }) =>
     body.deliveries.slice(entry.next, entry.end).map(([id]) => id),
   );
@@ -220,6 +219,7 @@ function note(found: Found, acceptedMs: number, sample: () => OrderSample): void
 async function bodiesOf<Body>(
   db: Queryable,
   entries: readonly QueuedSlices[],
+  parse: (body: string) => Body,
 ): Promise<{ readonly entry: QueuedSlices; readonly acceptedMs: number; readonly body: Body }[]> {
   const rows = await db.query<{ n: number; accepted_at: Date; body: string }>(
     `select wanted.n::int as n, c.accepted_at, c.body
@@ -235,7 +235,6 @@ async function bodiesOf<Body>(
   );
   return rows.flatMap((row) => {
     const entry = entries[row.n - 1];
-    const body = JSON.parse(row.body) as Body;
-    return entry ? [{ entry, acceptedMs: row.accepted_at.getTime(), body }] : [];
+    return entry ? [{ entry, acceptedMs: row.accepted_at.getTime(), body: parse(row.body) }] : [];
   });
 }
