@@ -17,23 +17,18 @@ const ROUNDS = 5;
 /**
  * What a run costs with ten million queued and with ten thousand. In both a feeder keeps the depth: it
  * triggers 1,000 recipients whenever fewer runs are queued, so both accept as much as they execute. Then
- * what a decision of the scheduler costs with 100,000 lanes and with 10, without anything around it.
+ * what a decision of the scheduler costs with 100,000 lanes and with 10, without anything around it;
+ * `--decisions` measures only that.
  */
 export async function depth(
   say: (line: string) => void,
   options: ReadonlyMap<string, string>,
 ): Promise<BenchResult> {
+  if (options.has('decisions')) return decisionCost();
   const runs = Number(options.get('runs') ?? 10_000_000);
   const seconds = Number(options.get('seconds') ?? 30);
   const shallow = await drain(SHALLOW_RUNS, seconds, say);
   const deep = await drain(runs, seconds, say);
-  const few: number[] = [];
-  const many: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    few.push(decisionMicroseconds(10, DECISIONS));
-    many.push(decisionMicroseconds(100_000, DECISIONS));
-  }
-  const [decisionFew, decisionMany] = [percentile(few, 0.5), percentile(many, 0.5)];
   return {
     unit: 'recipient runs, feed message each',
     runs,
@@ -44,12 +39,25 @@ export async function depth(
     cpu_us_per_run_shallow: rounded(shallow.cpuMicroseconds),
     cpu_us_per_run_deep: rounded(deep.cpuMicroseconds),
     cpu_ratio: rounded(deep.cpuMicroseconds / shallow.cpuMicroseconds, 2),
-    decision_us_10_lanes: rounded(decisionFew, 2),
-    decision_us_100000_lanes: rounded(decisionMany, 2),
-    decision_ratio: rounded(decisionMany / decisionFew, 2),
+    ...decisionCost(),
     start_ms_deep: Math.round(deep.startMs),
     peak_node_memory_mb: Math.round(deep.peakNodeMemoryMb),
     peak_memory_mb: Math.round(deep.peakMemoryMb),
+  };
+}
+
+function decisionCost(): BenchResult {
+  const few: number[] = [];
+  const many: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    few.push(decisionMicroseconds(10, DECISIONS));
+    many.push(decisionMicroseconds(100_000, DECISIONS));
+  }
+  const [decisionFew, decisionMany] = [percentile(few, 0.5), percentile(many, 0.5)];
+  return {
+    decision_us_10_lanes: rounded(decisionFew, 2),
+    decision_us_100000_lanes: rounded(decisionMany, 2),
+    decision_ratio: rounded(decisionMany / decisionFew, 2),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { ChunkRef } from '../../src/engine/log/chunk.ts';
+import { noisyWakesMs } from '../../src/engine/scheduler/dispatch.ts';
 import { CLASS_WEIGHTS, NOISY } from '../../src/engine/scheduler/options.ts';
 import { schedule } from '../../src/engine/scheduler/scheduler.ts';
 import { type Assignment, createSchedulerState } from '../../src/engine/scheduler/state.ts';
@@ -11,7 +12,8 @@ const CHUNK_SLICES = 5;
 
 /**
  * Microseconds of a scheduler decision with so many busy lanes, each an account of its own: what a finished
- * assignment costs until the next one is chosen, and the chunk that keeps its lane busy.
+ * assignment costs until the next one is chosen, and the chunk that keeps its lane busy. Every lane has been
+ * served before it is measured.
  */
 export function decisionMicroseconds(lanes: number, decisions: number): number {
   const state = createSchedulerState({
@@ -40,11 +42,13 @@ export function decisionMicroseconds(lanes: number, decisions: number): number {
     underWay.push(...schedule(state, { type: 'appended', refs: [chunk(lane)] }, nowMs));
   }
   const step = (): void => {
+    if (underWay.length === 0) {
+      nowMs = noisyWakesMs(state) ?? nowMs;
+      underWay.push(...schedule(state, { type: 'tick' }, nowMs));
+    }
     const assignment = underWay.shift();
     if (!assignment) throw new Error('the scheduler has work and assigns none');
     nowMs += SERVICE_MS / SLOTS;
-    const used = new Map<number, number>();
-    for (const { ref } of assignment.slices) used.set(ref.laneId, (used.get(ref.laneId) ?? 0) + 1);
     underWay.push(
       ...schedule(
         state,
@@ -54,13 +58,13 @@ export function decisionMicroseconds(lanes: number, decisions: number): number {
     );
     // One chunk for every five slices done keeps the depth.
     if (sequence * CHUNK_SLICES < lanes * CHUNK_SLICES + done) {
-      const [laneId = 0] = used.keys();
+      const laneId = assignment.slices[0]?.ref.laneId ?? 0;
       const refs = [chunk((laneId - 1) / 4)];
       underWay.push(...schedule(state, { type: 'appended', refs }, nowMs));
     }
     done += assignment.slices.length;
   };
-  for (let i = 0; i < decisions / 10; i++) step();
+  for (let i = 0; i < Math.max(decisions / 10, lanes); i++) step();
   const startedMs = performance.now();
   for (let i = 0; i < decisions; i++) step();
   return ((performance.now() - startedMs) * 1_000) / decisions;

@@ -17,7 +17,8 @@ export function detectNoisy(state: SchedulerState): void {
   if (state.nowMs - state.waited.anyMs() <= options.memoryMs) {
     for (const account of state.served) tripAccount(state, options, account);
   }
-  state.served.clear();
+  for (const account of state.served) account.isServed = false;
+  state.served.length = 0;
   for (const lane of state.leaving) leave(state, options, lane);
 }
 

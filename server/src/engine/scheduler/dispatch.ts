@@ -9,6 +9,7 @@ import {
   makeReady,
   makeUnready,
   noteActive,
+  noteServed,
   type SchedulerState,
   type Share,
 } from './state.ts';
@@ -100,7 +101,7 @@ function gather(state: SchedulerState, level: Level, restrained: boolean): Assig
   for (const lane of aside) makeReady(state, lane, false);
   if (slot === undefined) return undefined;
   const assignment = { id: state.nextAssignmentId++, level, slot, slices, careful };
-  state.assigned.set(assignment.id, { assignment, shares });
+  state.assigned.add({ assignment, shares });
   if (level === 'noisy') {
     state.noisyAssignments += 1;
     state.noisyServedMs = state.nowMs;
@@ -161,7 +162,7 @@ function take(
   lane.inFlightRuns += taken;
   lane.account.inFlightRuns += taken;
   state.inFlightRuns += taken;
-  state.served.add(lane.account);
+  noteServed(state, lane.account);
   if (entry.next >= entry.end) lane.queue.shift(flow);
   return taken;
 }

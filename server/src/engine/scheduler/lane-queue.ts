@@ -20,8 +20,9 @@ export type Flow = {
   /** Start tag among the flows of the lane, in milliseconds of service. */
   tagMs: number;
   heapPosition: number;
-  /** First in, first out, from `head` on. */
-  entries: QueuedSlices[];
+  /** First in, first out. Most flows have one entry at a time: the others are in a list that begins at `head`. */
+  first: QueuedSlices | undefined;
+  others: QueuedSlices[] | undefined;
   head: number;
 };
 
@@ -30,10 +31,12 @@ const MAX_IDLE_FLOWS = 256;
 
 /**
  * What waits in a lane: start-time fair queueing between its flows, first in, first out within each. A lane
- * with one flow, as most have, costs no more than a list.
+ * with one flow and one entry, as most have, costs no map, list or heap.
  */
 export class LaneQueue {
-  readonly #flows = new Map<number, Flow>();
+  /** Until there is a second one. */
+  #onlyFlow: Flow | undefined;
+  #flows: Map<number, Flow> | undefined;
   readonly #ready = new TagHeap<Flow>();
   #virtualTimeMs = 0;
 
@@ -53,15 +56,14 @@ export class LaneQueue {
 
   /** What goes next. */
   peek(): QueuedSlices | undefined {
-    const flow = this.#ready.peek();
-    return flow?.entries[flow.head];
+    return this.#ready.peek()?.first;
   }
 
   /** When the oldest that waits began to. Visits each flow that has work. */
   oldestMs(): number | undefined {
     let oldest: number | undefined;
-    for (const { entries, head } of this.#flows.values()) {
-      const first = entries[head]?.queuedAtMs;
+    for (const flow of this.#allFlows()) {
+      const first = flow.first?.queuedAtMs;
       if (first !== undefined && (oldest === undefined || first < oldest)) oldest = first;
     }
     return oldest;
@@ -69,35 +71,43 @@ export class LaneQueue {
 
   push(entry: QueuedSlices): void {
     const flow = this.#flow(entry.ref.flow);
-    flow.entries.push(entry);
+    if (!flow.first) flow.first = entry;
+    else if (flow.others) flow.others.push(entry);
+    else flow.others = [entry];
     this.#wake(flow);
   }
 
   /** For work that came back: ahead of what waits in its flow. */
   pushFront(entry: QueuedSlices): void {
     const flow = this.#flow(entry.ref.flow);
-    if (flow.head > 0) {
+    const { first, others } = flow;
+    flow.first = entry;
+    if (first && others && flow.head > 0) {
       flow.head -= 1;
-      flow.entries[flow.head] = entry;
-    } else {
-      flow.entries.unshift(entry);
+      others[flow.head] = first;
+    } else if (first) {
+      flow.others = [first, ...(others ?? [])];
     }
     this.#wake(flow);
   }
 
   /** The first entry of the flow is taken wholly. */
   shift(flow: Flow): void {
-    flow.head += 1;
-    if (flow.head < flow.entries.length) {
-      if (flow.head <= 1_024 || flow.head * 2 <= flow.entries.length) return;
-      flow.entries.splice(0, flow.head);
-      flow.head = 0;
-      return;
+    const { others } = flow;
+    flow.first = others?.[flow.head];
+    if (!flow.first) {
+      this.#ready.remove(flow);
+      if (this.#flows && this.#flows.size > MAX_IDLE_FLOWS) this.#forgetIdle(this.#flows);
+    } else if (others) {
+      flow.head += 1;
+      if (flow.head === others.length) {
+        flow.others = undefined;
+        flow.head = 0;
+      } else if (flow.head > 1_024 && flow.head * 2 > others.length) {
+        others.splice(0, flow.head);
+        flow.head = 0;
+      }
     }
-    flow.entries = [];
-    flow.head = 0;
-    this.#ready.remove(flow);
-    if (this.#flows.size > MAX_IDLE_FLOWS) this.#forgetIdle();
   }
 
   /** The flow is served now, for about this long. */
@@ -115,9 +125,8 @@ export class LaneQueue {
   /** The oldest entries of at most so many flows. */
   heads(limit: number): QueuedSlices[] {
     const found: QueuedSlices[] = [];
-    for (const { entries, head } of this.#flows.values()) {
-      const entry = entries[head];
-      if (entry) found.push(entry);
+    for (const { first } of this.#allFlows()) {
+      if (first) found.push(first);
       if (found.length >= limit) break;
     }
     return found;
@@ -125,16 +134,16 @@ export class LaneQueue {
 
   /** At most so many entries, spread evenly over all. */
   sample(limit: number): QueuedSlices[] {
-    const flows = [...this.#flows.values()];
-    const total = flows.reduce((sum, flow) => sum + flow.entries.length - flow.head, 0);
+    const flows = [...this.#allFlows()];
+    const total = flows.reduce((sum, flow) => sum + entryCount(flow), 0);
     const step = Math.max(1, total / limit);
     const found: QueuedSlices[] = [];
     let before = 0;
-    for (const { entries, head } of flows) {
-      const count = entries.length - head;
+    for (const flow of flows) {
+      const count = entryCount(flow);
       for (;;) {
         const position = Math.floor(found.length * step) - before;
-        const entry = position < count ? entries[head + position] : undefined;
+        const entry = entryAt(flow, position);
         if (!entry || found.length >= limit) break;
         found.push(entry);
       }
@@ -143,12 +152,28 @@ export class LaneQueue {
     return found;
   }
 
+  #allFlows(): Iterable<Flow> {
+    return this.#flows?.values() ?? (this.#onlyFlow ? [this.#onlyFlow] : []);
+  }
+
   #flow(id: number): Flow {
-    let flow = this.#flows.get(id);
-    if (!flow) {
-      flow = { id, tagMs: this.#virtualTimeMs, heapPosition: -1, entries: [], head: 0 };
-      this.#flows.set(id, flow);
+    const only = this.#onlyFlow;
+    const known = only?.id === id ? only : this.#flows?.get(id);
+    if (known) return known;
+    const flow: Flow = {
+      id,
+      tagMs: this.#virtualTimeMs,
+      heapPosition: -1,
+      first: undefined,
+      others: undefined,
+      head: 0,
+    };
+    if (only) {
+      this.#flows = new Map([[only.id, only]]);
+      this.#onlyFlow = undefined;
     }
+    if (this.#flows) this.#flows.set(id, flow);
+    else this.#onlyFlow = flow;
     return flow;
   }
 
@@ -159,9 +184,17 @@ export class LaneQueue {
     this.#ready.push(flow);
   }
 
-  #forgetIdle(): void {
-    for (const flow of this.#flows.values()) {
-      if (!this.#ready.has(flow) && flow.tagMs <= this.#virtualTimeMs) this.#flows.delete(flow.id);
+  #forgetIdle(flows: Map<number, Flow>): void {
+    for (const flow of flows.values()) {
+      if (!this.#ready.has(flow) && flow.tagMs <= this.#virtualTimeMs) flows.delete(flow.id);
     }
   }
+}
+
+function entryCount({ first, others, head }: Flow): number {
+  return first ? 1 + (others?.length ?? head) - head : 0;
+}
+
+function entryAt({ first, others, head }: Flow, position: number): QueuedSlices | undefined {
+  return position === 0 ? first : others?.[head + position - 1];
 }

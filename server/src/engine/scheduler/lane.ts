@@ -54,6 +54,8 @@ export type Account = {
   inFlightRuns: number;
   /** How many assignments may while quiet lanes of others are active; its lanes are noisy unless it is infinite. */
   restrainedTo: number;
+  /** Got service since the last look for noisy lanes. */
+  isServed: boolean;
   /** Since the start of the process. */
   finishedRuns: number;
 };
@@ -77,6 +79,7 @@ export function createAccount(id: number): Account {
     maxInFlight: Number.POSITIVE_INFINITY,
     inFlightRuns: 0,
     restrainedTo: Number.POSITIVE_INFINITY,
+    isServed: false,
     finishedRuns: 0,
   };
   for (const level of ['normal', 'noisy'] as const) {

@@ -13,6 +13,7 @@ import {
   laneOf,
   makeReady,
   noteActive,
+  noteServed,
   noteWaiting,
   type SchedulerState,
   setAccount,
@@ -166,7 +167,7 @@ function count(state: SchedulerState, lane: Lane, runs: number): void {
 }
 
 function release(state: SchedulerState, work: AssignedWork): void {
-  state.assigned.delete(work.assignment.id);
+  state.assigned.delete(work);
   if (isNoisy(work)) state.noisyAssignments -= 1;
   countHolders(work.shares, -1);
   for (const { lane, runs } of work.shares) {
@@ -192,7 +193,7 @@ function finish(state: SchedulerState, assignmentId: number, serviceMs: number):
     lane.recentService.add(actualMs, state.nowMs);
     lane.account.recentService.add(actualMs, state.nowMs);
     lane.account.finishedRuns += runs;
-    state.served.add(lane.account);
+    noteServed(state, lane.account);
     lane.queue.charge(flow, actualMs - chargedMs);
     charge(state, lane, actualMs - chargedMs);
     if (freshAtMs !== undefined && lane.level === 'normal') {

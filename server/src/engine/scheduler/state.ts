@@ -1,4 +1,5 @@
 import type { ChunkRef } from '../log/chunk.ts';
+import { AssignedWorks } from './assigned-works.ts';
 import { DecayingSum } from './decaying-sum.ts';
 import {
   type Account,
@@ -70,8 +71,8 @@ export type SchedulerState = {
   /** Noisy lanes of which nothing waits, or waited when they were last looked at. */
   readonly leaving: Set<Lane>;
   /** Accounts that were served since the last look for noisy lanes. */
-  readonly served: Set<Account>;
-  readonly assigned: Map<number, AssignedWork>;
+  readonly served: Account[];
+  readonly assigned: AssignedWorks;
   /** Slices without a receipt, by slot. */
   readonly openSlices: Map<number, number>;
   /** The same by the order that set them aside; without those that have none. */
@@ -111,8 +112,8 @@ export function createSchedulerState(options: SchedulerOptions): SchedulerState 
     parked: new Set(),
     noisy: new Set(),
     leaving: new Set(),
-    served: new Set(),
-    assigned: new Map(),
+    served: [],
+    assigned: new AssignedWorks(),
     openSlices: new Map(),
     openSlicesOfOrder: new Map(),
     cap: new NoisyCap(options.noisy ?? NOISY),
@@ -227,17 +228,14 @@ export function setAccount(state: SchedulerState, lane: Lane, accountId: number)
   former.lanes.delete(lane);
   former.inFlightRuns -= lane.inFlightRuns;
   // What was said of an account is kept for the lanes that come to it.
-  if (former.lanes.size === 0 && former.id < 0) {
-    state.accounts.delete(former.id);
-    state.served.delete(former);
-  }
+  if (former.lanes.size === 0 && former.id < 0) state.accounts.delete(former.id);
   lane.account = accountOf(state, accountId);
   lane.account.lanes.add(lane);
   lane.account.inFlightRuns += lane.inFlightRuns;
   for (const account of [former, lane.account]) account.assignments = 0;
   for (const work of state.assigned.values()) {
-    for (const account of accountsOf(work.shares)) {
-      if (account === former || account === lane.account) account.assignments += 1;
+    for (const account of [former, lane.account]) {
+      if (work.shares.some((share) => share.lane.account === account)) account.assignments += 1;
     }
   }
   lane.tagMs = 0;
@@ -246,14 +244,27 @@ export function setAccount(state: SchedulerState, lane: Lane, accountId: number)
   else makeReady(state, lane, true);
 }
 
-function accountsOf(shares: readonly Share[]): Set<Account> {
-  return new Set(shares.map(({ lane }) => lane.account));
+/** Remembers for the next look for noisy lanes that the account got service. */
+export function noteServed(state: SchedulerState, account: Account): void {
+  if (account.isServed) return;
+  account.isServed = true;
+  state.served.push(account);
 }
 
 /** An assignment begins (`change` 1) or ends (-1) to hold work of these lanes and their accounts. */
 export function countHolders(shares: readonly Share[], change: 1 | -1): void {
-  for (const lane of new Set(shares.map((share) => share.lane))) lane.assignments += change;
-  for (const account of accountsOf(shares)) account.assignments += change;
+  // Few shares, many calls: to look back costs less than a set.
+  for (let i = 0; i < shares.length; i++) {
+    const lane = shares[i]?.lane;
+    if (!lane) continue;
+    let before = 0;
+    while (before < i && shares[before]?.lane !== lane) before += 1;
+    if (before < i) continue;
+    lane.assignments += change;
+    before = 0;
+    while (before < i && shares[before]?.lane.account !== lane.account) before += 1;
+    if (before === i) lane.account.assignments += change;
+  }
 }
 
 export function isNoisy(work: AssignedWork): boolean {
