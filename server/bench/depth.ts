@@ -1,7 +1,7 @@
 import { Agent, request } from 'undici';
 import { percentile, rounded } from '../src/drill/statistics.ts';
 import type { BenchResult } from './support/bench.ts';
-import { decisionMicroseconds } from './support/decisions.ts';
+import { decisionMicroseconds, touchNanoseconds } from './support/decisions.ts';
 import { startDeepServer } from './support/deep-server.ts';
 import { usageOf } from './support/processes.ts';
 import type { BenchServer } from './support/server.ts';
@@ -12,6 +12,7 @@ const TRIGGER_RUNS = 1_000;
 const WARM_UP_MS = 8_000;
 const POLL_MS = 20;
 const DECISIONS = 200_000;
+const TOUCHES = 1_000_000;
 const ROUNDS = 5;
 
 /**
@@ -58,6 +59,8 @@ function decisionCost(): BenchResult {
     decision_us_10_lanes: rounded(decisionFew, 2),
     decision_us_100000_lanes: rounded(decisionMany, 2),
     decision_ratio: rounded(decisionMany / decisionFew, 2),
+    lane_read_ns_10_lanes: Math.round(touchNanoseconds(10, TOUCHES)),
+    lane_read_ns_100000_lanes: Math.round(touchNanoseconds(100_000, TOUCHES)),
   };
 }
 

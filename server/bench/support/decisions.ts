@@ -24,17 +24,7 @@ export function decisionMicroseconds(lanes: number, decisions: number): number {
   });
   state.slots = SLOTS;
   let sequence = 0;
-  const chunk = (lane: number): ChunkRef => ({
-    slot: 0,
-    stream: 1,
-    sequence: ++sequence,
-    laneId: lane * 4 + 1,
-    kind: 0,
-    runCount: CHUNK_SLICES * SLICE_RUNS,
-    sliceCount: CHUNK_SLICES,
-    dueMs: undefined,
-    flow: 0,
-  });
+  const chunk = (lane: number): ChunkRef => chunkOf(lane, ++sequence);
   let nowMs = 0;
   let done = 0;
   const underWay: Assignment[] = [];
@@ -68,4 +58,39 @@ export function decisionMicroseconds(lanes: number, decisions: number): number {
   const startedMs = performance.now();
   for (let i = 0; i < decisions; i++) step();
   return ((performance.now() - startedMs) * 1_000) / decisions;
+}
+
+/**
+ * Nanoseconds to read one number of a lane that chance picks among so many, with their queues and accounts
+ * around them: what a decision has to pay for each object that is not in the processor's cache.
+ */
+export function touchNanoseconds(lanes: number, touches: number): number {
+  const state = createSchedulerState({ assignmentRuns: SLICE_RUNS });
+  for (let lane = 1; lane <= lanes; lane++) {
+    schedule(state, { type: 'appended', refs: [chunkOf(lane, lane)] }, 0);
+  }
+  const all = [...state.lanes.values()];
+  let picked = 1;
+  const touch = (): void => {
+    // Which is next depends on what was read, so that the processor cannot fetch ahead.
+    picked = (picked * 48_271 + (all[picked % lanes]?.queuedRuns ?? 0)) % 2_147_483_647;
+  };
+  for (let i = 0; i < touches / 10; i++) touch();
+  const startedMs = performance.now();
+  for (let i = 0; i < touches; i++) touch();
+  return ((performance.now() - startedMs) * 1e6) / touches;
+}
+
+function chunkOf(lane: number, sequence: number): ChunkRef {
+  return {
+    slot: 0,
+    stream: 1,
+    sequence,
+    laneId: lane * 4 + 1,
+    kind: 0,
+    runCount: CHUNK_SLICES * SLICE_RUNS,
+    sliceCount: CHUNK_SLICES,
+    dueMs: undefined,
+    flow: 0,
+  };
 }

@@ -3,7 +3,7 @@ import type { ChunkRef } from '../../src/engine/log/chunk.ts';
 import { TagHeap } from '../../src/engine/scheduler/heap.ts';
 import { LaneQueue, type QueuedSlices } from '../../src/engine/scheduler/lane-queue.ts';
 
-type Item = { readonly id: number; tagMs: number; heapPosition: number };
+type Item = { readonly id: number; tagMs: number; heapSeat: number };
 
 /** Numbers from 0 on below `limit`, the same each time. */
 function numbers(seed: number): (limit: number) => number {
@@ -21,7 +21,7 @@ describe('a heap', () => {
       const heap = new TagHeap<Item>();
       const inside = new Set<Item>();
       const all = Array.from({ length: 1 + below(60) }, (_, id) => {
-        return { id, tagMs: below(20), heapPosition: -1 };
+        return { id, tagMs: below(20), heapSeat: -1 };
       });
       for (let step = 0; step < 1_000; step++) {
         const item = all[below(all.length)];

@@ -1,5 +1,5 @@
 import { charge } from './charge.ts';
-import type { Lane, Level } from './lane.ts';
+import { groupOf, type Lane, type Level } from './lane.ts';
 import type { Flow, QueuedSlices } from './lane-queue.ts';
 import { runsInSlice } from './runs-in-slice.ts';
 import {
@@ -12,6 +12,7 @@ import {
   noteServed,
   type SchedulerState,
   type Share,
+  tierOf,
 } from './state.ts';
 
 const MAX_SLICES = 64;
@@ -86,8 +87,8 @@ function gather(state: SchedulerState, level: Level, restrained: boolean): Assig
     if (slot === undefined) wantedRuns = runsWanted(state, lane, restrained);
     slot = head.ref.slot;
     careful = head.careful;
-    const group = lane.account.groups[level];
-    const tier = state.tiers[level];
+    const group = groupOf(lane.account, level);
+    const tier = tierOf(state, level);
     tier.virtualTimeMs = Math.max(tier.virtualTimeMs, group.tagMs);
     group.virtualTimeMs = Math.max(group.virtualTimeMs, lane.tagMs);
     const taken = take(state, lane, flow, head, slices, wantedRuns - runs);
@@ -114,7 +115,7 @@ function gather(state: SchedulerState, level: Level, restrained: boolean): Assig
 /** The lane to serve next; those that hold as much as they may step aside. */
 function nextLane(state: SchedulerState, level: Level): Lane | undefined {
   for (;;) {
-    const lane = state.tiers[level].groups.peek()?.lanes.peek();
+    const lane = tierOf(state, level).groups.peek()?.lanes.peek();
     if (!lane || mayHoldMore(state, lane)) return lane;
     makeUnready(state, lane);
     state.parked.add(lane);
@@ -130,7 +131,7 @@ function runsWanted(state: SchedulerState, lane: Lane, restrained: boolean): num
   const { normal, noisy: noisyTier } = state.tiers;
   const isAlone =
     normal.groups.size + noisyTier.groups.size === 1 &&
-    lane.account.groups[lane.level].lanes.size === 1 &&
+    groupOf(lane.account, lane.level).lanes.size === 1 &&
     lane.queue.flowCount === 1 &&
     state.nowMs - state.active.otherThanMs(lane) > (noisy?.memoryMs ?? -1);
   return isAlone ? loneAssignmentRuns : assignmentRuns;

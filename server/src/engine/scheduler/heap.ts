@@ -1,32 +1,39 @@
 /**
  * What a heap orders: the smallest tag first, ties by id, so that order is deterministic. An item is in one
- * heap at a time and knows its position there (-1 at first): a map of positions costs twice as much with
- * 100,000 items.
+ * heap at a time and knows its seat there (-1 at first): a map of seats costs twice as much with 100,000
+ * items.
  */
-export type Tagged = { readonly id: number; tagMs: number; heapPosition: number };
+export type Tagged = { readonly id: number; tagMs: number; heapSeat: number };
 
 /** With four there are half as many levels as with two, and they lie side by side. */
 const CHILDREN = 4;
+const FIRST_CAPACITY = 4;
 const NO_KEYS = new Float64Array(0);
+const NO_SEATS = new Int32Array(0);
 
 /**
- * Heap whose items can leave from anywhere. Everything costs O(log items). Tags and ids are copied to one
- * flat array, so that to find an item's place does not touch others, which are out of the processor's cache
- * when there are many. A heap that never had two items, as most, has no arrays.
+ * Heap whose items can leave from anywhere. Everything costs O(log items). An item takes a seat and keeps it;
+ * what is ordered are seats with copies of tags and ids, in flat arrays: to find an item's place does not touch
+ * others, which are out of the processor's cache when there are many. A heap that never had two items, as
+ * most, has no arrays.
  */
 export class TagHeap<T extends Tagged> {
   #first: T | undefined;
-  #items: T[] | undefined;
+  /** By seat; undefined until there are two items. */
+  #items: (T | undefined)[] | undefined;
+  #size = 0;
   /** Tag and id by position. */
   #keys = NO_KEYS;
+  /** Seat by position, free ones after those in use; and position by seat. */
+  #seats = NO_SEATS;
+  #positions = NO_SEATS;
 
   get size(): number {
-    if (this.#items) return this.#items.length;
-    return this.#first ? 1 : 0;
+    return this.#size;
   }
 
   has(item: T): boolean {
-    return this.#items ? this.#items[item.heapPosition] === item : this.#first === item;
+    return this.#items ? this.#items[item.heapSeat] === item : this.#first === item;
   }
 
   peek(): T | undefined {
@@ -34,81 +41,101 @@ export class TagHeap<T extends Tagged> {
   }
 
   push(item: T): void {
-    if (!this.#first && !this.#items) {
-      this.#first = item;
-      return;
+    if (!this.#items) {
+      if (this.#first) {
+        this.#items = [];
+        this.#take(this.#items, this.#first, 0);
+      } else {
+        this.#first = item;
+        this.#size = 1;
+        return;
+      }
     }
-    const items = this.#items ?? this.#begin();
-    const position = items.length;
-    if (this.#keys.length < 2 * (position + 1)) {
-      const keys = new Float64Array(4 * (position + 1));
-      keys.set(this.#keys);
-      this.#keys = keys;
-    }
-    this.#rise(items, item, position);
+    this.#take(this.#items, item, this.#size);
+    this.#size += 1;
+    this.#settle(this.#items, this.#size - 1);
   }
 
   remove(item: T): void {
     if (!this.has(item)) return;
+    this.#size -= 1;
     const items = this.#items;
-    if (!items || items.length === 1) {
+    if (!items) {
       this.#first = undefined;
-      items?.pop();
       return;
     }
-    const last = items.pop();
-    if (last && last !== item) this.#settle(items, last, item.heapPosition);
+    items[item.heapSeat] = undefined;
+    const position = this.#positions[item.heapSeat] ?? 0;
+    const last = this.#size;
+    if (position === last) {
+      if (last === 0) this.#first = undefined;
+      return;
+    }
+    const seat = this.#seats[last] ?? 0;
+    const [tagMs, id] = [this.#keys[2 * last] ?? 0, this.#keys[2 * last + 1] ?? 0];
+    this.#put(last, item.heapSeat, 0, 0);
+    this.#put(position, seat, tagMs, id);
+    this.#settle(items, position);
   }
 
   /** Restores order after an item's tag changed. */
   reposition(item: T): void {
     const items = this.#items;
-    if (items && this.has(item)) this.#settle(items, item, item.heapPosition);
+    if (!items || !this.has(item)) return;
+    const position = this.#positions[item.heapSeat] ?? 0;
+    this.#keys[2 * position] = item.tagMs;
+    this.#settle(items, position);
   }
 
-  #begin(): T[] {
-    this.#items = [];
-    if (this.#first) {
-      this.#keys = new Float64Array(8);
-      this.#place(this.#items, this.#first, 0);
-    }
-    return this.#items;
+  /** The item takes the free seat of this position. */
+  #take(items: (T | undefined)[], item: T, position: number): void {
+    if (position >= this.#seats.length) this.#grow();
+    const seat = this.#seats[position] ?? 0;
+    items[seat] = item;
+    item.heapSeat = seat;
+    this.#put(position, seat, item.tagMs, item.id);
   }
 
-  #settle(items: T[], item: T, position: number): void {
-    this.#rise(items, item, position);
-    if (item.heapPosition === position) this.#sink(items, item, position);
+  #grow(): void {
+    const former = this.#seats.length;
+    const capacity = Math.max(FIRST_CAPACITY, 2 * former);
+    const [keys, seats, positions] = [this.#keys, this.#seats, this.#positions];
+    this.#keys = new Float64Array(2 * capacity);
+    this.#seats = new Int32Array(capacity);
+    this.#positions = new Int32Array(capacity);
+    this.#keys.set(keys);
+    this.#seats.set(seats);
+    this.#positions.set(positions);
+    for (let seat = former; seat < capacity; seat++) this.#put(seat, seat, 0, 0);
   }
 
-  #rise(items: T[], item: T, from: number): void {
-    const { tagMs, id } = item;
+  /** Moves what is at this position to where it belongs. */
+  #settle(items: (T | undefined)[], from: number): void {
+    const tagMs = this.#keys[2 * from] ?? 0;
+    const id = this.#keys[2 * from + 1] ?? 0;
+    const seat = this.#seats[from] ?? 0;
     let position = from;
     while (position > 0) {
       const above = Math.floor((position - 1) / CHILDREN);
       if (!this.#isBefore(tagMs, id, above)) break;
-      this.#move(items, above, position);
+      this.#move(above, position);
       position = above;
     }
-    this.#place(items, item, position);
-  }
-
-  #sink(items: T[], item: T, from: number): void {
-    const { tagMs, id } = item;
-    const { length } = items;
-    let position = from;
-    for (;;) {
-      const child = this.#firstOf(CHILDREN * position + 1, length);
-      if (child >= length || this.#isBefore(tagMs, id, child)) break;
-      this.#move(items, child, position);
+    // What rose at all is before everything below it.
+    while (position >= from) {
+      const child = this.#firstOf(CHILDREN * position + 1);
+      if (child >= this.#size || this.#isBefore(tagMs, id, child)) break;
+      this.#move(child, position);
       position = child;
     }
-    this.#place(items, item, position);
+    this.#put(position, seat, tagMs, id);
+    this.#first = items[this.#seats[0] ?? 0];
   }
 
   /** Which of the children from this position on goes first. */
-  #firstOf(child: number, length: number): number {
+  #firstOf(child: number): number {
     const keys = this.#keys;
-    const end = Math.min(child + CHILDREN, length);
+    const end = Math.min(child + CHILDREN, this.#size);
     let first = child;
     for (let other = child + 1; other < end; other++) {
       if (this.#isBefore(keys[2 * other] ?? 0, keys[2 * other + 1] ?? 0, first)) first = other;
@@ -121,23 +148,14 @@ export class TagHeap<T extends Tagged> {
     return tagMs < other || (tagMs === other && id < (this.#keys[2 * position + 1] ?? 0));
   }
 
-  #move(items: T[], from: number, to: number): void {
-    const item = items[from];
-    if (!item) return;
-    this.#keys[2 * to] = this.#keys[2 * from] ?? 0;
-    this.#keys[2 * to + 1] = this.#keys[2 * from + 1] ?? 0;
-    this.#put(items, item, to);
+  #move(from: number, to: number): void {
+    this.#put(to, this.#seats[from] ?? 0, this.#keys[2 * from] ?? 0, this.#keys[2 * from + 1] ?? 0);
   }
 
-  #place(items: T[], item: T, position: number): void {
-    this.#keys[2 * position] = item.tagMs;
-    this.#keys[2 * position + 1] = item.id;
-    this.#put(items, item, position);
-  }
-
-  #put(items: T[], item: T, position: number): void {
-    items[position] = item;
-    item.heapPosition = position;
-    if (position === 0) this.#first = item;
+  #put(position: number, seat: number, tagMs: number, id: number): void {
+    this.#seats[position] = seat;
+    this.#positions[seat] = position;
+    this.#keys[2 * position] = tagMs;
+    this.#keys[2 * position + 1] = id;
   }
 }

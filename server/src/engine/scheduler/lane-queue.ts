@@ -19,7 +19,7 @@ export type Flow = {
   readonly id: number;
   /** Start tag among the flows of the lane, in milliseconds of service. */
   tagMs: number;
-  heapPosition: number;
+  heapSeat: number;
   /** First in, first out. Most flows have one entry at a time: the others are in a list that begins at `head`. */
   first: QueuedSlices | undefined;
   others: QueuedSlices[] | undefined;
@@ -163,7 +163,7 @@ export class LaneQueue {
     const flow: Flow = {
       id,
       tagMs: this.#virtualTimeMs,
-      heapPosition: -1,
+      heapSeat: -1,
       first: undefined,
       others: undefined,
       head: 0,

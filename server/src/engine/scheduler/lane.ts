@@ -18,7 +18,7 @@ export type Lane = {
   belowSinceMs: number | undefined;
   /** Start tag of the lane's next work among those of its account, in milliseconds of weighted service. */
   tagMs: number;
-  heapPosition: number;
+  heapSeat: number;
   /** Service time of one run, smoothed. */
   costMs: number;
   readonly queue: LaneQueue;
@@ -35,7 +35,7 @@ export type Group = {
   readonly id: number;
   readonly account: Account;
   tagMs: number;
-  heapPosition: number;
+  heapSeat: number;
   /** Service that its lane served least has been given. */
   virtualTimeMs: number;
   readonly lanes: TagHeap<Lane>;
@@ -87,12 +87,17 @@ export function createAccount(id: number): Account {
       id,
       account,
       tagMs: 0,
-      heapPosition: -1,
+      heapSeat: -1,
       virtualTimeMs: 0,
       lanes: new TagHeap(),
     };
   }
   return account;
+}
+
+/** Not `groups[level]`: a property whose name varies is slow, and this is on the way of every decision. */
+export function groupOf({ groups }: Account, level: Level): Group {
+  return level === 'noisy' ? groups.noisy : groups.normal;
 }
 
 export function isKeptNoisy(account: Account): boolean {

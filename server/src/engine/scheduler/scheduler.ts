@@ -58,6 +58,7 @@ export type SchedulerEvent =
 
 /** Weight of the newest measurement in a lane's cost per run. */
 const COST_SMOOTHING = 0.2;
+const NONE: ReadonlySet<number> = new Set();
 
 /**
  * Start-time fair queueing (Goyal, Vin and Cheng, 1996) in milliseconds of service, between accounts, then
@@ -134,7 +135,7 @@ function enqueue(state: SchedulerState, ref: ChunkRef, receipted: readonly numbe
   const lane = laneOf(state, ref.laneId);
   const wasIdle = lane.queue.isEmpty;
   const isFresh = wasIdle && lane.assignments === 0;
-  const done = new Set(receipted);
+  const done = receipted.length === 0 ? NONE : new Set(receipted);
   for (let next = 0; next < ref.sliceCount; next++) {
     if (done.has(next)) continue;
     let end = next + 1;

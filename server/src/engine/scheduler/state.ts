@@ -5,6 +5,7 @@ import {
   type Account,
   createAccount,
   createTier,
+  groupOf,
   isKeptNoisy,
   type Lane,
   type Level,
@@ -133,6 +134,10 @@ export function createSchedulerState(options: SchedulerOptions): SchedulerState 
   };
 }
 
+export function tierOf({ tiers }: SchedulerState, level: Level): Tier {
+  return level === 'noisy' ? tiers.noisy : tiers.normal;
+}
+
 export function accountOf(state: SchedulerState, id: number): Account {
   let account = state.accounts.get(id);
   if (!account) {
@@ -163,7 +168,7 @@ export function laneOf(state: SchedulerState, laneId: number): Lane {
     sinceMs: state.nowMs,
     belowSinceMs: undefined,
     tagMs: 0,
-    heapPosition: -1,
+    heapSeat: -1,
     costMs: FIRST_COST_MS,
     queue: new LaneQueue(),
     queuedRuns: 0,
@@ -182,8 +187,8 @@ export function laneOf(state: SchedulerState, laneId: number): Lane {
  */
 export function makeReady(state: SchedulerState, lane: Lane, wakes: boolean): void {
   if (lane.queue.isEmpty) return;
-  const group = lane.account.groups[lane.level];
-  const tier = state.tiers[lane.level];
+  const group = groupOf(lane.account, lane.level);
+  const tier = tierOf(state, lane.level);
   if (group.lanes.has(lane) || state.parked.has(lane)) return;
   if (wakes) lane.tagMs = Math.max(lane.tagMs, group.virtualTimeMs);
   group.lanes.push(lane);
@@ -195,10 +200,10 @@ export function makeReady(state: SchedulerState, lane: Lane, wakes: boolean): vo
 /** The lane is not served until it is made ready again. */
 export function makeUnready(state: SchedulerState, lane: Lane): void {
   state.parked.delete(lane);
-  const group = lane.account.groups[lane.level];
+  const group = groupOf(lane.account, lane.level);
   if (!group.lanes.has(lane)) return;
   group.lanes.remove(lane);
-  if (group.lanes.size === 0) state.tiers[lane.level].groups.remove(group);
+  if (group.lanes.size === 0) tierOf(state, lane.level).groups.remove(group);
 }
 
 export function setLevel(state: SchedulerState, lane: Lane, level: Level): void {
