@@ -2,7 +2,7 @@
  * How long a refusal is kept back. A client that comes again at once, whatever it was told, then costs a
  * few requests a second for each connection and not thousands; README.md has the figures.
  */
-const PAUSE_MS = 200;
+const PAUSE_MS = 500;
 /** By so much more or less, so that many who were refused together do not come back together. */
 const JITTER = 0.5;
 const MAX_PAUSED = 2_000;

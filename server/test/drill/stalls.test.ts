@@ -7,8 +7,12 @@ import { compareWithCalm } from '../../src/drill/neighbours.ts';
 
 /** Ticks as [time, stolen so far], in milliseconds. */
 function stallsOf(...ticks: readonly (readonly [number, number])[]): Stall[] {
+  return stallsSeenBy(false, ...ticks);
+}
+
+function stallsSeenBy(isFirst: boolean, ...ticks: readonly (readonly [number, number])[]): Stall[] {
   const stalls: Stall[] = [];
-  const tick = createStallWatch((stall) => stalls.push(stall));
+  const tick = createStallWatch({ isFirst, noted: (stall) => stalls.push(stall) });
   for (const [atMs, stolen] of ticks) tick(atMs, stolen);
   return stalls;
 }
@@ -20,6 +24,11 @@ test('a late tick is a stall of the machine when enough was stolen meanwhile', (
 test('a late tick without anything stolen is a busy machine, and no stall', () => {
   expect(stallsOf([0, 500], [205, 500], [210, 500])).toEqual([]);
   expect(stallsOf([0, 500], [205, 510], [210, 510])).toEqual([]);
+});
+
+test('a late tick of what every processor serves first is a stall, whatever the system books', () => {
+  expect(stallsSeenBy(true, [0, 500], [30, 500], [35, 500])).toEqual([{ fromMs: 0, toMs: 30 }]);
+  expect(stallsSeenBy(true, [0, 500], [24, 500], [29, 500])).toEqual([]);
 });
 
 test('something stolen while ticks are in time is no stall', () => {

@@ -10,17 +10,22 @@ const STOLEN_MS = 20;
 
 /**
  * Takes the ticks of a metronome, each with the time and what the hypervisor has taken from all processors
- * since the start (milliseconds), and tells the stalls among its gaps: a tick came more than 20 ms late, and
- * at least 20 ms were stolen meanwhile. Late alone is a busy machine, and stolen alone made nobody wait long.
+ * since the start (milliseconds), and tells the stalls among its gaps: a tick came more than 20 ms late, and either
+ * the metronome is the first that every processor serves (`isFirst`), or at least 20 ms were stolen meanwhile. Late alone
+ * is a busy machine otherwise, and stolen alone made nobody wait long.
  */
-export function createStallWatch(
-  noted: (stall: Stall) => void,
-): (atMs: number, stolenMs: number) => void {
+export function createStallWatch({
+  isFirst,
+  noted,
+}: {
+  readonly isFirst: boolean;
+  readonly noted: (stall: Stall) => void;
+}): (atMs: number, stolenMs: number) => void {
   let last: { readonly atMs: number; readonly stolenMs: number } | undefined;
   let gap: (Stall & { readonly stolenBefore: number }) | undefined;
   return (atMs, stolenMs) => {
     // Linux books what was stolen after it has woken the metronome, so a gap is judged a tick later.
-    const isStall = gap !== undefined && stolenMs - gap.stolenBefore >= STOLEN_MS;
+    const isStall = gap !== undefined && (isFirst || stolenMs - gap.stolenBefore >= STOLEN_MS);
     if (gap && isStall) noted({ fromMs: gap.fromMs, toMs: gap.toMs });
     gap =
       last && atMs - last.atMs > TICK_MS + LATE_MS
