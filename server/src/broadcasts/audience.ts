@@ -4,7 +4,7 @@ import type { JsonObject } from '../lib/json.ts';
 import { type Page, type PageRequest, pageOf } from '../recipients/page.ts';
 import { parseId } from '../recipients/reference.ts';
 import { conditionProblems } from '../workflows/conditions.ts';
-import { forget } from './forget.ts';
+import { forget, isNotRead } from './forget.ts';
 
 export const audienceKinds = ['static', 'all_users', 'condition'] as const;
 
@@ -19,14 +19,6 @@ export type Audience = {
   readonly created_at: Date;
   readonly updated_at: Date;
 };
-
-const NOT_BEING_FROZEN = `not exists (
-         select
-         from broadcast b
-         where b.state in ('freezing', 'paused')
-           and b.total is null
-           and b.source ->> 'audience_id' = t.id::text
-       )`;
 
 const COLUMNS = 'id, key, name, kind, conditions, created_at, updated_at';
 
@@ -163,7 +155,7 @@ export async function deleteAudience(ctx: EnvironmentContext, key: string): Prom
        for update`,
       [ctx.environment.id, key],
     );
-    return !audience || (await forget(tx, 'audience', [audience.id], NOT_BEING_FROZEN)) > 0;
+    return !audience || (await forget(tx, 'audience', [audience.id], isNotRead('audience_id'))) > 0;
   });
   if (isGone) return;
   throw new BelfryError(

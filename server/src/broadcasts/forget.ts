@@ -4,14 +4,19 @@ import type { Database, Queryable } from '../db/database.ts';
 export const KEEP_BROADCAST_MS = 30 * 86_400_000;
 export const FORGET_BROADCASTS = 100;
 
-/** Broadcasts of which nobody reads the failed runs any more: a retry does while it is being frozen. */
-const NOT_RETRIED = `not exists (
+/** Of rows `t`: no broadcast is being frozen from them, which this field of its source says. */
+export function isNotRead(field: 'audience_id' | 'broadcast_id'): string {
+  return `not exists (
          select
          from broadcast r
          where r.state in ('freezing', 'paused')
            and r.total is null
-           and r.source ->> 'broadcast_id' = t.id::text
+           and r.source ->> '${field}' = t.id::text
        )`;
+}
+
+/** Nobody reads the failed runs any more: a retry does while it is being frozen. */
+const NOT_RETRIED = isNotRead('broadcast_id');
 
 /**
  * Forgets up to 100 broadcasts that ended 30 days ago or earlier, all at once: whoever asks finds all of a broadcast

@@ -1,5 +1,6 @@
 import { type Database, openDatabase } from '../db/database.ts';
 import { ensurePartitions } from '../db/partitions.ts';
+import { createAlarm } from '../lib/alarm.ts';
 import type { Clock } from '../lib/clock.ts';
 import { faultPoint } from '../lib/fault-point.ts';
 import type { Logger } from '../lib/log.ts';
@@ -168,8 +169,9 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   let ledgerRestMs = 0;
   let timerLatenessMs = 0;
   let timerSleep: NodeJS.Timeout | undefined;
-  let noisySleep: NodeJS.Timeout | undefined;
 
+  // The rest of noisy lanes is shorter than the time between two ticks.
+  const noisyAlarm = createAlarm(() => pump(RUNS, { type: 'tick' }));
   const follower = createLogFollower({ take, onGap: () => void catchUp() });
   await recover();
 
@@ -242,17 +244,8 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     state.slots = owner && !stopping ? pool.readyCount() * perExecutor : 0;
     for (const assignment of schedule(state, event, performance.now()))
       pool.assign(kind, assignment);
-    if (kind === RUNS) wakeNoisy();
-  }
-
-  /** Their rest is shorter than the time between two ticks. */
-  function wakeNoisy(): void {
-    const atMs = noisyWakesMs(states[RUNS]);
-    if (atMs === undefined || noisySleep) return;
-    noisySleep = setTimeout(() => {
-      noisySleep = undefined;
-      if (!stopping) pump(RUNS, { type: 'tick' });
-    }, atMs - performance.now());
+    const noisyMs = kind === RUNS ? noisyWakesMs(state) : undefined;
+    if (noisyMs !== undefined && !stopping) noisyAlarm.set(noisyMs - performance.now());
   }
 
   function take(refs: readonly ChunkRef[]): void {
@@ -272,7 +265,6 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   /** Work that is due goes to the scheduler; then sleep until the next timer. */
   function wakeTimers(): void {
     clearTimeout(timerSleep);
-    clearTimeout(noisySleep);
     if (stopping) return;
     const nowMs = clock.now();
     timerLatenessMs = Math.max(0, nowMs - (timers.nextDueMs() ?? nowMs));
@@ -437,6 +429,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
       stopping = true;
       for (const loop of loops) loop.stop();
       clearTimeout(timerSleep);
+      noisyAlarm.clear();
       await pool.drain();
       await ledgerDb.close();
       await ownership.release();
