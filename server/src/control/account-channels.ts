@@ -1,4 +1,5 @@
 import type { Queryable } from '../db/database.ts';
+import { bareEnvironment } from '../templates/template-environment.ts';
 import type { ChannelType, CompileEnvironment } from '../workflows/step.ts';
 
 type Row = {
@@ -23,5 +24,12 @@ export async function loadCompileEnvironment(
   const channels = new Map(
     rows.map(({ id, key, type, provider }) => [key, { id, type, provider }]),
   );
-  return { channel: (key) => channels.get(key) };
+  return {
+    channel: (key) => channels.get(key),
+    channelGroup: () => undefined,
+    layout: () => undefined,
+    workflow: () => true,
+    audience: () => true,
+    templates: bareEnvironment,
+  };
 }

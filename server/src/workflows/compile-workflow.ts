@@ -1,8 +1,8 @@
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import type { CompiledWorkflow } from './compiled-workflow.ts';
 import { compileConditions } from './conditions.ts';
-import type { CompiledStep, CompileEnvironment } from './step.ts';
-import { stepDefinition } from './steps/registry.ts';
+import { compileSteps, stepList } from './program.ts';
+import type { CompileEnvironment } from './step.ts';
 
 export type CompileWorkflowInput = {
   readonly versionId: number;
@@ -39,21 +39,11 @@ export function compileWorkflow(input: CompileWorkflowInput): CompiledWorkflow {
     ...(isJsonObject(conditions) && Object.keys(conditions).length > 0
       ? { conditions: compileConditions(conditions) }
       : {}),
-    steps: (Array.isArray(content.steps) ? content.steps : [])
-      .filter(isJsonObject)
-      .map((step: JsonObject) => compileStep(step, input.environment)),
+    steps: compileSteps(stepList(content.steps), input.environment),
   };
 }
 
 /** The texts of a list; what is no list has none. */
 export function texts(value: Json | undefined): string[] {
   return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
-}
-
-function compileStep(step: JsonObject, environment: CompileEnvironment): CompiledStep {
-  const definition = stepDefinition(step, environment);
-  if ('unknownType' in definition) {
-    throw new Error(`there is no step of the type "${definition.unknownType}"`);
-  }
-  return definition.compile(step, environment);
 }

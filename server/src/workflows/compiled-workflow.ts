@@ -1,5 +1,5 @@
 import type { JsonObject } from '../lib/json.ts';
-import type { CompiledStep, RunScope } from './step.ts';
+import type { ProgramStep, RunScope } from './step.ts';
 
 /** A published version, ready to run. */
 export type CompiledWorkflow = {
@@ -13,5 +13,6 @@ export type CompiledWorkflow = {
   readonly scope: JsonObject;
   /** Trigger conditions; absent: always. */
   readonly conditions?: (scope: RunScope) => boolean;
-  readonly steps: readonly CompiledStep[];
+  /** Every step, those of arms after the step that has them; where each goes on is in it. */
+  readonly steps: readonly ProgramStep[];
 };

@@ -34,9 +34,7 @@ export function isRooted(path: readonly string[]): boolean {
 /** The value that a path leads to, or undefined. A bare name is a key of `data`. */
 export function resolvePath(path: readonly string[], scope: RunScope): unknown {
   const root = path[0] ?? '';
-  let value: unknown;
-  if (root === 'run') value = runNumbers(scope);
-  else value = ROOTS.has(root) ? scope[root] : own(scope.data, root);
+  let value: unknown = ROOTS.has(root) ? scope[root] : own(scope.data, root);
   for (let i = 1; i < path.length && value !== undefined; i++) value = own(value, path[i] ?? '');
   return value;
 }
@@ -45,9 +43,4 @@ function own(holder: unknown, key: string): unknown {
   if (typeof holder !== 'object' || holder === null || !Object.hasOwn(holder, key))
     return undefined;
   return (holder as Readonly<Record<string, unknown>>)[key];
-}
-
-// Without batches a run has the one activity that triggered it.
-function runNumbers(scope: RunScope): unknown {
-  return { total_activities: 1, total_actors: scope.actor ? 1 : 0 };
 }

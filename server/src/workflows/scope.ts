@@ -12,7 +12,20 @@ export type RunScopeInput = {
   readonly vars: JsonObject;
   /** ISO 8601, UTC; made once a slice. */
   readonly timestamp: string;
+  readonly refs?: JsonObject;
+  /** Absent: the run came out of no batch. */
+  readonly batch?: BatchScope;
 };
+
+/** What a run sees of the batch that it came out of. */
+export type BatchScope = {
+  readonly activities: readonly JsonObject[];
+  readonly actors: readonly JsonObject[];
+  readonly totalActivities: number;
+  readonly totalActors: number;
+};
+
+const NO_REFS: JsonObject = {};
 
 /**
  * What one recipient's templates and conditions see. Always the same keys in the same order, so
@@ -20,13 +33,25 @@ export type RunScopeInput = {
  * (see `templates/template-scope.ts`), and no data key can shadow a name of the scope.
  */
 export function runScope(input: RunScopeInput): RunScope {
+  const { actor, batch } = input;
   return {
     recipient: input.recipient,
-    actor: input.actor,
+    actor,
     tenant: input.tenant,
     data: input.data,
     workflow: input.workflow,
     vars: input.vars,
     timestamp: input.timestamp,
+    run: batch
+      ? { total_activities: batch.totalActivities, total_actors: batch.totalActors }
+      : actor
+        ? ONE_ACTIVITY
+        : ONE_ACTIVITY_OF_NOBODY,
+    refs: input.refs ?? NO_REFS,
+    activities: batch?.activities ?? [],
+    actors: batch?.actors ?? (actor ? [actor] : []),
   };
 }
+
+const ONE_ACTIVITY: JsonObject = { total_activities: 1, total_actors: 1 };
+const ONE_ACTIVITY_OF_NOBODY: JsonObject = { total_activities: 1, total_actors: 0 };

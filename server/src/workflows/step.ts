@@ -1,5 +1,6 @@
 import type { TSchema } from 'typebox';
 import type { Json, JsonObject } from '../lib/json.ts';
+import type { TemplateEnvironment } from '../templates/template-environment.ts';
 
 /** What templates and conditions of a run can see. Data keys are also usable at the top level. */
 export type RunScope = {
@@ -11,6 +12,13 @@ export type RunScope = {
   readonly vars: JsonObject;
   /** ISO 8601, UTC. */
   readonly timestamp: string;
+  /** `total_activities`, `total_actors`: of the batch that the run came out of, else of its trigger alone. */
+  readonly run: JsonObject;
+  /** What came of earlier steps, by their refs: message statuses, `matched` of waits. */
+  readonly refs: JsonObject;
+  /** The first or last of a batch's activities; without a batch the run's own. */
+  readonly activities: readonly JsonObject[];
+  readonly actors: readonly JsonObject[];
   readonly [key: string]: Json;
 };
 
@@ -19,36 +27,122 @@ export type MessageContent = JsonObject;
 
 export type ChannelType = 'email' | 'in_app_feed' | 'sms' | 'push' | 'chat' | 'http';
 
+export type Channel = { readonly id: string; readonly type: ChannelType };
+
+export type StepMessage = {
+  readonly channelId: string;
+  readonly channelType: ChannelType;
+  readonly content: MessageContent;
+  /** Not sent before this time (send windows); absent: at once. */
+  readonly scheduledMs?: number;
+  /** Recorded, never sent. */
+  readonly sandbox?: boolean;
+};
+
+/**
+ * What a step asks the database, in the transaction that writes the run's results: what it takes there is taken
+ * if the run goes on, and only then. `kind` names who answers; the rest is between the two.
+ */
+export type Question = { readonly kind: 'batch' | 'throttle' | 'once' } & JsonObject;
+
+/** Something that the run changes elsewhere, written with its results. `kind` names who writes it. */
+export type Effect = { readonly kind: 'recipient' | 'audience' | 'trigger' } & JsonObject;
+
 /** What a step wants to happen. The engine does it; a step touches nothing itself. */
 export type StepOutcome =
   | {
       readonly kind: 'message';
-      readonly channelId: string;
-      readonly channelType: ChannelType;
-      readonly content: MessageContent;
+      readonly messages: readonly StepMessage[];
+      readonly reason?: string;
     }
-  /** Resume with the next step at this time (milliseconds since 1970). */
-  | { readonly kind: 'wait'; readonly untilMs: number }
-  | { readonly kind: 'continue'; readonly reason?: string }
-  | { readonly kind: 'halt'; readonly reason: string };
+  /**
+   * Resume at this time (milliseconds since 1970): with the next step, or with `answer` of this one when there is
+   * an `answer` to give it.
+   */
+  | {
+      readonly kind: 'wait';
+      readonly untilMs: number;
+      readonly answer?: JsonObject;
+      readonly reason?: string;
+    }
+  | {
+      readonly kind: 'continue';
+      readonly reason?: string;
+      /** The run's data from here on, whole. */
+      readonly data?: JsonObject;
+      /** What conditions and templates find under `refs.<ref of this step>`. */
+      readonly ref?: JsonObject;
+      /** The batch whose activities the run has from here on. */
+      readonly batch?: BatchOfRun;
+      readonly effects?: readonly Effect[];
+    }
+  /** Over, here. `failed` counts as an error of the run. */
+  | { readonly kind: 'halt'; readonly reason: string; readonly failed?: boolean }
+  /** Go on with an arm of `StepDefinition.arms`, or with none of them. */
+  | { readonly kind: 'branch'; readonly arm: number | undefined; readonly reason?: string }
+  /** Answered at once, by the database; then `answer` says what happens. */
+  | { readonly kind: 'ask'; readonly question: Question }
+  /** Answered by somebody outside, while the run waits in a chunk of calls; then `answer` says what happens. */
+  | { readonly kind: 'call' };
+
+/** A closed batch: its activities are read by whoever needs them. */
+export type BatchOfRun = {
+  readonly window: string;
+  readonly order: 'asc' | 'desc';
+  /** At most so many of its activities are given to templates. */
+  readonly limit: number;
+};
 
 export type StepInput = {
   readonly scope: RunScope;
   readonly nowMs: number;
   /** The trigger's settings. */
   readonly settings: { readonly sandbox_mode?: boolean; readonly skip_delay?: boolean };
+  /** How often this step failed before, in this run. */
+  readonly attempt: number;
+  /** Why the recipient must not get a message on this channel, or undefined. */
+  readonly refusal: (channel: Channel) => string | undefined;
 };
 
 /** A step, made ready once a version: templates parsed, conditions compiled, channel resolved. */
 export type CompiledStep = {
   readonly ref: string;
   readonly type: string;
-  /** For channel steps: what preferences decide on. */
-  readonly channel?: { readonly id: string; readonly type: ChannelType };
+  /** For channel steps with one channel: what preferences decide on, before the step is executed. */
+  readonly channel?: Channel;
   /** Absent: always. */
   readonly conditions?: (scope: RunScope) => boolean;
   /** Throws a TemplateError (or any error) when this recipient's step cannot be done. */
   readonly execute: (input: StepInput) => StepOutcome;
+  /** What happens after an `ask`, a `call`, or a `wait` with an answer. */
+  readonly answer?: (input: StepInput, answer: JsonObject) => StepOutcome;
+  /** What a `call` does, outside of any transaction. Rejects when it is to be tried again. */
+  readonly call?: (input: StepInput, tools: CallTools) => Promise<JsonObject>;
+};
+
+/** What a call may use; anything slow ends with `signal`. */
+export type CallTools = {
+  readonly fetch: typeof fetch;
+  readonly signal: AbortSignal;
+  /** The same for every attempt, so that the other side can tell a repetition. */
+  readonly idempotencyKey: string;
+};
+
+/** A step in its workflow's program: what follows it, and where its arms begin. */
+export type ProgramStep = CompiledStep & {
+  /** Index of the step that follows; the program's length: the end. */
+  readonly next: number;
+  /** Index of the first step of each arm. */
+  readonly arms?: readonly number[];
+};
+
+/** Steps inside a step: those of a branch, of a cohort. */
+export type Arm = {
+  readonly steps: readonly JsonObject[];
+  /** Where the list is, such as `branches[0].steps`. */
+  readonly path: string;
+  /** The run ends with the arm. */
+  readonly terminates: boolean;
 };
 
 /** What a step may refer to while it is validated and compiled. */
@@ -57,6 +151,33 @@ export type CompileEnvironment = {
   readonly channel: (
     key: string,
   ) => { id: string; type: ChannelType; provider: string } | undefined;
+  readonly channelGroup: (key: string) => ChannelGroup | undefined;
+  readonly layout: (key: string) => EmailLayout | undefined;
+  /** Whether the environment has a workflow of this key. */
+  readonly workflow: (key: string) => boolean;
+  /** Whether the environment has an audience of this key. */
+  readonly audience: (key: string) => boolean;
+  readonly templates: TemplateEnvironment;
+};
+
+/** Several channels of one type behind one key. */
+export type ChannelGroup = {
+  readonly type: ChannelType;
+  /** `any`: the first channel whose rule matches; `all`: each of them. */
+  readonly operator: 'any' | 'all';
+  readonly rules: readonly {
+    readonly type: 'if' | 'unless' | 'always';
+    readonly channelKey: string;
+    readonly condition?: JsonObject;
+  }[];
+};
+
+/** What e-mails of a layout have around their content. */
+export type EmailLayout = {
+  readonly html: string;
+  readonly text: string;
+  readonly isMjml: boolean;
+  readonly footerLinks: readonly { readonly text: string; readonly url: string }[];
 };
 
 /** A defect of a workflow: where (JSON path such as `$.steps[2].template.subject`) and why. */
@@ -72,6 +193,8 @@ export type StepDefinition = {
   readonly schema: TSchema;
   /** Problems beyond the schema: unknown channel, template syntax. `path` is the step's own. */
   readonly problems: (step: JsonObject, path: string, environment: CompileEnvironment) => Problem[];
+  /** The lists of steps inside the step; absent: none. */
+  readonly arms?: (step: JsonObject) => readonly Arm[];
   /** Called with a step that has no problems. */
   readonly compile: (step: JsonObject, environment: CompileEnvironment) => CompiledStep;
 };

@@ -11,6 +11,7 @@ import { BelfryError } from '../../src/lib/errors.ts';
 import type { JsonObject } from '../../src/lib/json.ts';
 import { runScope } from '../../src/workflows/scope.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { withOneMessage } from '../workflows/support.ts';
 import { environmentContext } from './support.ts';
 
 let database: TestDatabase;
@@ -275,7 +276,8 @@ test('the examples are read, published and run', async () => {
     });
     for (const step of compiled.steps) {
       if (step.conditions && !step.conditions(scope)) continue;
-      outcomes.set(`${key}/${step.ref}`, step.execute({ scope, nowMs: 0, settings: {} }));
+      const input = { scope, nowMs: 0, settings: {}, attempt: 0, refusal: () => undefined };
+      outcomes.set(`${key}/${step.ref}`, withOneMessage(step.execute(input)));
     }
   }
   expect(outcomes.get('new-comment/in_app_feed_1')).toMatchObject({

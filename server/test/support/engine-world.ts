@@ -4,12 +4,9 @@ import { publishWorkflows } from '../../src/control/publish.ts';
 import { createWorkflowVersions } from '../../src/control/workflow-versions.ts';
 import type { TriggerRequest } from '../../src/engine/engine.ts';
 import { createChunkCache } from '../../src/engine/executor/chunk-cache.ts';
+import type { WorkReport } from '../../src/engine/executor/commit-evaluation.ts';
 import { createKnownOrders } from '../../src/engine/executor/governance.ts';
-import {
-  executeRuns,
-  type WorkerServices,
-  type WorkReport,
-} from '../../src/engine/executor/run-worker.ts';
+import { executeRuns, type WorkerServices } from '../../src/engine/executor/run-worker.ts';
 import { openAppender } from '../../src/engine/log/appender.ts';
 import { parseRunsBody } from '../../src/engine/log/body.ts';
 import { type ChunkRef, DELIVERIES, RUNS } from '../../src/engine/log/chunk.ts';

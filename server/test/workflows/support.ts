@@ -1,7 +1,13 @@
 import type { JsonObject } from '../../src/lib/json.ts';
+import { bareEnvironment } from '../../src/templates/template-environment.ts';
 import { compileWorkflow } from '../../src/workflows/compile-workflow.ts';
 import { runScope } from '../../src/workflows/scope.ts';
-import type { CompileEnvironment, RunScope, StepOutcome } from '../../src/workflows/step.ts';
+import type {
+  CompileEnvironment,
+  RunScope,
+  StepMessage,
+  StepOutcome,
+} from '../../src/workflows/step.ts';
 
 /** The channels that every new account has. */
 export const environment: CompileEnvironment = {
@@ -17,6 +23,11 @@ export const environment: CompileEnvironment = {
         return undefined;
     }
   },
+  channelGroup: () => undefined,
+  layout: () => undefined,
+  workflow: () => true,
+  audience: () => true,
+  templates: bareEnvironment,
 };
 
 export const nowMs = Date.parse('2026-03-01T12:00:00Z');
@@ -33,12 +44,22 @@ export function scopeWith(data: JsonObject = {}, recipient: JsonObject = {}): Ru
   });
 }
 
+/** An outcome, in place of its one message that message. */
+export type Done = Exclude<StepOutcome, { kind: 'message' }> | ({ kind: 'message' } & StepMessage);
+
+export function withOneMessage(outcome: StepOutcome): Done {
+  if (outcome.kind !== 'message') return outcome;
+  const [message, ...others] = outcome.messages;
+  if (!message || others.length > 0) throw new Error(`${outcome.messages.length} messages`);
+  return { kind: 'message', ...message };
+}
+
 /** What a workflow of this one step does. */
 export function execute(
   step: JsonObject,
   scope: RunScope = scopeWith(),
   settings: { readonly skip_delay?: boolean } = {},
-): StepOutcome {
+): Done {
   const workflow = compileWorkflow({
     versionId: 1,
     environmentId: 1,
@@ -48,5 +69,7 @@ export function execute(
   });
   const [compiled] = workflow.steps;
   if (!compiled) throw new Error('no step');
-  return compiled.execute({ scope, nowMs, settings });
+  return withOneMessage(
+    compiled.execute({ scope, nowMs, settings, attempt: 0, refusal: () => undefined }),
+  );
 }

@@ -1,5 +1,16 @@
+import type { JsonObject } from '../../lib/json.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
-import type { ChannelType, MessageContent, RunScope, StepInput } from '../../workflows/step.ts';
+import type {
+  BatchOfRun,
+  Channel,
+  Effect,
+  ProgramStep,
+  Question,
+  RunScope,
+  StepInput,
+  StepMessage,
+  StepOutcome,
+} from '../../workflows/step.ts';
 import { StepError } from '../../workflows/step-error.ts';
 import { RUN_STATUS, type RunStatus } from '../status.ts';
 
@@ -14,17 +25,16 @@ export type RunInput = {
   /** The step to go on with, and how often it failed before. */
   readonly step: number;
   readonly attempt: number;
+  /** What the step to go on with waited for; absent: it is executed. */
+  readonly answer?: JsonObject;
   readonly nowMs: number;
   /** Why the recipient must not get a message on this channel, or undefined. */
-  readonly refusal: (channel: { id: string; type: ChannelType }) => string | undefined;
+  readonly refusal: (channel: Channel) => string | undefined;
 };
 
-export type RenderedMessage = {
-  readonly stepRef: string;
-  readonly channelId: string;
-  readonly channelType: ChannelType;
-  readonly content: MessageContent;
-};
+export type RenderedMessage = StepMessage & { readonly stepRef: string };
+
+export type StepEffect = { readonly stepRef: string; readonly effect: Effect };
 
 /** One line of a run's trace. */
 export type StepRecord = {
@@ -35,106 +45,238 @@ export type StepRecord = {
   readonly attempt?: number;
 };
 
+/** Where and when a paused run goes on, and what it has become on the way. */
+export type Resumption = {
+  readonly dueMs: number;
+  readonly step: number;
+  readonly attempt: number;
+  readonly answer?: JsonObject;
+  /** Somebody outside is asked first: `CompiledStep.call`. */
+  readonly call?: true;
+  readonly data?: JsonObject;
+  readonly refs?: JsonObject;
+  readonly batch?: BatchOfRun;
+};
+
 export type RunResult = {
+  readonly kind: 'result';
   readonly status: RunStatus;
   readonly errorCount: number;
   readonly steps: readonly StepRecord[];
   readonly messages: readonly RenderedMessage[];
-  /** Where and when a paused run goes on. */
-  readonly resume?: { readonly dueMs: number; readonly step: number; readonly attempt: number };
+  readonly effects: readonly StepEffect[];
+  readonly resume?: Resumption;
+};
+
+/** A run that cannot go on before the database has answered. */
+export type Asking = {
+  readonly kind: 'asking';
+  readonly stepRef: string;
+  readonly question: Question;
+  readonly go: (answer: JsonObject) => RunResult | Asking;
 };
 
 /**
  * Takes a recipient run from `step` to its end or its next pause. Pure: what it wants to happen is in the
  * result. A step that throws pauses the run and is tried again, twice; then the run ends with an error.
  */
-export function advanceRun(input: RunInput): RunResult {
-  const { workflow, scope, settings, nowMs } = input;
-  const steps: StepRecord[] = [];
-  const messages: RenderedMessage[] = [];
-  if (input.step === 0 && workflow.conditions) {
-    const record = { step_ref: 'trigger', step_type: 'trigger' };
-    try {
-      if (!workflow.conditions(scope)) {
-        steps.push({ ...record, outcome: 'halted', reason: 'conditions' });
-        return { status: RUN_STATUS.completed, errorCount: 0, steps, messages };
-      }
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      steps.push({ ...record, outcome: 'error', reason });
-      return { status: RUN_STATUS.completed, errorCount: 1, steps, messages };
-    }
+export function advanceRun(input: RunInput): RunResult | Asking {
+  return new Advance(input).start();
+}
+
+/** One execution of a run, from where it stood. */
+class Advance {
+  readonly #input: RunInput;
+  readonly #steps: StepRecord[] = [];
+  readonly #messages: RenderedMessage[] = [];
+  readonly #effects: StepEffect[] = [];
+  #scope: RunScope;
+  /** What the execution changed of the run, for its next one. */
+  #changed: Pick<Resumption, 'data' | 'refs' | 'batch'> = {};
+
+  constructor(input: RunInput) {
+    this.#input = input;
+    this.#scope = input.scope;
   }
-  for (let index = input.step; index < workflow.steps.length; index++) {
-    const step = workflow.steps[index];
-    if (!step) break;
-    const record = { step_ref: step.ref, step_type: step.type };
-    try {
-      if (step.conditions && !step.conditions(scope)) {
-        steps.push({ ...record, outcome: 'skipped', reason: 'conditions' });
-        continue;
+
+  start(): RunResult | Asking {
+    const { workflow, step, answer } = this.#input;
+    if (step === 0 && workflow.conditions && this.#input.attempt === 0 && answer === undefined) {
+      const record = { step_ref: 'trigger', step_type: 'trigger' };
+      try {
+        if (!workflow.conditions(this.#scope)) {
+          this.#steps.push({ ...record, outcome: 'halted', reason: 'conditions' });
+          return this.#end(0);
+        }
+      } catch (error) {
+        this.#steps.push({ ...record, outcome: 'error', reason: reasonOf(error) });
+        return this.#end(1);
       }
-      const refusal =
-        step.channel && !workflow.overridePreferences ? input.refusal(step.channel) : undefined;
-      if (refusal !== undefined) {
-        steps.push({ ...record, outcome: 'skipped', reason: refusal });
-        continue;
-      }
-      const outcome = step.execute({ scope, nowMs, settings });
-      switch (outcome.kind) {
-        case 'message':
-          messages.push({
-            stepRef: step.ref,
-            channelId: outcome.channelId,
-            channelType: outcome.channelType,
-            content: outcome.content,
-          });
-          steps.push({ ...record, outcome: 'message' });
-          break;
-        case 'continue':
-          steps.push({
-            ...record,
-            outcome: 'continued',
-            ...(outcome.reason === undefined ? {} : { reason: outcome.reason }),
-          });
-          break;
-        case 'halt':
-          steps.push({ ...record, outcome: 'halted', reason: outcome.reason });
-          return { status: RUN_STATUS.completed, errorCount: 0, steps, messages };
-        case 'wait':
-          steps.push({
-            ...record,
-            outcome: 'waiting',
-            reason: `until ${new Date(outcome.untilMs).toISOString()}`,
-          });
-          return {
-            status: RUN_STATUS.paused,
-            errorCount: 0,
-            steps,
-            messages,
-            resume: { dueMs: Math.max(outcome.untilMs, nowMs), step: index + 1, attempt: 0 },
-          };
-      }
-    } catch (error) {
-      if (error instanceof StepError) {
+    }
+    return this.#from(step, answer);
+  }
+
+  /** Executes step after step; `answer` is for the first one. */
+  #from(index: number, answer: JsonObject | undefined): RunResult | Asking {
+    const { steps } = this.#input.workflow;
+    let at = index;
+    let given = answer;
+    while (at < steps.length) {
+      const step = steps[at];
+      if (!step) break;
+      let outcome: StepOutcome | undefined;
+      try {
+        outcome = this.#outcome(step, at, given);
+      } catch (error) {
+        if (!(error instanceof StepError)) return this.#failed(step, at, given, error);
         // Trying again cannot help this recipient; the other steps can still reach it.
-        steps.push({ ...record, outcome: 'skipped', reason: error.message });
+        this.#record(step, 'skipped', error.message);
+      }
+      given = undefined;
+      if (!outcome) {
+        at = step.next;
         continue;
       }
-      const failed = (index === input.step ? input.attempt : 0) + 1;
-      const reason = error instanceof Error ? error.message : String(error);
-      steps.push({ ...record, outcome: 'error', reason, attempt: failed });
-      if (failed >= STEP_ATTEMPTS) {
-        return { status: RUN_STATUS.completed, errorCount: 1, steps, messages };
+      if (outcome.kind === 'ask') {
+        const { question } = outcome;
+        const place = at;
+        const go = (reply: JsonObject): RunResult | Asking => this.#from(place, reply);
+        return { kind: 'asking', stepRef: step.ref, question, go };
       }
-      return {
-        status: RUN_STATUS.paused,
-        errorCount: 1,
-        steps,
-        messages,
-        resume: { dueMs: nowMs + FIRST_RETRY_MS * 2 ** (failed - 1), step: index, attempt: failed },
-      };
+      const next = this.#take(step, at, outcome);
+      if (typeof next !== 'number') return next;
+      at = next;
+    }
+    return this.#end(0);
+  }
+
+  /** What the step says, or undefined when it is skipped. */
+  #outcome(step: ProgramStep, at: number, answer: JsonObject | undefined): StepOutcome | undefined {
+    const { nowMs, settings, workflow, refusal } = this.#input;
+    const input = { scope: this.#scope, nowMs, settings, refusal, attempt: this.#attemptOf(at) };
+    if (answer !== undefined && step.answer) return step.answer(input, answer);
+    if (step.conditions && !step.conditions(this.#scope)) {
+      this.#record(step, 'skipped', 'conditions');
+      return undefined;
+    }
+    const refused =
+      step.channel && !workflow.overridePreferences ? refusal(step.channel) : undefined;
+    if (refused !== undefined) {
+      this.#record(step, 'skipped', refused);
+      return undefined;
+    }
+    return step.execute(input);
+  }
+
+  /** Does what an outcome wants; returns the next step, or the result when the run stops here. */
+  #take(
+    step: ProgramStep,
+    at: number,
+    outcome: Exclude<StepOutcome, { kind: 'ask' }>,
+  ): number | RunResult {
+    switch (outcome.kind) {
+      case 'message':
+        for (const message of outcome.messages) {
+          this.#messages.push({ ...message, stepRef: step.ref });
+        }
+        this.#record(step, 'message', outcome.reason);
+        return step.next;
+      case 'continue':
+        this.#change(step, outcome);
+        this.#record(step, 'continued', outcome.reason);
+        return step.next;
+      case 'branch':
+        this.#record(step, 'continued', outcome.reason);
+        return (outcome.arm === undefined ? undefined : step.arms?.[outcome.arm]) ?? step.next;
+      case 'halt':
+        this.#record(step, 'halted', outcome.reason);
+        return this.#end(outcome.failed ? 1 : 0);
+      case 'call':
+        this.#record(step, 'waiting', 'for the answer of its request');
+        return this.#pause({ dueMs: this.#input.nowMs, step: at, attempt: 0, call: true });
+      case 'wait': {
+        const { untilMs, answer, reason } = outcome;
+        this.#record(step, 'waiting', reason ?? `until ${new Date(untilMs).toISOString()}`);
+        const dueMs = Math.max(untilMs, this.#input.nowMs);
+        return answer === undefined
+          ? this.#pause({ dueMs, step: step.next, attempt: 0 })
+          : this.#pause({ dueMs, step: at, attempt: 0, answer });
+      }
     }
   }
-  return { status: RUN_STATUS.completed, errorCount: 0, steps, messages };
+
+  #change(step: ProgramStep, outcome: Extract<StepOutcome, { kind: 'continue' }>): void {
+    const { data, ref, batch, effects } = outcome;
+    for (const effect of effects ?? []) this.#effects.push({ stepRef: step.ref, effect });
+    if (batch) this.#changed = { ...this.#changed, batch };
+    if (data) {
+      this.#changed = { ...this.#changed, data };
+      this.#scope = { ...this.#scope, data };
+    }
+    if (ref) {
+      const refs = { ...this.#scope.refs, [step.ref]: ref };
+      this.#changed = { ...this.#changed, refs };
+      this.#scope = { ...this.#scope, refs };
+    }
+  }
+
+  #failed(
+    step: ProgramStep,
+    at: number,
+    answer: JsonObject | undefined,
+    error: unknown,
+  ): RunResult {
+    const failed = this.#attemptOf(at) + 1;
+    this.#record(step, 'error', reasonOf(error), failed);
+    if (failed >= STEP_ATTEMPTS) return this.#end(1);
+    const { nowMs } = this.#input;
+    const dueMs = nowMs + FIRST_RETRY_MS * 2 ** (failed - 1);
+    const again = { dueMs, step: at, attempt: failed };
+    return this.#pause(answer === undefined ? again : { ...again, answer }, 1);
+  }
+
+  #attemptOf(at: number): number {
+    return at === this.#input.step ? this.#input.attempt : 0;
+  }
+
+  #record(
+    step: ProgramStep,
+    outcome: StepRecord['outcome'],
+    reason?: string,
+    attempt?: number,
+  ): void {
+    this.#steps.push({
+      step_ref: step.ref,
+      step_type: step.type,
+      outcome,
+      ...(reason === undefined ? {} : { reason }),
+      ...(attempt === undefined ? {} : { attempt }),
+    });
+  }
+
+  #pause(resume: Resumption, errorCount = 0): RunResult {
+    return {
+      ...this.#result(RUN_STATUS.paused, errorCount),
+      resume: { ...resume, ...this.#changed },
+    };
+  }
+
+  #end(errorCount: number): RunResult {
+    return this.#result(RUN_STATUS.completed, errorCount);
+  }
+
+  #result(status: RunStatus, errorCount: number): RunResult {
+    return {
+      kind: 'result',
+      status,
+      errorCount,
+      steps: this.#steps,
+      messages: this.#messages,
+      effects: this.#effects,
+    };
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,18 +1,11 @@
 import { channelTypeNumber } from '../../channels/channel-type.ts';
 import { messageEventTypes } from '../../feed/message-event-type.ts';
 import { addressesOf, MAX_MESSAGE_PARTS } from '../../lib/address.ts';
-import { deepMerge, type JsonObject } from '../../lib/json.ts';
-import { decidePreference } from '../../recipients/preference-decision.ts';
-import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
-import { compileConditionList } from '../../workflows/conditions.ts';
-import { runScope } from '../../workflows/scope.ts';
-import type { RunScope } from '../../workflows/step.ts';
+import type { Effect, Question } from '../../workflows/step.ts';
 import type { FeedChange } from '../engine.ts';
 import {
   type ChunkRun,
-  type ChunkTrigger,
   environmentOfLane,
-  isResumed,
   type NewChunk,
   type RunState,
   type RunsBody,
@@ -20,9 +13,19 @@ import {
   USERS,
 } from '../log/chunk.ts';
 import { MESSAGE_STATUS, RUN_STATUS } from '../status.ts';
-import { advanceRun, type RunResult, type StepRecord } from './advance-run.ts';
+import type { Asking, RunResult, StepRecord } from './advance-run.ts';
 import type { DecodedChunk } from './chunk-cache.ts';
-import { collectionOf, idOf, type LoadedRecipient } from './load-recipients.ts';
+import {
+  type Ask,
+  type Asked,
+  type Asker,
+  ended,
+  evaluateRun,
+  type SharedByTrigger,
+  type Surroundings,
+  shareTrigger,
+} from './evaluate-run.ts';
+import { collectionOf, idOf } from './load-recipients.ts';
 import { PausedRuns, QueuedDeliveries } from './products.ts';
 import { Results } from './results.ts';
 import { type GovernedTriggers, RunsAside } from './set-aside.ts';
@@ -38,30 +41,12 @@ export type PreparedSlice = {
   readonly governed: GovernedTriggers;
 };
 
-/** What the runs of an assignment need beside the slices; looked up, never waited for. */
-export type Surroundings = {
-  readonly nowMs: number;
-  /** The number of the orders that the slices' triggers were compared with. */
-  readonly ordersVersion: number;
-  readonly workflow: (versionId: number) => CompiledWorkflow | Error;
-  readonly recipient: (environmentId: number, collection: string, id: string) => LoadedRecipient;
-  readonly environmentPreferences: (environmentId: number) => JsonObject | undefined;
-  /** Why a run that was paused must not go on, or undefined. */
-  readonly stopped: (
-    environmentId: number,
-    trigger: ChunkTrigger,
-    run: ChunkRun,
-  ) => string | undefined;
-  /** Lets the process answer others; called when evaluation has taken long. */
-  readonly breathe: () => Promise<void>;
-  /** Called before each run is evaluated, in careful work only. */
-  readonly announce?: (stream: number, sequence: number, index: number) => void;
-};
-
 export type Evaluation = {
   readonly results: Results;
   /** Deliveries, waits, retries, and what is set aside. */
   readonly chunks: readonly NewChunk[];
+  /** In the order of the runs. */
+  readonly effects: readonly Asked<Effect>[];
   readonly feeds: readonly FeedChange[];
 };
 
@@ -82,59 +67,133 @@ const POISONED: readonly StepRecord[] = [
   },
 ];
 
-/** Evaluates slices: no I/O, everything that happens is in the result. */
+/** A run on its way: where it is in its slice, and how far it has come. */
+type Runner = {
+  readonly index: number;
+  readonly number: number;
+  readonly recipient: ChunkRun[1];
+  readonly state: RunState;
+  readonly id: string;
+  advanced: RunResult | Asking;
+};
+
+type Course = {
+  readonly slice: PreparedSlice;
+  readonly runners: readonly Runner[];
+  readonly setAside: number;
+};
+
+/**
+ * Evaluates slices: everything that happens is in the result. What runs ask is answered for all of them at once,
+ * round by round; where nobody asks there is no I/O.
+ */
 export async function evaluate(
   slices: readonly PreparedSlice[],
   around: Surroundings,
+  ask: Ask,
 ): Promise<Evaluation> {
-  let breathedAtMs = performance.now();
+  const aside = new RunsAside();
+  const courses: Course[] = [];
+  const breath = { atMs: performance.now() };
+  for (const slice of slices) courses.push(await setOff(slice, around, aside, breath));
+  await answerAll(courses, ask);
+  const outcome = record(courses, around);
+  return { ...outcome, chunks: [...outcome.chunks, ...aside.chunks()] };
+}
+
+/** Takes each run of a slice as far as it goes without asking. */
+async function setOff(
+  slice: PreparedSlice,
+  around: Surroundings,
+  aside: RunsAside,
+  breath: { atMs: number },
+): Promise<Course> {
+  const { stream, sequence, chunk, skip, governed } = slice;
+  const { triggers, runs } = chunk.body;
+  const environmentId = environmentOfLane(chunk.laneId);
+  const runId = addressesOf(chunk.acceptedMs, stream, sequence);
+  const shared: (SharedByTrigger | undefined)[] = [];
+  const runners: Runner[] = [];
+  let setAside = 0;
+  const from = slice.slice * SLICE_RUNS;
+  const to = Math.min(from + SLICE_RUNS, runs.length);
+  for (let index = from; index < to; index++) {
+    const run = runs[index];
+    const trigger = run && triggers[run[0]];
+    if (!run || !trigger) continue;
+    if (performance.now() - breath.atMs > BREATH_MS) {
+      await around.breathe();
+      breath.atMs = performance.now();
+    }
+    const [number, recipient, state = NO_STATE] = run;
+    const id = state.id ?? runId(index, 0);
+    const rule = governed.get(number);
+    if (rule) {
+      aside.add(rule, { stream, sequence }, chunk, trigger, recipient, state, id);
+      setAside += 1;
+      continue;
+    }
+    around.announce?.(stream, sequence, index);
+    const common = shared[number] ?? shareTrigger(trigger, environmentId, around);
+    shared[number] = common;
+    const advanced = skip.includes(index)
+      ? ended(RUN_STATUS.completed, 1, POISONED)
+      : evaluateRun(run, state, common, around);
+    runners.push({ index, number, recipient, state, id, advanced });
+  }
+  return { slice, runners, setAside };
+}
+
+/** Rounds of questions and answers, until nobody asks. A run asks at most once for each step that it takes. */
+async function answerAll(courses: readonly Course[], ask: Ask): Promise<void> {
+  for (;;) {
+    const waiting: { readonly runner: Runner; readonly asking: Asking }[] = [];
+    const questions: Asked<Question>[] = [];
+    for (const { slice, runners } of courses) {
+      for (const runner of runners) {
+        const { advanced } = runner;
+        if (advanced.kind !== 'asking') continue;
+        waiting.push({ runner, asking: advanced });
+        questions.push({ by: asker(slice, runner, advanced.stepRef), about: advanced.question });
+      }
+    }
+    if (questions.length === 0) return;
+    const answers = await ask(questions);
+    waiting.forEach(({ runner, asking }, i) => {
+      runner.advanced = asking.go(answers[i] ?? {});
+    });
+  }
+}
+
+function asker({ chunk }: PreparedSlice, { number, recipient, id }: Runner, ref: string): Asker {
+  const trigger = chunk.body.triggers[number];
+  if (!trigger) throw new TypeError(`the run ${id} has no trigger`);
+  return { environmentId: environmentOfLane(chunk.laneId), trigger, recipient, runId: id, ref };
+}
+
+/** What became of the runs, as rows, chunks and effects. */
+function record(courses: readonly Course[], around: Surroundings): Evaluation {
   const results = new Results();
   const feeds: FeedChange[] = [];
+  const effects: Asked<Effect>[] = [];
   const deliveries = new QueuedDeliveries();
   const paused = new PausedRuns();
-  const aside = new RunsAside();
-
-  for (const { stream, sequence, slice, chunk, skip, governed } of slices) {
-    const { triggers, runs } = chunk.body;
+  for (const { slice: prepared, runners, setAside } of courses) {
+    const { stream, sequence, slice, chunk } = prepared;
     const environmentId = environmentOfLane(chunk.laneId);
     const triggerNumbers: number[] = [];
-    const shared: (SharedByTrigger | undefined)[] = [];
-    const from = slice * SLICE_RUNS;
-    const to = Math.min(from + SLICE_RUNS, runs.length);
-    const runId = addressesOf(chunk.acceptedMs, stream, sequence);
     const productId = addressesOf(around.nowMs, stream, sequence);
     let failed = 0;
-    let setAside = 0;
-    for (let index = from; index < to; index++) {
-      const run = runs[index];
-      const trigger = run && triggers[run[0]];
-      if (!run || !trigger) continue;
-      if (performance.now() - breathedAtMs > BREATH_MS) {
-        await around.breathe();
-        breathedAtMs = performance.now();
-      }
-      const state = run[2] ?? NO_STATE;
-      const id = state.id ?? runId(index, 0);
-      const rule = governed.get(run[0]);
-      if (rule) {
-        aside.add(rule, { stream, sequence }, chunk, trigger, run[1], state, id);
-        setAside += 1;
-        continue;
-      }
-      around.announce?.(stream, sequence, index);
-      shared[run[0]] ??= shareTrigger(trigger, environmentId, around);
-      const common = shared[run[0]];
-      if (!common) continue;
-      const result = skip.includes(index)
-        ? { status: RUN_STATUS.completed, errorCount: 1, steps: POISONED, messages: [] }
-        : evaluateRun(run, state, common, around);
+    for (const runner of runners) {
+      const { index, number, recipient, state, id, advanced: result } = runner;
+      const trigger = chunk.body.triggers[number];
+      if (!trigger || result.kind === 'asking') continue;
       if (result.status === RUN_STATUS.completed && result.errorCount > 0) failed += 1;
-
-      triggerNumbers[run[0]] ??= results.addTrigger(trigger, environmentId);
-      const collection = collectionOf(run[1]);
-      const recipientId = idOf(run[1]);
+      triggerNumbers[number] ??= results.addTrigger(trigger, environmentId);
+      const collection = collectionOf(recipient);
+      const recipientId = idOf(recipient);
       const runNumber = results.addRun(
-        triggerNumbers[run[0]] ?? 0,
+        triggerNumbers[number] ?? 0,
         id,
         collection,
         recipientId,
@@ -147,11 +206,8 @@ export async function evaluate(
         const messageId = productId(index, part + 1);
         const eventId = productId(index, part + 1 + EVENT_PARTS);
         const inApp = message.channelType === 'in_app_feed';
-        const outcome = inApp
-          ? 'delivered'
-          : trigger.settings.sandbox_mode === true
-            ? 'not_sent'
-            : 'queued';
+        const sandbox = trigger.settings.sandbox_mode === true || message.sandbox === true;
+        const outcome = inApp ? 'delivered' : sandbox ? 'not_sent' : 'queued';
         results.addMessage(
           runNumber,
           messageId,
@@ -168,117 +224,17 @@ export async function evaluate(
         if (inApp && collection === USERS) {
           feeds.push({ environmentId, channelId: message.channelId, userId: recipientId });
         } else if (outcome === 'queued') {
-          deliveries.add(chunk, messageId);
+          deliveries.add(chunk, messageId, message.scheduledMs);
         }
       });
-      if (result.resume) paused.add(chunk, trigger, run[1], state, id, result.resume);
+      for (const { stepRef, effect } of result.effects) {
+        effects.push({ by: asker(prepared, runner, stepRef), about: effect });
+      }
+      if (result.resume) paused.add(chunk, trigger, recipient, state, id, result.resume);
     }
+    const from = slice * SLICE_RUNS;
+    const to = Math.min(from + SLICE_RUNS, chunk.body.runs.length);
     results.addReceipt(stream, sequence, slice, to - from - setAside - failed, failed);
   }
-  const chunks = [...deliveries.chunks(), ...paused.chunks(), ...aside.chunks()];
-  return { results, feeds, chunks };
-}
-
-/** What is computed once for all recipients of a trigger. */
-type SharedByTrigger = {
-  readonly trigger: ChunkTrigger;
-  readonly environmentId: number;
-  readonly workflow: CompiledWorkflow | Error;
-  readonly scopeFor: (recipient: JsonObject, data: JsonObject | undefined) => RunScope;
-  readonly preferences: JsonObject | undefined;
-};
-
-function shareTrigger(
-  trigger: ChunkTrigger,
-  environmentId: number,
-  around: Surroundings,
-): SharedByTrigger {
-  const workflow = around.workflow(trigger.version);
-  const actor =
-    trigger.actor === null
-      ? null
-      : around.recipient(environmentId, collectionOf(trigger.actor), idOf(trigger.actor)).scope;
-  const tenant =
-    trigger.tenant === null
-      ? null
-      : around.recipient(environmentId, '$tenants', trigger.tenant).scope;
-  const timestamp = new Date(around.nowMs).toISOString();
-  const workflowScope = workflow instanceof Error ? {} : workflow.scope;
-  return {
-    trigger,
-    environmentId,
-    workflow,
-    preferences: around.environmentPreferences(environmentId),
-    scopeFor: (recipient, data) =>
-      runScope({
-        recipient,
-        actor,
-        tenant,
-        data: data === undefined ? trigger.data : deepMerge(trigger.data, data),
-        workflow: workflowScope,
-        vars: {},
-        timestamp,
-      }),
-  };
-}
-
-function evaluateRun(
-  run: ChunkRun,
-  state: RunState,
-  common: SharedByTrigger,
-  around: Surroundings,
-): RunResult {
-  const { trigger, environmentId, workflow } = common;
-  if (workflow instanceof Error) {
-    const record = {
-      step_ref: 'run',
-      step_type: 'run',
-      outcome: 'error',
-      reason: workflow.message,
-    } as const;
-    return { status: RUN_STATUS.completed, errorCount: 1, steps: [record], messages: [] };
-  }
-  const stopped = isResumed(state) ? around.stopped(environmentId, trigger, run) : undefined;
-  if (stopped !== undefined) {
-    const record = {
-      step_ref: 'run',
-      step_type: 'run',
-      outcome: 'halted',
-      reason: stopped,
-    } as const;
-    return { status: RUN_STATUS.cancelled, errorCount: 0, steps: [record], messages: [] };
-  }
-  const recipient = around.recipient(environmentId, collectionOf(run[1]), idOf(run[1]));
-  const scope = common.scopeFor(recipient.scope, state.data);
-  const sets = preferenceSets(recipient.preferences, common.preferences);
-  return advanceRun({
-    workflow,
-    scope,
-    settings: trigger.settings,
-    step: state.step ?? 0,
-    attempt: state.attempt ?? 0,
-    nowMs: around.nowMs,
-    refusal: (channel) => {
-      const decision = decidePreference({
-        sets,
-        workflowKey: workflow.key,
-        categories: workflow.categories,
-        channelType: channel.type,
-        channelId: channel.id,
-        evaluate: (conditions) => compileConditionList(conditions)(scope),
-      });
-      return decision.send ? undefined : decision.reason;
-    },
-  });
-}
-
-const NO_SETS: readonly JsonObject[] = [];
-
-/** The most particular first. */
-function preferenceSets(
-  own: JsonObject | undefined,
-  environment: JsonObject | undefined,
-): readonly JsonObject[] {
-  if (own === undefined) return environment === undefined ? NO_SETS : [environment];
-  return environment === undefined ? [own] : [own, environment];
+  return { results, feeds, effects, chunks: [...deliveries.chunks(), ...paused.chunks()] };
 }

@@ -7,26 +7,30 @@ import {
   RUNS,
   type RunState,
 } from '../log/chunk.ts';
+import type { Resumption } from './advance-run.ts';
 
 const CHUNK_DELIVERIES = 500;
 
 /** Whose work it is: what comes of a chunk belongs where the chunk does. */
 type Place = { readonly laneId: number; readonly flow: number };
 
-/** Messages for providers, gathered into chunks of one lane and flow each. */
+/** Messages for providers, gathered into chunks of one lane, flow and time each. */
 export class QueuedDeliveries {
-  readonly #groups = new Map<string, Place & { readonly ids: string[] }>();
+  readonly #groups = new Map<
+    string,
+    Place & { readonly ids: string[]; readonly dueMs: number | undefined }
+  >();
 
-  add({ laneId, flow }: Place, messageId: string): void {
-    const key = `${laneId} ${flow}`;
+  add({ laneId, flow }: Place, messageId: string, dueMs: number | undefined): void {
+    const key = `${laneId} ${flow} ${dueMs}`;
     const group = this.#groups.get(key);
     if (group) group.ids.push(messageId);
-    else this.#groups.set(key, { laneId, flow, ids: [messageId] });
+    else this.#groups.set(key, { laneId, flow, dueMs, ids: [messageId] });
   }
 
   chunks(): NewChunk[] {
     const chunks: NewChunk[] = [];
-    for (const { laneId, flow, ids } of this.#groups.values()) {
+    for (const { laneId, flow, dueMs, ids } of this.#groups.values()) {
       for (let from = 0; from < ids.length; from += CHUNK_DELIVERIES) {
         const part = ids.slice(from, from + CHUNK_DELIVERIES);
         chunks.push({
@@ -34,13 +38,33 @@ export class QueuedDeliveries {
           flow,
           kind: DELIVERIES,
           runCount: part.length,
-          dueMs: undefined,
+          dueMs,
           body: JSON.stringify({ deliveries: part.map((id) => [id, 1]) }),
         });
       }
     }
     return chunks;
   }
+}
+
+/** Where a run stands that goes on after `resume`, for what it was before. */
+function nextState(state: RunState, id: string, resume: Resumption): RunState {
+  const { step, attempt, answer } = resume;
+  const data = resume.data ?? state.data;
+  const whole = resume.data === undefined ? state.whole : true;
+  const refs = resume.refs ?? state.refs;
+  const batch = resume.batch ?? state.batch;
+  return {
+    id,
+    segment: (state.segment ?? 0) + 1,
+    step,
+    ...(attempt > 0 ? { attempt } : {}),
+    ...(answer === undefined ? {} : { answer }),
+    ...(data === undefined ? {} : { data }),
+    ...(whole ? { whole } : {}),
+    ...(refs === undefined ? {} : { refs }),
+    ...(batch === undefined ? {} : { batch }),
+  };
 }
 
 /** Runs that wait, gathered into one chunk for each lane, flow and due time. */
@@ -56,7 +80,7 @@ export class PausedRuns {
     recipient: ChunkRun[1],
     state: RunState,
     id: string,
-    resume: { readonly dueMs: number; readonly step: number; readonly attempt: number },
+    resume: Resumption,
   ): void {
     const key = `${laneId} ${flow} ${resume.dueMs}`;
     let group = this.#groups.get(key);
@@ -69,14 +93,7 @@ export class PausedRuns {
       number = group.triggers.size;
       group.triggers.set(trigger, number);
     }
-    const next = {
-      id,
-      segment: (state.segment ?? 0) + 1,
-      step: resume.step,
-      ...(resume.attempt > 0 ? { attempt: resume.attempt } : {}),
-      ...(state.data === undefined ? {} : { data: state.data }),
-    };
-    group.runs.push([number, recipient, next]);
+    group.runs.push([number, recipient, nextState(state, id, resume)]);
   }
 
   chunks(): NewChunk[] {

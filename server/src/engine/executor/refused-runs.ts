@@ -1,9 +1,9 @@
 import { SLICE_RUNS } from '../log/chunk.ts';
-import { placeChunks } from '../log/insert-chunks.ts';
 import type { Stream } from '../log/stream.ts';
-import { evaluate, type PreparedSlice, type Surroundings } from './evaluate.ts';
+import { writeEvaluation } from './commit-evaluation.ts';
+import type { PreparedSlice } from './evaluate.ts';
+import type { Surroundings } from './evaluate-run.ts';
 import { isGuarded, isRefusal } from './receipts.ts';
-import { writeResults } from './results.ts';
 
 /** Tries each run alone, in transactions that are rolled back; those that cannot be done are skipped. */
 export async function skipRefused(
@@ -52,14 +52,7 @@ async function isRefused(
 ): Promise<boolean> {
   await stream.session.query('begin');
   try {
-    const evaluation = await evaluate([slice], around);
-    const chunks = placeChunks(evaluation.chunks, stream.nextSequence, around.nowMs);
-    const values = evaluation.results.values(
-      around.nowMs,
-      { stream: stream.number, chunks },
-      around.ordersVersion,
-    );
-    await stream.session.query(writeResults(slot), values);
+    await writeEvaluation(stream, slot, [slice], around, () => Promise.resolve(stream.session));
     return false;
   } catch (error) {
     // That says nothing of the run.

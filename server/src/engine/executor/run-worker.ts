@@ -1,30 +1,28 @@
 import { formatAddress } from '../../lib/address.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { faultPoint } from '../../lib/fault-point.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
-import type { FeedChange } from '../engine.ts';
+import type { BatchScope } from '../../workflows/scope.ts';
 import {
-  type ChunkRef,
   type ChunkTrigger,
   environmentOfLane,
   isResumed,
   type RunsBody,
   SLICE_RUNS,
 } from '../log/chunk.ts';
-import { chunkRefs, placeChunks } from '../log/insert-chunks.ts';
 import type { Stream } from '../log/stream.ts';
 import type { Governance } from '../orders/rules.ts';
 import type { SliceOrder } from '../protocol.ts';
 import type { ChunkCache } from './chunk-cache.ts';
-import { evaluate, type PreparedSlice, type Surroundings } from './evaluate.ts';
+import { commitEvaluation, type WorkReport } from './commit-evaluation.ts';
+import type { PreparedSlice } from './evaluate.ts';
+import type { Surroundings } from './evaluate-run.ts';
 import type { KnownOrders } from './governance.ts';
 import { collectionOf, createRecipientLoader, idOf } from './load-recipients.ts';
 import { loadStops, type Stops } from './load-stops.ts';
 import { isDatabaseTrouble, isRefusal, mayBeDone, openSlices } from './receipts.ts';
 import { skipRefused, withoutRefusedTriggers } from './refused-runs.ts';
-import { writeResults } from './results.ts';
 import { governedTriggers } from './set-aside.ts';
 
 /** What workers of one executor share. */
@@ -45,13 +43,7 @@ export type WorkOrder = {
   readonly slices: readonly SliceOrder[];
 };
 
-export type WorkReport = {
-  readonly runs: number;
-  readonly messages: number;
-  readonly appended: readonly ChunkRef[];
-  readonly feeds: readonly FeedChange[];
-};
-
+const NO_BATCH: BatchScope = { activities: [], actors: [], totalActivities: 0, totalActors: 0 };
 const NOTHING: WorkReport = { runs: 0, messages: 0, appended: [], feeds: [] };
 
 /**
@@ -68,7 +60,7 @@ export async function executeRuns(
   const around = await surroundings(services, stream, order, prepared);
   logSkipped(services.log, prepared.slices);
   try {
-    return await evaluateAndCommit(stream, order.slot, prepared.slices, around);
+    return await commitEvaluation(stream, order.slot, prepared.slices, around);
   } catch (error) {
     if (!isRefusal(error)) throw error;
     // Whichever unique key is met first: a slice that was done before has its receipt.
@@ -87,11 +79,11 @@ export async function executeRuns(
     const slices = await skipRefused(stream, order.slot, prepared.slices, around);
     logSkipped(services.log, slices);
     try {
-      return await evaluateAndCommit(stream, order.slot, slices, around);
+      return await commitEvaluation(stream, order.slot, slices, around);
     } catch (again) {
       if (!isRefusal(again)) throw again;
       const bare = slices.map(withoutRefusedTriggers);
-      return await evaluateAndCommit(stream, order.slot, bare, around);
+      return await commitEvaluation(stream, order.slot, bare, around);
     }
   }
 }
@@ -195,6 +187,7 @@ async function surroundings(
         preferences: undefined,
       },
     environmentPreferences: (environmentId) => preferences.get(environmentId),
+    batch: () => NO_BATCH,
     stopped: (environmentId, trigger, run) => stops?.reason(environmentId, trigger, run[1]),
     ...(order.careful
       ? {
@@ -216,28 +209,4 @@ async function workflowOrError(
     if (isDatabaseTrouble(error)) throw error;
     return error instanceof Error ? error : new Error(String(error));
   }
-}
-
-async function evaluateAndCommit(
-  stream: Stream,
-  slot: number,
-  slices: readonly PreparedSlice[],
-  around: Surroundings,
-): Promise<WorkReport> {
-  const { results, chunks: products, feeds } = await evaluate(slices, around);
-  around.announce?.(0, 0, -1);
-  const chunks = placeChunks(products, stream.nextSequence, around.nowMs);
-  faultPoint('executor.before-write');
-  await stream.session.query(
-    writeResults(slot),
-    results.values(around.nowMs, { stream: stream.number, chunks }, around.ordersVersion),
-  );
-  faultPoint('executor.after-write');
-  stream.nextSequence += chunks.length;
-  return {
-    runs: results.runCount,
-    messages: results.messageCount,
-    appended: chunkRefs(chunks, stream.number),
-    feeds,
-  };
 }

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../../lib/json.ts';
+import type { BatchOfRun } from '../../workflows/step.ts';
 import type { RecipientReference } from '../engine.ts';
 
 export const CHUNK_RUNS = 500;
@@ -31,8 +32,9 @@ export type WireReference = string | readonly [collection: string, id: string];
 
 /** Where a run stands that does not start from the beginning. */
 export type RunState = {
-  /** The recipient's own trigger data. */
+  /** The recipient's own trigger data, merged into the trigger's; all of the run's data where `whole` says so. */
   readonly data?: JsonObject;
+  readonly whole?: true;
   /** The recipient run's id, when this is not the chunk that it came with. */
   readonly id?: string;
   /** How many executions went before. */
@@ -41,6 +43,12 @@ export type RunState = {
   readonly step?: number;
   /** How often this step failed already. */
   readonly attempt?: number;
+  /** What the step to go on with waited for. */
+  readonly answer?: JsonObject;
+  /** What earlier steps left under their refs. */
+  readonly refs?: JsonObject;
+  /** The batch that the run came out of. */
+  readonly batch?: BatchOfRun;
 };
 
 /** Whether the run was executed before; one that was only set aside was not. */

@@ -2,7 +2,16 @@ import { type TSchema, Type } from 'typebox';
 import { isJsonObject, type Json, type JsonObject } from '../../lib/json.ts';
 import { compileConditions, conditionProblems } from '../conditions.ts';
 import { nullable } from '../schema-problems.ts';
-import type { ChannelType, CompiledStep, CompileEnvironment, Problem, RunScope } from '../step.ts';
+import type {
+  Channel,
+  ChannelType,
+  CompiledStep,
+  CompileEnvironment,
+  MessageContent,
+  Problem,
+  RunScope,
+  StepOutcome,
+} from '../step.ts';
 
 /** The fields that every step has. */
 export const stepFields = {
@@ -98,4 +107,10 @@ export function notYet(path: string, feature: string): Problem {
 
 export function isSet(value: Json | undefined): boolean {
   return value !== undefined && value !== null && value !== '';
+}
+
+/** The outcome of a step that sends one message. */
+export function oneMessage(channel: Channel, content: MessageContent): StepOutcome {
+  const { id: channelId, type: channelType } = channel;
+  return { kind: 'message', messages: [{ channelId, channelType, content }] };
 }

@@ -10,6 +10,7 @@ import {
   compileChannelStep,
   isSet,
   notYet,
+  oneMessage,
 } from './channel-step.ts';
 import { DEFAULT_LAYOUT_KEY, inDefaultLayout } from './email-layout.ts';
 import { htmlToText } from './html-to-text.ts';
@@ -102,7 +103,7 @@ export const emailStep: StepDefinition = {
         const body = html?.render(scope);
         if (body !== undefined) content.html_body = layout ? inDefaultLayout(body) : body;
         content.text_body = text ? text.render(scope) : htmlToText(body ?? '');
-        return { kind: 'message', channelId: base.channel.id, channelType: 'email', content };
+        return oneMessage(base.channel, content);
       },
     };
   },

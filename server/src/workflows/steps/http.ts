@@ -4,7 +4,12 @@ import { compileTemplate } from '../../templates/compile-template.ts';
 import { nullable } from '../schema-problems.ts';
 import type { Problem, RunScope, StepDefinition } from '../step.ts';
 import { StepError } from '../step-error.ts';
-import { channelStepProblems, channelStepSchema, compileChannelStep } from './channel-step.ts';
+import {
+  channelStepProblems,
+  channelStepSchema,
+  compileChannelStep,
+  oneMessage,
+} from './channel-step.ts';
 import { fieldTemplate, objectField, oneLine, templateProblems } from './step-template.ts';
 
 /** A list of pairs, or a template that renders as a JSON object or list of pairs. */
@@ -58,7 +63,7 @@ export const httpStep: StepDefinition = {
           query_params: queryParams(scope),
         };
         if (body) content.body = body.render(scope);
-        return { kind: 'message', channelId: base.channel.id, channelType: 'http', content };
+        return oneMessage(base.channel, content);
       },
     };
   },

@@ -3,7 +3,12 @@ import { isJsonObject, type JsonObject } from '../../lib/json.ts';
 import { compileTemplate } from '../../templates/compile-template.ts';
 import { nullable } from '../schema-problems.ts';
 import type { Problem, StepDefinition } from '../step.ts';
-import { channelStepProblems, channelStepSchema, compileChannelStep } from './channel-step.ts';
+import {
+  channelStepProblems,
+  channelStepSchema,
+  compileChannelStep,
+  oneMessage,
+} from './channel-step.ts';
 import { fieldTemplate, objectField, templateProblems } from './step-template.ts';
 
 const Template = Type.Object({
@@ -62,12 +67,7 @@ export const inAppFeedStep: StepDefinition = {
             action: action.render(scope),
           }));
         }
-        return {
-          kind: 'message',
-          channelId: base.channel.id,
-          channelType: 'in_app_feed',
-          content,
-        };
+        return oneMessage(base.channel, content);
       },
     };
   },

@@ -1,0 +1,170 @@
+import { deepMerge, type JsonObject } from '../../lib/json.ts';
+import { decidePreference } from '../../recipients/preference-decision.ts';
+import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
+import { compileConditionList } from '../../workflows/conditions.ts';
+import { type BatchScope, runScope } from '../../workflows/scope.ts';
+import type { BatchOfRun, Effect, Question, RunScope } from '../../workflows/step.ts';
+import { type ChunkRun, type ChunkTrigger, isResumed, type RunState } from '../log/chunk.ts';
+import { RUN_STATUS, type RunStatus } from '../status.ts';
+import { type Asking, advanceRun, type RunResult, type StepRecord } from './advance-run.ts';
+import { collectionOf, idOf, type LoadedRecipient } from './load-recipients.ts';
+
+/** What the runs of an assignment need beside the slices; looked up, never waited for. */
+export type Surroundings = {
+  readonly nowMs: number;
+  /** The number of the orders that the slices' triggers were compared with. */
+  readonly ordersVersion: number;
+  readonly workflow: (versionId: number) => CompiledWorkflow | Error;
+  readonly recipient: (environmentId: number, collection: string, id: string) => LoadedRecipient;
+  readonly environmentPreferences: (environmentId: number) => JsonObject | undefined;
+  /** Why a run that was paused must not go on, or undefined. */
+  readonly stopped: (
+    environmentId: number,
+    trigger: ChunkTrigger,
+    run: ChunkRun,
+  ) => string | undefined;
+  /** What a closed batch holds; read for every run that is in one. */
+  readonly batch: (batch: BatchOfRun) => BatchScope;
+  /** Lets the process answer others; called when evaluation has taken long. */
+  readonly breathe: () => Promise<void>;
+  /** Called before each run is evaluated, in careful work only. */
+  readonly announce?: (stream: number, sequence: number, index: number) => void;
+};
+
+/** Who asks something, or wants to change something. */
+export type Asker = {
+  readonly environmentId: number;
+  readonly trigger: ChunkTrigger;
+  readonly recipient: ChunkRun[1];
+  readonly runId: string;
+  /** The step's. */
+  readonly ref: string;
+};
+
+/** Answers to what runs ask, in their order. What it grants is taken in the transaction of the results. */
+export type Ask = (questions: readonly Asked<Question>[]) => Promise<readonly JsonObject[]>;
+
+export type Asked<About extends Question | Effect> = { readonly by: Asker; readonly about: About };
+
+/** What is computed once for all recipients of a trigger. */
+export type SharedByTrigger = {
+  readonly trigger: ChunkTrigger;
+  readonly environmentId: number;
+  readonly workflow: CompiledWorkflow | Error;
+  readonly scopeFor: (recipient: JsonObject, state: RunState) => RunScope;
+  readonly preferences: JsonObject | undefined;
+};
+
+export function shareTrigger(
+  trigger: ChunkTrigger,
+  environmentId: number,
+  around: Surroundings,
+): SharedByTrigger {
+  const workflow = around.workflow(trigger.version);
+  const actor =
+    trigger.actor === null
+      ? null
+      : around.recipient(environmentId, collectionOf(trigger.actor), idOf(trigger.actor)).scope;
+  const tenant =
+    trigger.tenant === null
+      ? null
+      : around.recipient(environmentId, '$tenants', trigger.tenant).scope;
+  const timestamp = new Date(around.nowMs).toISOString();
+  const workflowScope = workflow instanceof Error ? {} : workflow.scope;
+  return {
+    trigger,
+    environmentId,
+    workflow,
+    preferences: around.environmentPreferences(environmentId),
+    scopeFor: (recipient, state) =>
+      runScope({
+        recipient,
+        actor,
+        tenant,
+        data: dataOf(trigger, state),
+        workflow: workflowScope,
+        vars: {},
+        timestamp,
+        ...(state.refs ? { refs: state.refs } : {}),
+        ...(state.batch ? { batch: around.batch(state.batch) } : {}),
+      }),
+  };
+}
+
+/** A run, from where it stands as far as it goes without asking anybody. */
+export function evaluateRun(
+  run: ChunkRun,
+  state: RunState,
+  common: SharedByTrigger,
+  around: Surroundings,
+): RunResult | Asking {
+  const { trigger, environmentId, workflow } = common;
+  if (workflow instanceof Error) {
+    const record = {
+      step_ref: 'run',
+      step_type: 'run',
+      outcome: 'error',
+      reason: workflow.message,
+    } as const;
+    return ended(RUN_STATUS.completed, 1, [record]);
+  }
+  const stopped = isResumed(state) ? around.stopped(environmentId, trigger, run) : undefined;
+  if (stopped !== undefined) {
+    const record = {
+      step_ref: 'run',
+      step_type: 'run',
+      outcome: 'halted',
+      reason: stopped,
+    } as const;
+    return ended(RUN_STATUS.cancelled, 0, [record]);
+  }
+  const recipient = around.recipient(environmentId, collectionOf(run[1]), idOf(run[1]));
+  const scope = common.scopeFor(recipient.scope, state);
+  const sets = preferenceSets(recipient.preferences, common.preferences);
+  return advanceRun({
+    workflow,
+    scope,
+    settings: trigger.settings,
+    step: state.step ?? 0,
+    attempt: state.attempt ?? 0,
+    ...(state.answer ? { answer: state.answer } : {}),
+    nowMs: around.nowMs,
+    refusal: (channel) => {
+      const decision = decidePreference({
+        sets,
+        workflowKey: workflow.key,
+        categories: workflow.categories,
+        channelType: channel.type,
+        channelId: channel.id,
+        evaluate: (conditions) => compileConditionList(conditions)(scope),
+      });
+      return decision.send ? undefined : decision.reason;
+    },
+  });
+}
+
+/** A run that was not taken through its steps. */
+export function ended(
+  status: RunStatus,
+  errorCount: number,
+  steps: readonly StepRecord[],
+): RunResult {
+  return { kind: 'result', status, errorCount, steps, messages: [], effects: [] };
+}
+
+/** The run's data: shared with all recipients of the trigger unless it has some of its own. */
+function dataOf(trigger: ChunkTrigger, { data, whole }: RunState): JsonObject {
+  if (data === undefined) return trigger.data;
+  return whole ? data : deepMerge(trigger.data, data);
+}
+
+const NO_SETS: readonly JsonObject[] = [];
+
+/** The most particular first. */
+function preferenceSets(
+  own: JsonObject | undefined,
+  environment: JsonObject | undefined,
+): readonly JsonObject[] {
+  if (own === undefined) return environment === undefined ? NO_SETS : [environment];
+  return environment === undefined ? [own] : [own, environment];
+}
