@@ -19,7 +19,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   templates: [],
   channels: [],
   workflows: ['templates'],
-  control: ['db', 'context', 'accounts', 'workflows'],
+  control: ['db', 'context', 'accounts', 'templates', 'workflows'],
   runs: ['db', 'context', 'recipients', 'channels'],
   budgets: ['db', 'accounts'],
   engine: [
