@@ -82,6 +82,8 @@ export type StepOutcome =
   | { readonly kind: 'branch'; readonly arm: number | undefined; readonly reason?: string }
   /** Answered at once, by the database; then `answer` says what happens. */
   | { readonly kind: 'ask'; readonly question: Question }
+  /** Somebody else has woken the run before, or nothing is to be done: only the receipt is written. */
+  | { readonly kind: 'gone' }
   /** Answered by somebody outside, while the run waits in a chunk of calls; then `answer` says what happens. */
   | { readonly kind: 'call' };
 

@@ -58,6 +58,9 @@ export type Resumption = {
   readonly batch?: BatchOfRun;
 };
 
+/** Nothing is to be recorded: another wake-up of the run has been, or will be. */
+export type Gone = { readonly kind: 'gone' };
+
 export type RunResult = {
   readonly kind: 'result';
   readonly status: RunStatus;
@@ -73,14 +76,17 @@ export type Asking = {
   readonly kind: 'asking';
   readonly stepRef: string;
   readonly question: Question;
-  readonly go: (answer: JsonObject) => RunResult | Asking;
+  readonly go: (answer: JsonObject) => Advanced;
 };
+
+/** How far a run has come. */
+export type Advanced = RunResult | Asking | Gone;
 
 /**
  * Takes a recipient run from `step` to its end or its next pause. Pure: what it wants to happen is in the
  * result. A step that throws pauses the run and is tried again, twice; then the run ends with an error.
  */
-export function advanceRun(input: RunInput): RunResult | Asking {
+export function advanceRun(input: RunInput): Advanced {
   return new Advance(input).start();
 }
 
@@ -99,7 +105,7 @@ class Advance {
     this.#scope = input.scope;
   }
 
-  start(): RunResult | Asking {
+  start(): Advanced {
     const { workflow, step, answer } = this.#input;
     if (step === 0 && workflow.conditions && this.#input.attempt === 0 && answer === undefined) {
       const record = { step_ref: 'trigger', step_type: 'trigger' };
@@ -117,7 +123,7 @@ class Advance {
   }
 
   /** Executes step after step; `answer` is for the first one. */
-  #from(index: number, answer: JsonObject | undefined): RunResult | Asking {
+  #from(index: number, answer: JsonObject | undefined): Advanced {
     const { steps } = this.#input.workflow;
     let at = index;
     let given = answer;
@@ -140,9 +146,10 @@ class Advance {
       if (outcome.kind === 'ask') {
         const { question } = outcome;
         const place = at;
-        const go = (reply: JsonObject): RunResult | Asking => this.#from(place, reply);
+        const go = (reply: JsonObject): Advanced => this.#from(place, reply);
         return { kind: 'asking', stepRef: step.ref, question, go };
       }
+      if (outcome.kind === 'gone') return outcome;
       const next = this.#take(step, at, outcome);
       if (typeof next !== 'number') return next;
       at = next;
@@ -172,7 +179,7 @@ class Advance {
   #take(
     step: ProgramStep,
     at: number,
-    outcome: Exclude<StepOutcome, { kind: 'ask' }>,
+    outcome: Exclude<StepOutcome, { kind: 'ask' | 'gone' }>,
   ): number | RunResult {
     switch (outcome.kind) {
       case 'message':

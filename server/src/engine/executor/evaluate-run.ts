@@ -6,7 +6,7 @@ import { type BatchScope, runScope } from '../../workflows/scope.ts';
 import type { BatchOfRun, Effect, Question, RunScope } from '../../workflows/step.ts';
 import { type ChunkRun, type ChunkTrigger, isResumed, type RunState } from '../log/chunk.ts';
 import { RUN_STATUS, type RunStatus } from '../status.ts';
-import { type Asking, advanceRun, type RunResult, type StepRecord } from './advance-run.ts';
+import { type Advanced, advanceRun, type RunResult, type StepRecord } from './advance-run.ts';
 import { collectionOf, idOf, type LoadedRecipient } from './load-recipients.ts';
 
 /** What the runs of an assignment need beside the slices; looked up, never waited for. */
@@ -97,7 +97,7 @@ export function evaluateRun(
   state: RunState,
   common: SharedByTrigger,
   around: Surroundings,
-): RunResult | Asking {
+): Advanced {
   const { trigger, environmentId, workflow } = common;
   if (workflow instanceof Error) {
     const record = {

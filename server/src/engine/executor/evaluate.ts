@@ -13,7 +13,7 @@ import {
   USERS,
 } from '../log/chunk.ts';
 import { MESSAGE_STATUS, RUN_STATUS } from '../status.ts';
-import type { Asking, RunResult, StepRecord } from './advance-run.ts';
+import type { Advanced, Asking, StepRecord } from './advance-run.ts';
 import type { DecodedChunk } from './chunk-cache.ts';
 import {
   type Ask,
@@ -74,7 +74,7 @@ type Runner = {
   readonly recipient: ChunkRun[1];
   readonly state: RunState;
   readonly id: string;
-  advanced: RunResult | Asking;
+  advanced: Advanced;
 };
 
 type Course = {
@@ -187,7 +187,7 @@ function record(courses: readonly Course[], around: Surroundings): Evaluation {
     for (const runner of runners) {
       const { index, number, recipient, state, id, advanced: result } = runner;
       const trigger = chunk.body.triggers[number];
-      if (!trigger || result.kind === 'asking') continue;
+      if (!trigger || result.kind !== 'result') continue;
       if (result.status === RUN_STATUS.completed && result.errorCount > 0) failed += 1;
       triggerNumbers[number] ??= results.addTrigger(trigger, environmentId);
       const collection = collectionOf(recipient);
