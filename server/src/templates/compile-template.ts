@@ -9,6 +9,7 @@ import {
   MAX_TEMPLATE_LENGTH,
 } from './liquid.ts';
 import { plainTemplate, renderPlain } from './plain-template.ts';
+import type { TemplateEnvironment } from './template-environment.ts';
 import { TemplateError } from './template-error.ts';
 import type { TemplateScope } from './template-scope.ts';
 
@@ -18,6 +19,8 @@ const MAX_TAGS = 10_000;
 export type CompileOptions = {
   /** `html` escapes every output that does not end in the filter `raw`. */
   readonly escape: Escape;
+  /** Partials, translations and the default locale. */
+  readonly environment: TemplateEnvironment;
 };
 
 export type CompiledTemplate = {
@@ -31,7 +34,7 @@ export type CompiledTemplate = {
  * Parses a Liquid template once. Unknown variables render as nothing; unknown filters and tags are
  * syntax errors. A rendering is limited in output, memory and time, and sees no files.
  *
- *     compileTemplate('Hello {{ recipient.name }}', { escape: 'html' }).render(scope)
+ *     compileTemplate('Hello {{ recipient.name }}', { escape: 'html', environment }).render(scope)
  *
  * Throws a TemplateError with the code `template_syntax_error`, line and column.
  */

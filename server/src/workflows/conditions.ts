@@ -1,5 +1,6 @@
 import { isJsonObject } from '../lib/json.ts';
 import { compileTemplate } from '../templates/compile-template.ts';
+import { bareEnvironment } from '../templates/template-environment.ts';
 import { futureOperators, operators, operatorsWithoutArgument } from './condition-operators.ts';
 import { isRooted, parsePath, resolvePath } from './paths.ts';
 import type { Problem, RunScope } from './step.ts';
@@ -69,7 +70,7 @@ function compileMember(member: unknown): Predicate {
 function compileOperand(source: unknown, role: 'variable' | 'argument'): Operand {
   if (typeof source !== 'string') return () => source;
   if (source.includes('{{') || source.includes('{%')) {
-    const template = compileTemplate(source, { escape: 'none' });
+    const template = compileTemplate(source, { escape: 'none', environment: bareEnvironment });
     return (scope) => decode(template.render(scope)).value;
   }
   const decoded = decode(source);
@@ -166,7 +167,7 @@ function refProblems(text: string, path: string): Problem[] {
 function templateProblems(text: string, path: string): Problem[] {
   if (!text.includes('{{') && !text.includes('{%')) return [];
   try {
-    compileTemplate(text, { escape: 'none' });
+    compileTemplate(text, { escape: 'none', environment: bareEnvironment });
     return [];
   } catch (error) {
     return [{ path, reason: error instanceof Error ? error.message : String(error) }];

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { compileTemplate, parse, renderLiquid } from '../../src/templates/compile-template.ts';
+import { bareEnvironment } from '../../src/templates/template-environment.ts';
 import { TemplateError } from '../../src/templates/template-error.ts';
 
 const scope = {
@@ -116,24 +117,31 @@ describe('a plain template', () => {
     test.each(paths)(`renders {{ %s }} as liquidjs does, escape ${escaping}`, (path) => {
       for (const source of [`{{ ${path} }}`, `a {{- ${path} -}} b\n`, `<{{${path}}}>{{ title }}`]) {
         const expected = renderLiquid(parse(source, escaping), escaping, scope);
-        expect(compileTemplate(source, { escape: escaping }).render(scope)).toBe(expected);
+        expect(
+          compileTemplate(source, { escape: escaping, environment: bareEnvironment }).render(scope),
+        ).toBe(expected);
       }
     });
   }
 
   test('of constant text is known as constant', () => {
     expect(
-      compileTemplate('Hello\n{% raw %}{{ x }}{% endraw %}', { escape: 'html' }).constant,
+      compileTemplate('Hello\n{% raw %}{{ x }}{% endraw %}', {
+        escape: 'html',
+        environment: bareEnvironment,
+      }).constant,
     ).toBe(undefined);
-    expect(compileTemplate('Hello <b>you</b>', { escape: 'html' }).constant).toBe(
-      'Hello <b>you</b>',
-    );
-    expect(compileTemplate('', { escape: 'none' }).constant).toBe('');
+    expect(
+      compileTemplate('Hello <b>you</b>', { escape: 'html', environment: bareEnvironment })
+        .constant,
+    ).toBe('Hello <b>you</b>');
+    expect(compileTemplate('', { escape: 'none', environment: bareEnvironment }).constant).toBe('');
   });
 });
 
 describe('variables', () => {
-  const render = (source: string) => compileTemplate(source, { escape: 'none' }).render(scope);
+  const render = (source: string) =>
+    compileTemplate(source, { escape: 'none', environment: bareEnvironment }).render(scope);
 
   test('of the trigger data are usable at the top level, and shadow nothing', () => {
     expect(render('{{ title }} {{ recipient.name }}')).toBe('<b>Hi</b> Ann & Bob');
@@ -153,7 +161,8 @@ describe('variables', () => {
 });
 
 describe('HTML templates', () => {
-  const html = (source: string) => compileTemplate(source, { escape: 'html' }).render(scope);
+  const html = (source: string) =>
+    compileTemplate(source, { escape: 'html', environment: bareEnvironment }).render(scope);
 
   test('escape what comes out of variables', () => {
     expect(html('<p title="{{ quote }}">{{ title }}</p>')).toBe(
@@ -176,7 +185,8 @@ describe('HTML templates', () => {
 });
 
 describe('filters of the wire contract', () => {
-  const render = (source: string) => compileTemplate(source, { escape: 'none' }).render(scope);
+  const render = (source: string) =>
+    compileTemplate(source, { escape: 'none', environment: bareEnvironment }).render(scope);
 
   test.each([
     ['{{ "hello world" | titlecase }}', 'Hello World'],
@@ -210,7 +220,7 @@ describe('a template that cannot be parsed', () => {
   ])('%j says where', (source, line, column) => {
     let thrown: unknown;
     try {
-      compileTemplate(source, { escape: 'none' });
+      compileTemplate(source, { escape: 'none', environment: bareEnvironment });
     } catch (error) {
       thrown = error;
     }
@@ -219,7 +229,9 @@ describe('a template that cannot be parsed', () => {
 
   test('nests too deeply or is too long, and says so instead of failing', () => {
     for (const source of ['{% if a %}'.repeat(20_000), 'x'.repeat(600_000), '{'.repeat(9999)]) {
-      const code = codeOf(() => compileTemplate(source, { escape: 'none' }));
+      const code = codeOf(() =>
+        compileTemplate(source, { escape: 'none', environment: bareEnvironment }),
+      );
       expect([undefined, 'template_syntax_error']).toContain(code);
     }
   });
@@ -235,26 +247,30 @@ describe('a hostile template fails fast', () => {
     '{{ "not json" | from_json }}',
     '{% for i in (1..1000000) %}{% assign x = list | json %}{% endfor %}',
   ])('%s', (source) => {
-    const template = compileTemplate(source, { escape: 'none' });
+    const template = compileTemplate(source, { escape: 'none', environment: bareEnvironment });
     expect(codeOf(() => template.render(scope))).toBe('template_render_error');
   });
 
   test('also when it is plain and only its values are large', () => {
     const big = { data: { text: 'x'.repeat(600_000) } };
-    const template = compileTemplate('{{ text }}{{ text }}', { escape: 'none' });
+    const template = compileTemplate('{{ text }}{{ text }}', {
+      escape: 'none',
+      environment: bareEnvironment,
+    });
     expect(codeOf(() => template.render(big))).toBe('template_render_error');
   });
 
   test('also when a value cannot become text', () => {
     const hostile = { data: { x: { toString: 1, valueOf: 2 } } };
-    const template = compileTemplate('{{ x }}', { escape: 'none' });
+    const template = compileTemplate('{{ x }}', { escape: 'none', environment: bareEnvironment });
     expect(codeOf(() => template.render(hostile))).toBe('template_render_error');
   });
 });
 
 test('a rendered text holds nothing that the database refuses', () => {
   const hostile = { data: { nul: 'a\0b', half: 'x\ud800y' } };
-  const render = (source: string) => compileTemplate(source, { escape: 'none' }).render(hostile);
+  const render = (source: string) =>
+    compileTemplate(source, { escape: 'none', environment: bareEnvironment }).render(hostile);
   expect(render('{{ nul }}')).toBe('ab');
   expect(render('c\0d')).toBe('cd');
   expect(render('{{ half }}')).toBe('x\ufffdy');

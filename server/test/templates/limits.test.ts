@@ -1,9 +1,12 @@
 import { expect, test } from 'vitest';
 import { compileTemplate } from '../../src/templates/compile-template.ts';
+import { bareEnvironment } from '../../src/templates/template-environment.ts';
 
 const items = Array.from({ length: 190_000 }, (_, index) => ({ n: { m: index } }));
 const render = (source: string, data: object) =>
-  compileTemplate(source, { escape: 'none' }).render({ data } as never);
+  compileTemplate(source, { escape: 'none', environment: bareEnvironment }).render({
+    data,
+  } as never);
 
 test.each([
   ['an output', (filters: string) => `{{ data.items ${filters} | size }}`],
@@ -32,7 +35,9 @@ test.each([
   ['tags', '{% if a %}b{% endif %}'.repeat(5_001)],
   ['lines of a liquid tag', `{%- liquid\n${'echo a\n'.repeat(10_001)}-%}`],
 ])('a template with too many %s is refused before it is parsed', (_, source) => {
-  expect(() => compileTemplate(source, { escape: 'none' })).toThrowError(
+  expect(() =>
+    compileTemplate(source, { escape: 'none', environment: bareEnvironment }),
+  ).toThrowError(
     expect.objectContaining({
       code: 'template_syntax_error',
       message: expect.stringContaining('at most 10000 outputs and tags'),

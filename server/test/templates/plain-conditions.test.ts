@@ -3,6 +3,7 @@ import type { Json } from '../../src/lib/json.ts';
 import { compileTemplate, parse, renderLiquid } from '../../src/templates/compile-template.ts';
 import type { Escape } from '../../src/templates/liquid.ts';
 import { plainTemplate } from '../../src/templates/plain-template.ts';
+import { bareEnvironment } from '../../src/templates/template-environment.ts';
 import { TemplateError } from '../../src/templates/template-error.ts';
 
 /** `v` is absent from the scope where it is undefined here. */
@@ -101,7 +102,7 @@ const scopes = values.flatMap((v, index) => {
 /** What liquidjs alone makes of a template is what the compiled template makes of it. */
 function expectSame(source: string, escaping: Escape): void {
   const parsed = parse(source, escaping);
-  const compiled = compileTemplate(source, { escape: escaping });
+  const compiled = compileTemplate(source, { escape: escaping, environment: bareEnvironment });
   for (const scope of scopes) {
     const expected = renderLiquid(parsed, escaping, scope);
     expect(compiled.render(scope), `${source} of ${JSON.stringify(scope)}`).toBe(expected);
@@ -162,14 +163,18 @@ describe.each(['none', 'html'] as const)('a condition, escape %s', (escaping) =>
 
 test('comments leave constant text constant', () => {
   const source = 'a{% comment %}{{ x }}{% endcomment %}b';
-  expect(compileTemplate(source, { escape: 'none' }).constant).toBe('ab');
+  expect(compileTemplate(source, { escape: 'none', environment: bareEnvironment }).constant).toBe(
+    'ab',
+  );
 });
 
 describe('a plain template with conditions fails fast', () => {
   function errorOf(source: string, data: { readonly [key: string]: Json }): unknown {
     expect(isPlain(source)).toBe(true);
     try {
-      return compileTemplate(source, { escape: 'none' }).render({ data }).length;
+      return compileTemplate(source, { escape: 'none', environment: bareEnvironment }).render({
+        data,
+      }).length;
     } catch (error) {
       return error;
     }

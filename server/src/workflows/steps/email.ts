@@ -64,11 +64,11 @@ export const emailStep: StepDefinition = {
     return [
       ...channelStepProblems(step, path, environment, 'email'),
       ...bodyProblems(template, at),
-      ...templateProblems(template, 'subject', at),
-      ...templateProblems(template, 'html_body', at, 'html'),
-      ...templateProblems(template, 'text_body', at),
+      ...templateProblems(template, 'subject', at, environment),
+      ...templateProblems(template, 'html_body', at, environment, 'html'),
+      ...templateProblems(template, 'text_body', at, environment),
       ...Object.keys(overrides).flatMap((field) =>
-        templateProblems(overrides, field, `${path}.channel_overrides`),
+        templateProblems(overrides, field, `${path}.channel_overrides`, environment),
       ),
       ...(isSet(overrides.json_overrides)
         ? [notYet(`${path}.channel_overrides.json_overrides`, 'overrides of the provider request')]
@@ -81,12 +81,15 @@ export const emailStep: StepDefinition = {
     const template = objectField(step, 'template');
     const overrides = objectField(step, 'channel_overrides');
     const layout = objectField(template, 'settings').layout_key === DEFAULT_LAYOUT_KEY;
-    const to = fieldTemplate(overrides, 'to_address');
-    const subject = compileTemplate(String(template.subject), { escape: 'none' });
-    const html = fieldTemplate(template, 'html_body', 'html');
-    const text = fieldTemplate(template, 'text_body');
+    const to = fieldTemplate(overrides, 'to_address', environment);
+    const subject = compileTemplate(String(template.subject), {
+      escape: 'none',
+      environment: environment.templates,
+    });
+    const html = fieldTemplate(template, 'html_body', environment, 'html');
+    const text = fieldTemplate(template, 'text_body', environment);
     const addresses = Object.entries(ADDRESSES).flatMap(([field, name]) => {
-      const address = fieldTemplate(overrides, field);
+      const address = fieldTemplate(overrides, field, environment);
       return address ? [[name, address] as const] : [];
     });
     return {

@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import { isJsonObject, type Json, type JsonObject } from '../../lib/json.ts';
 import { compileTemplate } from '../../templates/compile-template.ts';
 import { nullable } from '../schema-problems.ts';
-import type { Problem, RunScope, StepDefinition } from '../step.ts';
+import type { CompileEnvironment, Problem, RunScope, StepDefinition } from '../step.ts';
 import { StepError } from '../step-error.ts';
 import {
   channelStepProblems,
@@ -38,10 +38,10 @@ export const httpStep: StepDefinition = {
     const at = `${path}.template`;
     return [
       ...channelStepProblems(step, path, environment, 'http'),
-      ...templateProblems(template, 'url', at),
-      ...templateProblems(template, 'body', at),
-      ...pairProblems(template, 'headers', at),
-      ...pairProblems(template, 'query_params', at),
+      ...templateProblems(template, 'url', at, environment),
+      ...templateProblems(template, 'body', at, environment),
+      ...pairProblems(template, 'headers', at, environment),
+      ...pairProblems(template, 'query_params', at, environment),
     ];
   },
 
@@ -49,10 +49,13 @@ export const httpStep: StepDefinition = {
     const base = compileChannelStep(step, environment, 'http');
     const template = objectField(step, 'template');
     const method = String(template.method);
-    const url = compileTemplate(String(template.url), { escape: 'none' });
-    const headers = compilePairs(template, 'headers');
-    const queryParams = compilePairs(template, 'query_params');
-    const body = fieldTemplate(template, 'body');
+    const url = compileTemplate(String(template.url), {
+      escape: 'none',
+      environment: environment.templates,
+    });
+    const headers = compilePairs(template, 'headers', environment);
+    const queryParams = compilePairs(template, 'query_params', environment);
+    const body = fieldTemplate(template, 'body', environment);
     return {
       ...base,
       execute: ({ scope }) => {
@@ -69,23 +72,38 @@ export const httpStep: StepDefinition = {
   },
 };
 
-function pairProblems(template: JsonObject, field: string, path: string): Problem[] {
+function pairProblems(
+  template: JsonObject,
+  field: string,
+  path: string,
+  environment: CompileEnvironment,
+): Problem[] {
   const pairs = template[field];
-  if (!Array.isArray(pairs)) return templateProblems(template, field, path);
+  if (!Array.isArray(pairs)) return templateProblems(template, field, path, environment);
   return pairs
     .filter(isJsonObject)
     .flatMap((pair: JsonObject, index) => [
-      ...templateProblems(pair, 'key', `${path}.${field}[${index}]`),
-      ...templateProblems(pair, 'value', `${path}.${field}[${index}]`),
+      ...templateProblems(pair, 'key', `${path}.${field}[${index}]`, environment),
+      ...templateProblems(pair, 'value', `${path}.${field}[${index}]`, environment),
     ]);
 }
 
-function compilePairs(template: JsonObject, field: string): (scope: RunScope) => Pair[] {
+function compilePairs(
+  template: JsonObject,
+  field: string,
+  environment: CompileEnvironment,
+): (scope: RunScope) => Pair[] {
   const source = template[field];
   if (Array.isArray(source)) {
     const pairs = source.filter(isJsonObject).map((pair: JsonObject) => ({
-      key: compileTemplate(String(pair.key), { escape: 'none' }),
-      value: compileTemplate(String(pair.value), { escape: 'none' }),
+      key: compileTemplate(String(pair.key), {
+        escape: 'none',
+        environment: environment.templates,
+      }),
+      value: compileTemplate(String(pair.value), {
+        escape: 'none',
+        environment: environment.templates,
+      }),
     }));
     return (scope) =>
       pairs.map(({ key, value }) => ({
@@ -93,7 +111,7 @@ function compilePairs(template: JsonObject, field: string): (scope: RunScope) =>
         value: oneLine(value.render(scope)),
       }));
   }
-  const text = fieldTemplate(template, field);
+  const text = fieldTemplate(template, field, environment);
   return text ? (scope) => parsePairs(text.render(scope), field) : () => [];
 }
 

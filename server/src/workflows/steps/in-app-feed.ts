@@ -37,11 +37,11 @@ export const inAppFeedStep: StepDefinition = {
     const at = `${path}.template`;
     return [
       ...channelStepProblems(step, path, environment, 'in_app_feed'),
-      ...templateProblems(template, 'markdown_body', at, 'html'),
-      ...templateProblems(template, 'action_url', at),
+      ...templateProblems(template, 'markdown_body', at, environment, 'html'),
+      ...templateProblems(template, 'action_url', at, environment),
       ...buttons(template).flatMap((button, index): Problem[] => [
-        ...templateProblems(button, 'label', `${at}.action_buttons[${index}]`),
-        ...templateProblems(button, 'action', `${at}.action_buttons[${index}]`),
+        ...templateProblems(button, 'label', `${at}.action_buttons[${index}]`, environment),
+        ...templateProblems(button, 'action', `${at}.action_buttons[${index}]`, environment),
       ]),
     ];
   },
@@ -49,11 +49,20 @@ export const inAppFeedStep: StepDefinition = {
   compile: (step, environment) => {
     const base = compileChannelStep(step, environment, 'in_app_feed');
     const template = objectField(step, 'template');
-    const body = compileTemplate(String(template.markdown_body).trimEnd(), { escape: 'html' });
-    const actionUrl = fieldTemplate(template, 'action_url');
+    const body = compileTemplate(String(template.markdown_body).trimEnd(), {
+      escape: 'html',
+      environment: environment.templates,
+    });
+    const actionUrl = fieldTemplate(template, 'action_url', environment);
     const actions = buttons(template).map((button) => ({
-      label: compileTemplate(String(button.label), { escape: 'none' }),
-      action: compileTemplate(String(button.action), { escape: 'none' }),
+      label: compileTemplate(String(button.label), {
+        escape: 'none',
+        environment: environment.templates,
+      }),
+      action: compileTemplate(String(button.action), {
+        escape: 'none',
+        environment: environment.templates,
+      }),
     }));
     return {
       ...base,

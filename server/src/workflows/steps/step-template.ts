@@ -1,6 +1,6 @@
 import { isJsonObject, type Json, type JsonObject } from '../../lib/json.ts';
 import { type CompiledTemplate, compileTemplate } from '../../templates/compile-template.ts';
-import type { Problem } from '../step.ts';
+import type { CompileEnvironment, Problem } from '../step.ts';
 
 export type Escaping = 'none' | 'html';
 
@@ -9,12 +9,13 @@ export function templateProblems(
   holder: JsonObject,
   field: string,
   path: string,
+  { templates }: Pick<CompileEnvironment, 'templates'>,
   escaping: Escaping = 'none',
 ): Problem[] {
   const source = holder[field];
   if (typeof source !== 'string') return [];
   try {
-    compileTemplate(source, { escape: escaping });
+    compileTemplate(source, { escape: escaping, environment: templates });
     return [];
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -26,11 +27,12 @@ export function templateProblems(
 export function fieldTemplate(
   holder: JsonObject,
   field: string,
+  { templates }: Pick<CompileEnvironment, 'templates'>,
   escaping: Escaping = 'none',
 ): CompiledTemplate | undefined {
   const source = holder[field];
   if (typeof source !== 'string' || source === '') return undefined;
-  return compileTemplate(source, { escape: escaping });
+  return compileTemplate(source, { escape: escaping, environment: templates });
 }
 
 /** An object field; empty when absent or null. */
