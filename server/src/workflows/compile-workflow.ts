@@ -1,8 +1,9 @@
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import type { CompiledWorkflow } from './compiled-workflow.ts';
 import { compileConditions } from './conditions.ts';
-import { compileSteps, stepList } from './program.ts';
+import { compileSteps } from './program.ts';
 import type { CompileEnvironment } from './step.ts';
+import { stepList } from './step-list.ts';
 
 export type CompileWorkflowInput = {
   readonly versionId: number;

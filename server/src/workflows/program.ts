@@ -1,4 +1,4 @@
-import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
+import type { JsonObject } from '../lib/json.ts';
 import type { CompiledStep, CompileEnvironment, ProgramStep } from './step.ts';
 import { stepDefinition } from './steps/registry.ts';
 
@@ -23,11 +23,6 @@ export function compileSteps(
     );
   }
   return program.map(({ step, next, arms }) => ({ ...step, next, ...(arms ? { arms } : {}) }));
-}
-
-/** The items of a list of steps that are objects. */
-export function stepList(value: Json | undefined): readonly JsonObject[] {
-  return Array.isArray(value) ? value.filter(isJsonObject) : [];
 }
 
 /** Where an arm without steps leads, known when all is laid out: to what follows its step, or to the end. */

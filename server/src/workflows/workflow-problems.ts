@@ -2,12 +2,15 @@ import { isJsonObject, type JsonObject } from '../lib/json.ts';
 import { conditionProblems } from './conditions.ts';
 import { schemaProblems } from './schema-problems.ts';
 import type { CompileEnvironment, Problem } from './step.ts';
+import { stepList } from './step-list.ts';
 import { stepDefinition, stepTypes } from './steps/registry.ts';
 import { triggerDataSchemaProblems } from './trigger-data.ts';
 import { Workflow } from './workflow-schema.ts';
 
 const MAX_CHANNEL_STEPS = 50;
 const MAX_STEPS = 100;
+/** Branches and cohorts inside of each other. */
+const MAX_DEPTH = 5;
 
 /** Everything that is wrong with a workflow's JSON, each with its JSON path. */
 export function workflowProblems(content: unknown, environment: CompileEnvironment): Problem[] {
@@ -22,8 +25,8 @@ export function workflowProblems(content: unknown, environment: CompileEnvironme
     const reason = `not supported yet: "${frequency}"`;
     problems.push({ path: '$.trigger_frequency', reason });
   }
-  const steps = Array.isArray(content.steps) ? content.steps.filter(isJsonObject) : [];
-  return [...problems, ...countProblems(steps), ...stepsProblems(steps, environment)];
+  const placed = everyStep(stepList(content.steps), '$.steps', environment);
+  return [...problems, ...countProblems(placed), ...stepsProblems(placed, environment)];
 }
 
 /** The key of a workflow, as part of the wire contract. */
@@ -32,9 +35,31 @@ export function workflowKeyProblem(key: unknown): string | undefined {
   return `the key ${JSON.stringify(key) ?? ''} must have 3 to 255 of a-z, 0-9, "_" and "-"`;
 }
 
-function countProblems(steps: readonly JsonObject[]): Problem[] {
+type PlacedStep = { readonly step: JsonObject; readonly path: string; readonly depth: number };
+
+/** Steps and those inside them, in the order of the file; `depth` is the number of steps that a step is inside of. */
+function everyStep(
+  steps: readonly JsonObject[],
+  path: string,
+  environment: CompileEnvironment,
+  depth = 0,
+): PlacedStep[] {
+  return steps.flatMap((step, index) => {
+    const place = { step, path: `${path}[${index}]`, depth };
+    const definition = stepDefinition(step, environment);
+    // What is too deep is told once, where it begins.
+    if ('unknownType' in definition || depth >= MAX_DEPTH) return [place];
+    const arms = definition.arms?.(step) ?? [];
+    const inside = arms.flatMap((arm) =>
+      everyStep(arm.steps, `${place.path}.${arm.path}`, environment, depth + 1),
+    );
+    return [place, ...inside];
+  });
+}
+
+function countProblems(steps: readonly PlacedStep[]): Problem[] {
   const problems: Problem[] = [];
-  const channelSteps = steps.filter((step) => step.type === 'channel').length;
+  const channelSteps = steps.filter(({ step }) => step.type === 'channel').length;
   if (channelSteps > MAX_CHANNEL_STEPS) {
     const reason = `has ${channelSteps} channel steps, at most ${MAX_CHANNEL_STEPS} are allowed`;
     problems.push({ path: '$.steps', reason });
@@ -46,11 +71,16 @@ function countProblems(steps: readonly JsonObject[]): Problem[] {
   return problems;
 }
 
-function stepsProblems(steps: readonly JsonObject[], environment: CompileEnvironment): Problem[] {
+function stepsProblems(steps: readonly PlacedStep[], environment: CompileEnvironment): Problem[] {
   const places = new Map<string, string>();
-  return steps.slice(0, MAX_STEPS).flatMap((step, index) => {
-    const path = `$.steps[${index}]`;
+  return steps.slice(0, MAX_STEPS).flatMap(({ step, path, depth }) => {
     const problems = stepProblems(step, path, environment);
+    if (depth >= MAX_DEPTH && (step.type === 'branch' || step.type === 'random_cohort')) {
+      problems.push({
+        path,
+        reason: `is inside of ${depth} others, at most ${MAX_DEPTH - 1} are allowed`,
+      });
+    }
     if (typeof step.ref !== 'string') return problems;
     const earlier = places.get(step.ref);
     if (!earlier) places.set(step.ref, path);

@@ -1,13 +1,18 @@
 import type { JsonObject } from '../../lib/json.ts';
 import type { CompileEnvironment, StepDefinition } from '../step.ts';
+import { branchStep } from './branch.ts';
 import { delayStep } from './delay.ts';
 import { emailStep } from './email.ts';
 import { httpStep } from './http.ts';
 import { inAppFeedStep } from './in-app-feed.ts';
+import { randomCohortStep } from './random-cohort.ts';
 
 /** Every kind of step there is. */
 const definitions: ReadonlyMap<string, StepDefinition> = new Map(
-  [inAppFeedStep, emailStep, httpStep, delayStep].map((step) => [step.type, step]),
+  [inAppFeedStep, emailStep, httpStep, delayStep, branchStep, randomCohortStep].map((step) => [
+    step.type,
+    step,
+  ]),
 );
 
 /** The definition of a step's kind, or the name of the kind that does not exist. */
