@@ -50,6 +50,11 @@ export function createMetrics(parts: {
   );
   gauge('belfry_runs_queued', 'Recipient runs waiting.', (s) => s.queuedRuns);
   gauge('belfry_deliveries_queued', 'Deliveries waiting.', (s) => s.queuedDeliveries);
+  gauge(
+    'belfry_calls_queued',
+    'Runs that wait for a request of one of their steps to begin.',
+    (s) => s.queuedCalls,
+  );
   gauge('belfry_assignments', 'Assignments under way.', (s) => s.assignments);
   gauge('belfry_lanes', 'Lanes that had work since the start.', (s) => s.lanes);
   gauge('belfry_timers_near', 'Timers that fall due within a minute.', (s) => s.timers);

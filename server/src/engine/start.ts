@@ -12,7 +12,15 @@ import { type ExecutorPoolStats, startExecutorPool } from './executor-pool.ts';
 import { createLedger, type LedgerCheck } from './ledger/ledger.ts';
 import { forgetLedger } from './ledger/lists.ts';
 import { type AppenderStats, openAppender } from './log/appender.ts';
-import { type ChunkKind, type ChunkRef, DELIVERIES, RUNS, SLICE_RUNS } from './log/chunk.ts';
+import {
+  CALLS,
+  CHUNK_KINDS,
+  type ChunkKind,
+  type ChunkRef,
+  DELIVERIES,
+  RUNS,
+  SLICE_RUNS,
+} from './log/chunk.ts';
 import {
   bringTimersNear,
   forgetCancellations,
@@ -44,9 +52,9 @@ const CONCURRENCY = 5;
 const RUN_SLOTS = CONCURRENCY + 1;
 /** Runs in an assignment while a single lane has work. */
 const LONE_RUNS = 400;
-/** Deliveries are waits for others: many small assignments at once. */
-const DELIVERY_SLOTS = 50;
-const DELIVERY_RUNS = 10;
+/** Deliveries and calls are waits for others: many small assignments at once. */
+const WAITING_SLOTS = 50;
+const WAITING_RUNS = 10;
 
 /** From so many queued runs on, the tenants of a lane take turns. */
 const CROWDED_RUNS = 1_000;
@@ -88,6 +96,7 @@ export type EngineStats = {
   readonly executors: ExecutorPoolStats;
   readonly queuedRuns: number;
   readonly queuedDeliveries: number;
+  readonly queuedCalls: number;
   readonly assignments: number;
   readonly timers: number;
   readonly lanes: number;
@@ -123,6 +132,14 @@ export type RunningEngine = Engine & {
   readonly stop: () => Promise<void>;
 };
 
+function waitsForOthers(): SchedulerState {
+  return createSchedulerState({
+    assignmentRuns: WAITING_RUNS,
+    reserveSlots: true,
+    classWeights: CLASS_WEIGHTS,
+  });
+}
+
 /** Becomes the owner of the database, recovers what was left, and starts to work. */
 export async function startEngine(options: EngineOptions): Promise<RunningEngine> {
   const { db, clock, log } = options;
@@ -144,17 +161,14 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
       noisy: NOISY,
       classWeights: CLASS_WEIGHTS,
     }),
-    [DELIVERIES]: createSchedulerState({
-      assignmentRuns: DELIVERY_RUNS,
-      reserveSlots: true,
-      classWeights: CLASS_WEIGHTS,
-    }),
+    [DELIVERIES]: waitsForOthers(),
+    [CALLS]: waitsForOthers(),
   };
   const timers = createTimers(clock.now() + RECOVERY_HORIZON_MS);
   const usedSlots = new Set<number>();
   const shares = createShares({
-    states: [states[RUNS], states[DELIVERIES]],
-    send: (state, event) => pump(state === states[RUNS] ? RUNS : DELIVERIES, event),
+    states: CHUNK_KINDS.map((kind) => states[kind]),
+    send: (state, event) => pump(CHUNK_KINDS.find((kind) => states[kind] === state) ?? RUNS, event),
   });
   const refusedTruncations = new Map<number, number>();
   // Of its own and at a lower priority: counting half a million rows must not be felt.
@@ -194,8 +208,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
       feedsChanged: options.onFeeds,
       lost: () => {
         void catchUp();
-        pump(RUNS, { type: 'tick' });
-        pump(DELIVERIES, { type: 'tick' });
+        tick();
       },
     },
   });
@@ -222,8 +235,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     every(LOAD_TIMERS_MS, () => timers.load(db, clock.now())),
     every(TRUNCATE_MS, truncateFinished),
     every(SCHEDULE_MS, async () => {
-      pump(RUNS, { type: 'tick' });
-      pump(DELIVERIES, { type: 'tick' });
+      tick();
       pool.setNoisy(states[RUNS].noisy.size > 0);
     }),
     every(LOAD_SHARES_MS, () => shares.load(db)),
@@ -240,7 +252,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     if (event.type === 'appended') {
       for (const { laneId } of event.refs) shares.introduce(state, laneId);
     }
-    const perExecutor = kind === RUNS ? RUN_SLOTS : DELIVERY_SLOTS;
+    const perExecutor = kind === RUNS ? RUN_SLOTS : WAITING_SLOTS;
     state.slots = owner && !stopping ? pool.readyCount() * perExecutor : 0;
     for (const assignment of schedule(state, event, performance.now()))
       pool.assign(kind, assignment);
@@ -248,15 +260,19 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     if (noisyMs !== undefined && !stopping) noisyAlarm.set(noisyMs - performance.now());
   }
 
+  function tick(): void {
+    for (const kind of CHUNK_KINDS) pump(kind, { type: 'tick' });
+  }
+
   function take(refs: readonly ChunkRef[]): void {
-    const now: Record<ChunkKind, ChunkRef[]> = { [RUNS]: [], [DELIVERIES]: [] };
+    const now: Record<ChunkKind, ChunkRef[]> = { [RUNS]: [], [DELIVERIES]: [], [CALLS]: [] };
     for (const ref of refs) {
       usedSlots.add(ref.slot);
       if (ref.orderId !== undefined) continue;
       if (ref.dueMs !== undefined && ref.dueMs > clock.now()) timers.add(ref);
       else now[ref.kind].push(ref);
     }
-    for (const kind of [RUNS, DELIVERIES] as const) {
+    for (const kind of CHUNK_KINDS) {
       if (now[kind].length > 0) pump(kind, { type: 'appended', refs: now[kind] });
     }
     wakeTimers();
@@ -270,7 +286,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     timerLatenessMs = Math.max(0, nowMs - (timers.nextDueMs() ?? nowMs));
     const due = timers.due(nowMs);
     if (due.length > 0) faultPoint('timers.due');
-    for (const kind of [RUNS, DELIVERIES] as const) {
+    for (const kind of CHUNK_KINDS) {
       const refs = due.filter((ref) => ref.kind === kind);
       if (refs.length > 0) pump(kind, { type: 'appended', refs });
     }
@@ -317,9 +333,8 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   async function truncateFinished(): Promise<void> {
     const nowMs = clock.now();
     for (const slot of usedSlots) {
-      const open =
-        (states[RUNS].openSlices.get(slot) ?? 0) + (states[DELIVERIES].openSlices.get(slot) ?? 0);
-      if (open > 0 || isOpenSlot(slot, nowMs) || !owner) continue;
+      const isBusy = CHUNK_KINDS.some((kind) => (states[kind].openSlices.get(slot) ?? 0) > 0);
+      if (isBusy || isOpenSlot(slot, nowMs) || !owner) continue;
       if (await truncateSlot(db, slot)) {
         usedSlots.delete(slot);
         refusedTruncations.delete(slot);
@@ -370,8 +385,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
         }
       }
       await catchUp();
-      pump(RUNS, { type: 'tick' });
-      pump(DELIVERIES, { type: 'tick' });
+      tick();
     }
   }
 
@@ -416,7 +430,8 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
       executors: pool.stats(),
       queuedRuns: states[RUNS].queuedRuns,
       queuedDeliveries: states[DELIVERIES].queuedRuns,
-      assignments: states[RUNS].assigned.size + states[DELIVERIES].assigned.size,
+      queuedCalls: states[CALLS].queuedRuns,
+      assignments: CHUNK_KINDS.reduce<number>((sum, kind) => sum + states[kind].assigned.size, 0),
       timers: timers.size(),
       lanes: states[RUNS].lanes.size,
       timerLatenessMs,

@@ -9,7 +9,7 @@ import { openDeliveryWriter } from '../../src/engine/executor/delivery-writer.ts
 import { createKnownOrders, type KnownOrders } from '../../src/engine/executor/governance.ts';
 import { executeRuns } from '../../src/engine/executor/run-worker.ts';
 import { parseDeliveriesBody } from '../../src/engine/log/body.ts';
-import { type ChunkRef, DELIVERIES, RUNS } from '../../src/engine/log/chunk.ts';
+import { CALLS, type ChunkRef, DELIVERIES, RUNS } from '../../src/engine/log/chunk.ts';
 import { countAside, endOrder, insertOrder } from '../../src/engine/orders/order-table.ts';
 import { createOrders } from '../../src/engine/orders/orders.ts';
 import { schedule } from '../../src/engine/scheduler/scheduler.ts';
@@ -303,6 +303,7 @@ function ordersOver(db: Database, refs: readonly ChunkRef[]) {
   const states = {
     [RUNS]: createSchedulerState({ assignmentRuns: 100 }),
     [DELIVERIES]: createSchedulerState({ assignmentRuns: 10 }),
+    [CALLS]: createSchedulerState({ assignmentRuns: 10 }),
   };
   schedule(states[RUNS], { type: 'appended', refs }, 0);
   return createOrders({

@@ -1,10 +1,16 @@
-import { deepMerge, type JsonObject } from '../../lib/json.ts';
+import type { JsonObject } from '../../lib/json.ts';
 import { decidePreference } from '../../recipients/preference-decision.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
 import { compileConditionList } from '../../workflows/conditions.ts';
 import { type BatchScope, runScope } from '../../workflows/scope.ts';
 import type { BatchOfRun, Effect, Question, RunScope } from '../../workflows/step.ts';
-import { type ChunkRun, type ChunkTrigger, isResumed, type RunState } from '../log/chunk.ts';
+import {
+  type ChunkRun,
+  type ChunkTrigger,
+  dataOfRun,
+  isResumed,
+  type RunState,
+} from '../log/chunk.ts';
 import { RUN_STATUS, type RunStatus } from '../status.ts';
 import { type Advanced, advanceRun, type RunResult, type StepRecord } from './advance-run.ts';
 import { collectionOf, idOf, type LoadedRecipient } from './load-recipients.ts';
@@ -81,7 +87,7 @@ export function shareTrigger(
         recipient,
         actor,
         tenant,
-        data: dataOf(trigger, state),
+        data: dataOfRun(trigger, state),
         workflow: workflowScope,
         vars: {},
         timestamp,
@@ -150,12 +156,6 @@ export function ended(
   steps: readonly StepRecord[],
 ): RunResult {
   return { kind: 'result', status, errorCount, steps, messages: [], effects: [] };
-}
-
-/** The run's data: shared with all recipients of the trigger unless it has some of its own. */
-function dataOf(trigger: ChunkTrigger, { data, whole }: RunState): JsonObject {
-  if (data === undefined) return trigger.data;
-  return whole ? data : deepMerge(trigger.data, data);
 }
 
 const NO_SETS: readonly JsonObject[] = [];

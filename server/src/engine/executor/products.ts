@@ -1,5 +1,6 @@
 import { runsBodyText } from '../log/body.ts';
 import {
+  CALLS,
   type ChunkRun,
   type ChunkTrigger,
   DELIVERIES,
@@ -67,11 +68,16 @@ function nextState(state: RunState, id: string, resume: Resumption): RunState {
   };
 }
 
-/** Runs that wait, gathered into one chunk for each lane, flow and due time. */
+/** Runs that wait, gathered into one chunk for each lane, flow, due time and whether somebody outside is asked. */
 export class PausedRuns {
   readonly #groups = new Map<
     string,
-    Place & { dueMs: number; triggers: Map<ChunkTrigger, number>; runs: ChunkRun[] }
+    Place & {
+      readonly kind: typeof RUNS | typeof CALLS;
+      readonly dueMs: number | undefined;
+      readonly triggers: Map<ChunkTrigger, number>;
+      readonly runs: ChunkRun[];
+    }
   >();
 
   add(
@@ -82,10 +88,12 @@ export class PausedRuns {
     id: string,
     resume: Resumption,
   ): void {
-    const key = `${laneId} ${flow} ${resume.dueMs}`;
+    const dueMs = resume.call ? undefined : resume.dueMs;
+    const kind = resume.call ? CALLS : RUNS;
+    const key = `${laneId} ${flow} ${dueMs} ${kind}`;
     let group = this.#groups.get(key);
     if (!group) {
-      group = { laneId, flow, dueMs: resume.dueMs, triggers: new Map(), runs: [] };
+      group = { laneId, flow, kind, dueMs, triggers: new Map(), runs: [] };
       this.#groups.set(key, group);
     }
     let number = group.triggers.get(trigger);
@@ -97,10 +105,10 @@ export class PausedRuns {
   }
 
   chunks(): NewChunk[] {
-    return [...this.#groups.values()].map(({ laneId, flow, dueMs, triggers, runs }) => ({
+    return [...this.#groups.values()].map(({ laneId, flow, kind, dueMs, triggers, runs }) => ({
       laneId,
       flow,
-      kind: RUNS,
+      kind,
       runCount: runs.length,
       dueMs,
       body: runsBodyText([...triggers.keys()], runs),

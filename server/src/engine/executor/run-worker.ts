@@ -1,16 +1,6 @@
 import { formatAddress } from '../../lib/address.ts';
-import type { Clock } from '../../lib/clock.ts';
-import type { JsonObject } from '../../lib/json.ts';
 import type { Logger } from '../../lib/log.ts';
-import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
-import type { BatchScope } from '../../workflows/scope.ts';
-import {
-  type ChunkTrigger,
-  environmentOfLane,
-  isResumed,
-  type RunsBody,
-  SLICE_RUNS,
-} from '../log/chunk.ts';
+import { environmentOfLane, type RunsBody, SLICE_RUNS } from '../log/chunk.ts';
 import type { Stream } from '../log/stream.ts';
 import type { Governance } from '../orders/rules.ts';
 import type { SliceOrder } from '../protocol.ts';
@@ -19,19 +9,15 @@ import { commitEvaluation, type WorkReport } from './commit-evaluation.ts';
 import type { PreparedSlice } from './evaluate.ts';
 import type { Surroundings } from './evaluate-run.ts';
 import type { KnownOrders } from './governance.ts';
-import { collectionOf, createRecipientLoader, idOf } from './load-recipients.ts';
-import { loadStops, type Stops } from './load-stops.ts';
-import { isDatabaseTrouble, isRefusal, mayBeDone, openSlices } from './receipts.ts';
+import { isRefusal, mayBeDone, openSlices } from './receipts.ts';
 import { skipRefused, withoutRefusedTriggers } from './refused-runs.ts';
 import { governedTriggers } from './set-aside.ts';
+import { type LoadServices, loadSurroundings } from './surroundings.ts';
 
 /** What workers of one executor share. */
-export type WorkerServices = {
-  readonly clock: Clock;
+export type WorkerServices = LoadServices & {
   readonly log: Logger;
   readonly chunks: ChunkCache<RunsBody>;
-  readonly workflows: { readonly get: (versionId: number) => Promise<CompiledWorkflow> };
-  readonly environmentPreferences: (environmentId: number) => Promise<JsonObject | undefined>;
   readonly orders: KnownOrders;
   readonly announce: (orderId: number, stream: number, sequence: number, index: number) => void;
 };
@@ -43,7 +29,6 @@ export type WorkOrder = {
   readonly slices: readonly SliceOrder[];
 };
 
-const NO_BATCH: BatchScope = { activities: [], actors: [], totalActivities: 0, totalActors: 0 };
 const NOTHING: WorkReport = { runs: 0, messages: 0, appended: [], feeds: [] };
 
 /**
@@ -57,7 +42,24 @@ export async function executeRuns(
 ): Promise<WorkReport> {
   const prepared = await prepare(services, stream, order.slot, order.slices);
   if (prepared.slices.length === 0) return NOTHING;
-  const around = await surroundings(services, stream, order, prepared);
+  const loaded = await loadSurroundings(
+    services,
+    stream.session,
+    prepared.slices.map(({ chunk, slice, governed }) => {
+      const from = slice * SLICE_RUNS;
+      return { chunk, from, to: from + SLICE_RUNS, governed };
+    }),
+    prepared.orders.version,
+  );
+  const around: Surroundings = {
+    ...loaded,
+    ...(order.careful
+      ? {
+          announce: (number: number, sequence: number, index: number) =>
+            services.announce(order.id, number, sequence, index),
+        }
+      : {}),
+  };
   logSkipped(services.log, prepared.slices);
   try {
     return await commitEvaluation(stream, order.slot, prepared.slices, around);
@@ -133,80 +135,4 @@ async function prepare(
       return [{ stream: number, sequence, slice, chunk, skip, governed }];
     }),
   };
-}
-
-/** Loads what the runs need, set-wise: recipients once, workflow versions from memory. */
-async function surroundings(
-  services: WorkerServices,
-  stream: Stream,
-  order: WorkOrder,
-  { slices, orders }: Prepared,
-): Promise<Surroundings> {
-  const loader = createRecipientLoader();
-  const workflows = new Map<number, CompiledWorkflow | Error>();
-  const preferences = new Map<number, JsonObject | undefined>();
-  const resumed: { environmentId: number; trigger: ChunkTrigger }[] = [];
-  for (const { chunk, slice, governed } of slices) {
-    const environmentId = environmentOfLane(chunk.laneId);
-    preferences.set(environmentId, undefined);
-    const seen = new Set<number>();
-    const to = Math.min((slice + 1) * SLICE_RUNS, chunk.body.runs.length);
-    for (let index = slice * SLICE_RUNS; index < to; index++) {
-      const run = chunk.body.runs[index];
-      if (!run || governed.has(run[0])) continue;
-      loader.want(environmentId, collectionOf(run[1]), idOf(run[1]));
-      if (seen.has(run[0])) continue;
-      seen.add(run[0]);
-      const trigger = chunk.body.triggers[run[0]];
-      if (!trigger) continue;
-      if (trigger.actor !== null) {
-        loader.want(environmentId, collectionOf(trigger.actor), idOf(trigger.actor));
-      }
-      if (trigger.tenant !== null) loader.want(environmentId, '$tenants', trigger.tenant);
-      if (!workflows.has(trigger.version)) {
-        workflows.set(trigger.version, await workflowOrError(services, trigger));
-      }
-      if (isResumed(run[2])) resumed.push({ environmentId, trigger });
-    }
-  }
-  for (const environmentId of preferences.keys()) {
-    preferences.set(environmentId, await services.environmentPreferences(environmentId));
-  }
-  const stops: Stops | undefined =
-    resumed.length > 0 ? await loadStops(stream.session, resumed) : undefined;
-  const recipients = await loader.load(stream.session);
-  return {
-    nowMs: services.clock.now(),
-    ordersVersion: orders.version,
-    breathe: () => new Promise((resolve) => setImmediate(resolve)),
-    workflow: (versionId) =>
-      workflows.get(versionId) ?? new Error('the workflow version is unknown'),
-    recipient: (environmentId, collection, id) =>
-      recipients[loader.want(environmentId, collection, id)] ?? {
-        scope: { id },
-        preferences: undefined,
-      },
-    environmentPreferences: (environmentId) => preferences.get(environmentId),
-    batch: () => NO_BATCH,
-    stopped: (environmentId, trigger, run) => stops?.reason(environmentId, trigger, run[1]),
-    ...(order.careful
-      ? {
-          announce: (number: number, sequence: number, index: number) =>
-            services.announce(order.id, number, sequence, index),
-        }
-      : {}),
-  };
-}
-
-/** A version that cannot be made ready fails its runs, not its neighbours; a database error is thrown. */
-async function workflowOrError(
-  services: WorkerServices,
-  trigger: ChunkTrigger,
-): Promise<CompiledWorkflow | Error> {
-  try {
-    return await services.workflows.get(trigger.version);
-  } catch (error) {
-    if (isDatabaseTrouble(error)) throw error;
-    return error instanceof Error ? error : new Error(String(error));
-  }
 }

@@ -1,4 +1,4 @@
-import type { JsonObject } from '../../lib/json.ts';
+import { deepMerge, type JsonObject } from '../../lib/json.ts';
 import type { BatchOfRun } from '../../workflows/step.ts';
 import type { RecipientReference } from '../engine.ts';
 
@@ -7,8 +7,11 @@ export const SLICE_RUNS = 100;
 
 export const RUNS = 0;
 export const DELIVERIES = 1;
-/** What a chunk holds: recipient runs or deliveries. */
-export type ChunkKind = typeof RUNS | typeof DELIVERIES;
+/** Runs that wait for somebody outside; bodies as of runs. */
+export const CALLS = 2;
+/** What a chunk holds. */
+export type ChunkKind = typeof RUNS | typeof DELIVERIES | typeof CALLS;
+export const CHUNK_KINDS: readonly ChunkKind[] = [RUNS, DELIVERIES, CALLS];
 
 /** What all recipients of one trigger share. */
 export type ChunkTrigger = {
@@ -54,6 +57,12 @@ export type RunState = {
 /** Whether the run was executed before; one that was only set aside was not. */
 export function isResumed(state: RunState | undefined): boolean {
   return (state?.segment ?? 0) > 0;
+}
+
+/** The run's data: shared with all recipients of the trigger unless it has some of its own. */
+export function dataOfRun(trigger: ChunkTrigger, { data, whole }: RunState): JsonObject {
+  if (data === undefined) return trigger.data;
+  return whole ? data : deepMerge(trigger.data, data);
 }
 
 export type ChunkRun = readonly [trigger: number, recipient: WireReference, state?: RunState];
@@ -111,8 +120,9 @@ export function referenceOf(reference: WireReference): RecipientReference {
   return typeof reference === 'string' ? reference : { id: reference[1], collection: reference[0] };
 }
 
+/** Of runs 100 are a slice; what waits for others is a slice each. */
 export function sliceCountOf(kind: ChunkKind, runCount: number): number {
-  return kind === DELIVERIES ? runCount : Math.ceil(runCount / SLICE_RUNS);
+  return kind === RUNS ? Math.ceil(runCount / SLICE_RUNS) : runCount;
 }
 
 export const INTERACTIVE = 0;

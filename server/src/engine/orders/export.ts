@@ -1,10 +1,10 @@
 import type { Queryable } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { BelfryError } from '../../lib/errors.ts';
-import { deepMerge, type Json } from '../../lib/json.ts';
+import type { Json } from '../../lib/json.ts';
 import type { ExportedRun, Order, RecipientReference } from '../engine.ts';
 import { parseDeliveriesBody, parseRunsBody } from '../log/body.ts';
-import { type ChunkKind, RUNS, type RunsBody, referenceOf } from '../log/chunk.ts';
+import { type ChunkKind, DELIVERIES, dataOfRun, type RunsBody, referenceOf } from '../log/chunk.ts';
 import { acrossSlots, asideSlot, FIRST_ASIDE_SLOT } from '../log/slots.ts';
 import { loadDeliveryFacts } from './delivery-facts.ts';
 import { readOrder } from './order-table.ts';
@@ -111,7 +111,7 @@ async function* pass(
 }
 
 async function* contentsOf(db: Queryable, chunk: AsideChunk): AsyncGenerator<ExportedRun> {
-  if (chunk.kind === RUNS) {
+  if (chunk.kind !== DELIVERIES) {
     yield* runsOf(parseRunsBody(chunk.body));
     return;
   }
@@ -141,7 +141,7 @@ function* runsOf({ triggers, runs }: RunsBody): Generator<ExportedRun> {
       tenant: trigger.tenant,
       recipient: referenceOf(recipient),
       actor: trigger.actor === null ? null : referenceOf(trigger.actor),
-      data: state.data ? deepMerge(trigger.data, state.data) : trigger.data,
+      data: dataOfRun(trigger, state),
       accepted_at: new Date(trigger.at).toISOString(),
     };
   }

@@ -183,7 +183,7 @@ export async function countAside(
 ): Promise<{ readonly runs: number; readonly deliveries: number }> {
   const slot = asideSlot(id);
   const [row] = await db.query<{ runs: number; deliveries: number }>(
-    `select coalesce(sum(open.runs) filter (where c.kind = ${RUNS}), 0)::bigint as runs,
+    `select coalesce(sum(open.runs) filter (where c.kind <> ${DELIVERIES}), 0)::bigint as runs,
             coalesce(sum(open.runs) filter (where c.kind = ${DELIVERIES}), 0)::bigint as deliveries
      from chunk_${slot} c
      cross join lateral (

@@ -5,6 +5,7 @@ import type { Logger } from '../../lib/log.ts';
 import type { OrderCounts, OrderSample, OrderScope } from '../engine.ts';
 import { parseDeliveriesBody, parseRunsBody } from '../log/body.ts';
 import {
+  CALLS,
   type ChunkKind,
   type ChunkRef,
   DELIVERIES,
@@ -53,14 +54,15 @@ export async function preview(options: PreviewOptions, scope: OrderScope): Promi
   const { db } = options;
   const environments = await environmentsOf(db, scope);
   const runs = await count(options, RUNS, environments, scope);
+  const calls = await count(options, CALLS, environments, scope);
   const deliveries = await count(options, DELIVERIES, environments, scope);
-  const oldest = Math.min(runs.oldestMs, deliveries.oldestMs);
+  const oldest = Math.min(runs.oldestMs, calls.oldestMs, deliveries.oldestMs);
   return {
-    runs: runs.count,
+    runs: runs.count + calls.count,
     deliveries: deliveries.count,
-    estimated: runs.estimated || deliveries.estimated,
+    estimated: runs.estimated || calls.estimated || deliveries.estimated,
     oldest: Number.isFinite(oldest) ? new Date(oldest) : null,
-    samples: [...runs.samples, ...deliveries.samples].slice(0, SAMPLES),
+    samples: [...runs.samples, ...calls.samples, ...deliveries.samples].slice(0, SAMPLES),
   };
 }
 
@@ -117,7 +119,7 @@ async function count(
     const found: Found = { matched: 0, read: 0, oldestMs: Infinity, samples: [] };
     for (let from = 0; from < entries.length; from += READ_AT_ONCE) {
       const page = entries.slice(from, from + READ_AT_ONCE);
-      await (kind === RUNS ? readRuns : readDeliveries)(db, page, environments, scope, found);
+      await (kind === DELIVERIES ? readDeliveries : readRuns)(db, page, environments, scope, found);
     }
     const { matched, read } = found;
     all.count += isWhole ? runs : Math.round((runs * matched) / Math.max(1, read));
@@ -167,8 +169,9 @@ async function readRuns(
         acceptedMs: trigger.at,
       }),
     );
-    const to = Math.min(entry.end * SLICE_RUNS, body.runs.length);
-    for (let index = entry.next * SLICE_RUNS; index < to; index++) {
+    const runs = entry.ref.kind === RUNS ? SLICE_RUNS : 1;
+    const to = Math.min(entry.end * runs, body.runs.length);
+    for (let index = entry.next * runs; index < to; index++) {
       const run = body.runs[index];
       const trigger = run && body.triggers[run[0]];
       if (!trigger) continue;

@@ -3,7 +3,14 @@ import type { Clock } from '../../lib/clock.ts';
 import { BelfryError } from '../../lib/errors.ts';
 import { faultPoint } from '../../lib/fault-point.ts';
 import type { OrderVerb } from '../engine.ts';
-import { type ChunkKind, type ChunkRef, DELIVERIES, RUNS } from '../log/chunk.ts';
+import {
+  CALLS,
+  CHUNK_KINDS,
+  type ChunkKind,
+  type ChunkRef,
+  DELIVERIES,
+  RUNS,
+} from '../log/chunk.ts';
 import { type AsideCursor, openChunksOfOrder } from '../log/read-refs.ts';
 import { acrossSlots, SLOT_COUNT } from '../log/slots.ts';
 import { clearOrder } from './clear.ts';
@@ -40,7 +47,7 @@ type Feed = {
   readonly slow: Readonly<Record<ChunkKind, Trickle>>;
 };
 
-/** A slow's runs, or its deliveries. */
+/** A slow's runs, its deliveries, or its calls. */
 type Trickle = {
   /** How many it may give now; negative after a chunk that was larger. */
   credit: number;
@@ -143,7 +150,7 @@ export function createReleaser({ db, clock, queue, openSlices }: ReleaserOptions
   async function trickle(order: OpenOrder, elapsedMs: number): Promise<void> {
     const feed = feedOf(order.id);
     const rate = order.runs_per_second ?? 0;
-    for (const kind of [RUNS, DELIVERIES] as const) {
+    for (const kind of CHUNK_KINDS) {
       const pass = feed.slow[kind];
       // Whoever had nothing to give saves up for one second.
       pass.credit = Math.min(pass.credit + (rate * elapsedMs) / 1_000, rate);
@@ -207,7 +214,7 @@ export function createReleaser({ db, clock, queue, openSlices }: ReleaserOptions
         isLoaded: false,
         refusals: 0,
         retireAtMs: 0,
-        slow: { [RUNS]: newTrickle(), [DELIVERIES]: newTrickle() },
+        slow: { [RUNS]: newTrickle(), [DELIVERIES]: newTrickle(), [CALLS]: newTrickle() },
       };
       feeds.set(id, feed);
     }

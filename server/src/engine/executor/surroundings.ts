@@ -1,0 +1,97 @@
+import type { Queryable } from '../../db/database.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { JsonObject } from '../../lib/json.ts';
+import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
+import type { BatchScope } from '../../workflows/scope.ts';
+import { type ChunkTrigger, environmentOfLane, isResumed, type RunsBody } from '../log/chunk.ts';
+import type { DecodedChunk } from './chunk-cache.ts';
+import type { Surroundings } from './evaluate-run.ts';
+import { collectionOf, createRecipientLoader, idOf } from './load-recipients.ts';
+import { loadStops, type Stops } from './load-stops.ts';
+import { isDatabaseTrouble } from './receipts.ts';
+import type { GovernedTriggers } from './set-aside.ts';
+
+/** What is known without the slices. */
+export type LoadServices = {
+  readonly clock: Clock;
+  readonly workflows: { readonly get: (versionId: number) => Promise<CompiledWorkflow> };
+  readonly environmentPreferences: (environmentId: number) => Promise<JsonObject | undefined>;
+};
+
+/** Runs of a chunk, by their numbers: from the first to before the last. Those of governed triggers need nothing. */
+export type WantedRuns = {
+  readonly chunk: DecodedChunk<RunsBody>;
+  readonly from: number;
+  readonly to: number;
+  readonly governed: GovernedTriggers;
+};
+
+const NO_BATCH: BatchScope = { activities: [], actors: [], totalActivities: 0, totalActors: 0 };
+
+/** Loads what the runs need, set-wise: recipients once, workflow versions from memory. */
+export async function loadSurroundings(
+  services: LoadServices,
+  db: Queryable,
+  parts: readonly WantedRuns[],
+  ordersVersion: number,
+): Promise<Surroundings> {
+  const loader = createRecipientLoader();
+  const workflows = new Map<number, CompiledWorkflow | Error>();
+  const preferences = new Map<number, JsonObject | undefined>();
+  const resumed: { environmentId: number; trigger: ChunkTrigger }[] = [];
+  for (const { chunk, from, to, governed } of parts) {
+    const environmentId = environmentOfLane(chunk.laneId);
+    preferences.set(environmentId, undefined);
+    const seen = new Set<number>();
+    for (let index = from; index < Math.min(to, chunk.body.runs.length); index++) {
+      const run = chunk.body.runs[index];
+      if (!run || governed.has(run[0])) continue;
+      loader.want(environmentId, collectionOf(run[1]), idOf(run[1]));
+      if (seen.has(run[0])) continue;
+      seen.add(run[0]);
+      const trigger = chunk.body.triggers[run[0]];
+      if (!trigger) continue;
+      if (trigger.actor !== null) {
+        loader.want(environmentId, collectionOf(trigger.actor), idOf(trigger.actor));
+      }
+      if (trigger.tenant !== null) loader.want(environmentId, '$tenants', trigger.tenant);
+      if (!workflows.has(trigger.version)) {
+        workflows.set(trigger.version, await workflowOrError(services, trigger));
+      }
+      if (isResumed(run[2])) resumed.push({ environmentId, trigger });
+    }
+  }
+  for (const environmentId of preferences.keys()) {
+    preferences.set(environmentId, await services.environmentPreferences(environmentId));
+  }
+  const stops: Stops | undefined = resumed.length > 0 ? await loadStops(db, resumed) : undefined;
+  const recipients = await loader.load(db);
+  return {
+    nowMs: services.clock.now(),
+    ordersVersion,
+    breathe: () => new Promise((resolve) => setImmediate(resolve)),
+    workflow: (versionId) =>
+      workflows.get(versionId) ?? new Error('the workflow version is unknown'),
+    recipient: (environmentId, collection, id) =>
+      recipients[loader.want(environmentId, collection, id)] ?? {
+        scope: { id },
+        preferences: undefined,
+      },
+    environmentPreferences: (environmentId) => preferences.get(environmentId),
+    batch: () => NO_BATCH,
+    stopped: (environmentId, trigger, run) => stops?.reason(environmentId, trigger, run[1]),
+  };
+}
+
+/** A version that cannot be made ready fails its runs, not its neighbours; a database error is thrown. */
+async function workflowOrError(
+  services: LoadServices,
+  trigger: ChunkTrigger,
+): Promise<CompiledWorkflow | Error> {
+  try {
+    return await services.workflows.get(trigger.version);
+  } catch (error) {
+    if (isDatabaseTrouble(error)) throw error;
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
