@@ -251,6 +251,34 @@ create table environment (
   constraint environment_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id)
 );
 
+create table event_signal (
+  id bigint generated always as identity not null,
+  run_id uuid not null,
+  ref text not null,
+  detail jsonb not null,
+  constraint event_signal_pkey PRIMARY KEY (id)
+);
+
+create table event_wait (
+  run_id uuid not null,
+  ref text not null,
+  environment_id integer not null,
+  collection text not null,
+  recipient_id text not null,
+  kind text not null,
+  source text not null,
+  event text not null,
+  workflow_run_id uuid not null,
+  lane_id integer not null,
+  flow smallint not null,
+  trigger jsonb not null,
+  state jsonb not null,
+  expires_at timestamp with time zone not null,
+  constraint event_wait_pkey PRIMARY KEY (run_id, ref)
+);
+CREATE INDEX event_wait_event ON event_wait USING btree (environment_id, recipient_id, collection, kind, source, event);
+CREATE INDEX event_wait_expiry ON event_wait USING btree (expires_at);
+
 create table governance (
   only_row boolean default true not null,
   version bigint default 1 not null,

@@ -8,17 +8,26 @@ import { type Page, type PageRequest, pageOf } from '../recipients/page.ts';
 import type { RecipientRow } from '../recipients/recipient.ts';
 import { USERS } from '../recipients/reference.ts';
 import { parseTenant } from '../recipients/tenant.ts';
+import { signalsSql } from '../signals/signals-sql.ts';
 import { staticAudience } from './audience.ts';
 
 const MEMBER_LIMIT = 1_000;
 
 /** The audience, which cannot be deleted before the statement is committed: no member comes after its deletion. */
 const KEPT_AUDIENCE = `kept as materialized (
-       select id
+       select id, environment_id, key
        from audience
        where id = $1
        for key share
      )`;
+
+/** Tells those who wait for members to come or go; each user once, whatever the tenants. */
+function membershipSignals(event: 'enter' | 'exit', changed: string): string {
+  return signalsSql(`
+         select distinct kept.environment_id, '${USERS}' as collection, c.user_id as recipient_id, 'audience' as kind,
+                kept.key as source, '${event}' as event, jsonb_build_object('audience', kept.key) as detail
+         from ${changed} c, kept`);
+}
 
 type MemberKey = { readonly userId: string; readonly tenant: string };
 
@@ -39,6 +48,9 @@ export async function addMembers(
        from kept, unnest($2::text[], $3::text[]) as m(user_id, tenant)
        order by m.user_id, m.tenant
        on conflict do nothing
+       returning user_id, tenant
+     ), signals as (
+       ${membershipSignals('enter', 'added')}
      )
      select from kept`,
     memberValues(audience.id, keys),
@@ -58,11 +70,14 @@ export async function removeMembers(
   const { keys } = parseMembers(input.members);
   const audience = await staticAudience(ctx, { key: input.key, create: false });
   await ctx.db.query(
-    `with ${KEPT_AUDIENCE}
-     delete from audience_member m
-     using kept
-     where m.audience_id = kept.id
-       and (m.user_id, m.tenant) in (select * from unnest($2::text[], $3::text[]))`,
+    `with ${KEPT_AUDIENCE}, removed as (
+       delete from audience_member m
+       using kept
+       where m.audience_id = kept.id
+         and (m.user_id, m.tenant) in (select * from unnest($2::text[], $3::text[]))
+       returning m.user_id, m.tenant
+     )
+     ${membershipSignals('exit', 'removed')}`,
     memberValues(audience.id, keys),
   );
 }

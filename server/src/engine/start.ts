@@ -46,6 +46,7 @@ import { type SchedulerEvent, schedule } from './scheduler/scheduler.ts';
 import { createSchedulerState, type SchedulerState } from './scheduler/state.ts';
 import { createShares } from './shares.ts';
 import { createTimers } from './timers.ts';
+import { createSignals } from './waits/signals.ts';
 
 /** Run assignments an executor holds: one more than it executes at once, so that it never waits. */
 const CONCURRENCY = 5;
@@ -70,6 +71,7 @@ const LOAD_SHARES_MS = 10_000;
 const HOUSEKEEPING_MS = 600_000;
 const MAX_TIMER_SLEEP_MS = 1_000;
 const LEDGER_MS = 15_000;
+const SIGNALS_MS = 500;
 /** Checks of the ledger take a fiftieth of the time, however much there is to count. */
 const LEDGER_REST = 50;
 const LEDGER_NICENESS = 10;
@@ -230,6 +232,14 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     queue: (ref, receipted) => pump(ref.kind, { type: 'appended', refs: [ref], receipted }),
   });
 
+  const signals = createSignals({
+    db,
+    url: options.databaseUrl,
+    clock,
+    log,
+    onAppended: (refs) => follower.report(refs),
+  });
+
   const loops = [
     every(CATCH_UP_MS, catchUp),
     every(LOAD_TIMERS_MS, () => timers.load(db, clock.now())),
@@ -242,6 +252,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     every(HOUSEKEEPING_MS, housekeeping),
     every(LEDGER_MS, checkLedger),
     every(ORDERS_MS, orders.work),
+    every(SIGNALS_MS, signals.work),
   ];
   await shares.load(db);
   void watchOwnership();
@@ -446,6 +457,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
       clearTimeout(timerSleep);
       noisyAlarm.clear();
       await pool.drain();
+      await signals.close();
       await ledgerDb.close();
       await ownership.release();
     },

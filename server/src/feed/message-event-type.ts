@@ -18,6 +18,11 @@ export const messageEventTypes = {
   unarchived: 16,
 } as const;
 
+/** The names in SQL, by type. */
+export const messageEventNames = `array[${Object.keys(messageEventTypes)
+  .map((name) => `'${name}'`)
+  .join(', ')}]`;
+
 const names = new Map<number, string>(
   Object.entries(messageEventTypes).map(([name, type]) => [type, name]),
 );

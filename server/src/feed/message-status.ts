@@ -3,6 +3,7 @@ import type { Queryable } from '../db/database.ts';
 import { invalidField } from '../lib/errors.ts';
 import { isJsonObject, type JsonObject } from '../lib/json.ts';
 import { timeOrderedUuid } from '../lib/uuid.ts';
+import { signalsSql } from '../signals/signals-sql.ts';
 import {
   IN_SCOPE,
   loadMessages,
@@ -111,7 +112,13 @@ export async function applyStatus(
   set ${changes[input.status].set},
     updated_at = $1
   where m.id = any($2::uuid[])
-  returning m.id
+  returning m.id, m.environment_id, m.collection, m.recipient_id, m.workflow_key, m.workflow_run_id, m.step_ref
+), signals as (
+  ${signalsSql(`
+    select environment_id, collection, recipient_id, 'message' as kind, workflow_key as source, $7::text as event,
+           jsonb_build_object('message_uuid', id, 'workflow_run_id', workflow_run_id, 'workflow', workflow_key,
+                              'step_ref', step_ref) || coalesce($6::jsonb, '{}') as detail
+    from changed`)}
 )
 insert into message_event (id, message_id, environment_id, type, data, inserted_at)
 select event.id, changed.id, $4, $5, $6, $1
@@ -124,6 +131,7 @@ join changed on changed.id = event.message_id`,
       ctx.environment.id,
       messageEventTypes[input.status],
       input.metadata ? JSON.stringify({ metadata: input.metadata }) : null,
+      input.status,
     ],
   );
 }

@@ -37,6 +37,9 @@ export const faultPoints = [
   'broadcast.after-part',
   'broadcast.before-done',
   'broadcast.after-done',
+  // Events wake the runs that wait for them.
+  'signals.before-append',
+  'signals.after-append',
   // An order is given or ended; what it set aside comes back; what is done of that is taken away.
   'order.before-commit',
   'order.after-commit',

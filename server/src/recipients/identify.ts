@@ -2,6 +2,7 @@ import type { EnvironmentContext } from '../context.ts';
 import { textArray } from '../db/array-literal.ts';
 import type { Queryable } from '../db/database.ts';
 import { deepMerge, type JsonObject } from '../lib/json.ts';
+import { signalsSql } from '../signals/signals-sql.ts';
 import { type ChannelDataWrite, writeChannelData } from './channel-data.ts';
 import { type InlineRecipient, propertiesText, tooManyProperties } from './inline.ts';
 import { mergePreferences, type PreferenceWrite } from './preferences.ts';
@@ -17,16 +18,29 @@ const FITS = `(
         or octet_length(jsonb_deep_merge(r.properties, excluded.properties)::text) <= ${PROPERTIES_BYTES}
       )`;
 
+/** What runs can wait for, of what a statement has written. */
+const UPDATED = `
+        select environment_id, collection, id as recipient_id, 'recipient' as kind, '' as source, 'updated' as event,
+               jsonb_build_object('id', id, 'collection', collection) as detail
+        from written`;
+
 const identifyStatement = {
   name: 'identify',
   text: `
-    insert into recipient as r (environment_id, collection, id, properties)
-    values ($1, $2, $3, $4)
-    on conflict (environment_id, collection, id) do update
-    set properties = jsonb_deep_merge(r.properties, excluded.properties),
-      updated_at = now()
-    where ${FITS}
-    returning collection, id, properties, created_at, updated_at`,
+    with written as (
+      insert into recipient as r (environment_id, collection, id, properties)
+      values ($1, $2, $3, $4)
+      on conflict (environment_id, collection, id) do update
+      set properties = jsonb_deep_merge(r.properties, excluded.properties),
+        updated_at = now()
+      where ${FITS}
+      returning environment_id, collection, id, properties, created_at, updated_at
+    ),
+    signals as (
+      ${signalsSql(UPDATED)}
+    )
+    select collection, id, properties, created_at, updated_at
+    from written`,
 };
 
 // Those whose properties would not change are left alone: most inline recipients repeat what is
@@ -53,7 +67,10 @@ const identifyManyStatement = {
       set properties = jsonb_deep_merge(r.properties, excluded.properties),
         updated_at = now()
       where ${FITS}
-      returning collection, id
+      returning environment_id, collection, id
+    ),
+    signals as (
+      ${signalsSql(UPDATED)}
     )
     select collection, id
     from changed

@@ -13,6 +13,9 @@ const ROOTS = new Set([
   'refs',
 ]);
 
+/** Only the conditions of a wait see this name; elsewhere it is a key of the data like any other. */
+const EVENT = 'event';
+
 /** `data.items[0].name` in parts, or undefined when the text is no path. */
 export function parsePath(text: string): string[] | undefined {
   const parts: string[] = [];
@@ -34,7 +37,10 @@ export function isRooted(path: readonly string[]): boolean {
 /** The value that a path leads to, or undefined. A bare name is a key of `data`. */
 export function resolvePath(path: readonly string[], scope: RunScope): unknown {
   const root = path[0] ?? '';
-  let value: unknown = ROOTS.has(root) ? scope[root] : own(scope.data, root);
+  let value: unknown =
+    ROOTS.has(root) || (root === EVENT && Object.hasOwn(scope, EVENT))
+      ? scope[root]
+      : own(scope.data, root);
   for (let i = 1; i < path.length && value !== undefined; i++) value = own(value, path[i] ?? '');
   return value;
 }

@@ -43,10 +43,12 @@ export type StepMessage = {
  * What a step asks the database, in the transaction that writes the run's results: what it takes there is taken
  * if the run goes on, and only then. `kind` names who answers; the rest is between the two.
  */
-export type Question = { readonly kind: 'batch' | 'throttle' | 'once' } & JsonObject;
+export type Question = { readonly kind: 'batch' | 'throttle' | 'once' | 'wait' } & JsonObject;
 
 /** Something that the run changes elsewhere, written with its results. `kind` names who writes it. */
-export type Effect = { readonly kind: 'recipient' | 'audience' | 'trigger' } & JsonObject;
+export type Effect = {
+  readonly kind: 'recipient' | 'audience' | 'trigger' | 'listen';
+} & JsonObject;
 
 /** What a step wants to happen. The engine does it; a step touches nothing itself. */
 export type StepOutcome =
@@ -64,6 +66,13 @@ export type StepOutcome =
       readonly untilMs: number;
       readonly answer?: JsonObject;
       readonly reason?: string;
+    }
+  /** As `wait`, but an event can wake the run earlier, with the answer `{event}`; the end comes with `{}`. */
+  | {
+      readonly kind: 'listen';
+      readonly untilMs: number;
+      readonly listen: { readonly kind: string; readonly source: string; readonly event: string };
+      readonly reason: string;
     }
   | {
       readonly kind: 'continue';

@@ -116,6 +116,29 @@ async function inBroadcast(point: FaultPoint): Promise<void> {
   expect(rows).toEqual([{ items: USERS, recipients: USERS }]);
 }
 
+/** A run waits for its recipient to be updated, and goes on once. */
+async function inWait(point: FaultPoint): Promise<void> {
+  const workflow = point.replaceAll('.', '-');
+  const event = { event_type: 'recipient', event_key: 'updated' };
+  const wait = { ref: 'wait_1', type: 'wait_for_event', settings: { event } };
+  await server.push(workflow, [wait, feedStep('Updated')]);
+  const runId = await server.trigger(workflow, { recipients: [workflow] });
+  const waiting = () =>
+    server.test.db.query('select from event_wait where workflow_run_id = $1', [runId]);
+  await waitFor('the wait', async () => ((await waiting()).length > 0 ? true : undefined), 20_000);
+  await server.arm(point);
+  await server.call('PUT', `/v1/users/${workflow}`, { name: 'Ada' });
+  await waitFor(point, async () => ((await server.isReached(point)) ? true : undefined), 20_000);
+  const items = async () => {
+    await server.ensureRunning();
+    return server.test.db.query('select from message where workflow_run_id = $1', [runId]);
+  };
+  await waitFor('the item', async () => ((await items()).length > 0 ? true : undefined), 20_000);
+  expect(await items()).toHaveLength(1);
+  expect(await waiting()).toEqual([]);
+  await server.loadSome();
+}
+
 /** A hold is given, work comes and is set aside, the hold is ended, and what is done is cleared away. */
 async function inOrder(point: FaultPoint): Promise<void> {
   const active = async (): Promise<readonly JsonObject[] | undefined> => {
@@ -172,6 +195,8 @@ const drivers: { readonly [Point in FaultPoint]: (point: Point) => Promise<void>
   'broadcast.after-part': inBroadcast,
   'broadcast.before-done': inBroadcast,
   'broadcast.after-done': inBroadcast,
+  'signals.before-append': inWait,
+  'signals.after-append': inWait,
   'order.before-commit': inOrder,
   'order.after-commit': inOrder,
   'order.after-release': inOrder,

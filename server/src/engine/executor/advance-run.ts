@@ -53,6 +53,10 @@ export type Resumption = {
   readonly answer?: JsonObject;
   /** Somebody outside is asked first: `CompiledStep.call`. */
   readonly call?: true;
+  /** Which event wakes the run earlier. */
+  readonly listen?: Extract<StepOutcome, { kind: 'listen' }>['listen'];
+  /** Asked before anything is recorded of the run, where several wake-ups contend for it; see `Gone`. */
+  readonly claim?: { readonly ref: string; readonly question: Question };
   readonly data?: JsonObject;
   readonly refs?: JsonObject;
   readonly batch?: BatchOfRun;
@@ -201,6 +205,12 @@ class Advance {
       case 'call':
         this.#record(step, 'waiting', 'for the answer of its request');
         return this.#pause({ dueMs: this.#input.nowMs, step: at, attempt: 0, call: true });
+      case 'listen': {
+        const { untilMs, listen, reason } = outcome;
+        this.#record(step, 'waiting', reason);
+        const claim = { ref: step.ref, question: { kind: 'wait', event: null } } as const;
+        return this.#pause({ dueMs: untilMs, step: at, attempt: 0, answer: {}, listen, claim });
+      }
       case 'wait': {
         const { untilMs, answer, reason } = outcome;
         this.#record(step, 'waiting', reason ?? `until ${new Date(untilMs).toISOString()}`);

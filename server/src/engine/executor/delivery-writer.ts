@@ -2,11 +2,12 @@ import type { DeliveryOutcome } from '../../channels/provider.ts';
 import { MAX_ATTEMPTS, nextAttemptDelayMs } from '../../channels/retry-schedule.ts';
 import { plainArray, textArray } from '../../db/array-literal.ts';
 import type { Statement } from '../../db/database.ts';
-import { messageEventTypes } from '../../feed/message-event-type.ts';
+import { messageEventNames, messageEventTypes } from '../../feed/message-event-type.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { faultPoint } from '../../lib/fault-point.ts';
 import type { Logger } from '../../lib/log.ts';
 import { timeOrderedUuid } from '../../lib/uuid.ts';
+import { signalsSql } from '../../signals/signals-sql.ts';
 import { type ChunkRef, DELIVERIES, type NewChunk } from '../log/chunk.ts';
 import {
   CHUNK_PARAMETERS,
@@ -280,6 +281,15 @@ const FIRST = CHUNK_PARAMETERS + 1;
 const p = (offset: number): string => `$${FIRST + offset}`;
 const NOW = '$2::timestamptz';
 
+/** What runs can wait for, of what the statement writes. */
+const EVENTS = `
+    select m.environment_id, m.collection, m.recipient_id, 'message' as kind, m.workflow_key as source,
+           (${messageEventNames})[a.event_type] as event,
+           jsonb_build_object('message_uuid', m.id, 'workflow_run_id', m.workflow_run_id, 'workflow', m.workflow_key,
+                              'step_ref', m.step_ref) as detail
+    from attempt a
+    join message m on m.id = a.message_id`;
+
 const TEXT = `with ${receiptsSql(FIRST, FIRST + 15)}, attempt as (
   select *
   from unnest(${p(6)}::uuid[], ${p(7)}::int[], ${p(8)}::smallint[], ${p(9)}::smallint[], ${p(10)}::text[], ${p(11)}::json[],
@@ -293,6 +303,8 @@ const TEXT = `with ${receiptsSql(FIRST, FIRST + 15)}, attempt as (
   insert into message_event (id, message_id, environment_id, type, data, inserted_at)
   select event_id, message_id, environment_id, event_type, event_data, ${NOW}
   from attempt
+), signals as (
+  ${signalsSql(EVENTS)}
 ), chunks as (
   ${insertChunksSql(1)}
 )

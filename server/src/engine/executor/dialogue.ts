@@ -2,6 +2,7 @@ import type { Queryable } from '../../db/database.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { Effect, Question } from '../../workflows/step.ts';
 import type { NewChunk } from '../log/chunk.ts';
+import { takeWaits, writeListeners } from '../waits/listen.ts';
 import type { Asked } from './evaluate-run.ts';
 
 /** Answers the questions of one kind, in their order; what it grants is taken in the transaction. */
@@ -18,9 +19,11 @@ export type EffectWriter = (
   effects: readonly Asked<Effect>[],
 ) => Promise<readonly NewChunk[]>;
 
-const answerers: { readonly [kind in Question['kind']]?: Answerer } = {};
+const answerers: { readonly [kind in Question['kind']]?: Answerer } = { wait: takeWaits };
 
-const effectWriters: { readonly [kind in Effect['kind']]?: EffectWriter } = {};
+const effectWriters: { readonly [kind in Effect['kind']]?: EffectWriter } = {
+  listen: writeListeners,
+};
 
 /** Answers to a round of questions, one statement or few for each kind. */
 export async function answerQuestions(

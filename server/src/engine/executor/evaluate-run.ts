@@ -112,7 +112,7 @@ export function evaluateRun(
       outcome: 'error',
       reason: workflow.message,
     } as const;
-    return ended(RUN_STATUS.completed, 1, [record]);
+    return claimed(state, ended(RUN_STATUS.completed, 1, [record]));
   }
   const stopped = isResumed(state) ? around.stopped(environmentId, trigger, run) : undefined;
   if (stopped !== undefined) {
@@ -122,12 +122,12 @@ export function evaluateRun(
       outcome: 'halted',
       reason: stopped,
     } as const;
-    return ended(RUN_STATUS.cancelled, 0, [record]);
+    return claimed(state, ended(RUN_STATUS.cancelled, 0, [record]));
   }
   const recipient = around.recipient(environmentId, collectionOf(run[1]), idOf(run[1]));
   const scope = common.scopeFor(recipient.scope, state);
   const sets = preferenceSets(recipient.preferences, common.preferences);
-  return advanceRun({
+  const advanced = advanceRun({
     workflow,
     scope,
     settings: trigger.settings,
@@ -147,6 +147,21 @@ export function evaluateRun(
       return decision.send ? undefined : decision.reason;
     },
   });
+  return claimed(state, advanced);
+}
+
+/**
+ * A result as it is, where nobody else can have woken the run; otherwise after the claim is asked. A step that was
+ * woken asks by itself.
+ */
+export function claimed({ claim }: RunState, advanced: Advanced): Advanced {
+  if (!claim || advanced.kind !== 'result') return advanced;
+  return {
+    kind: 'asking',
+    stepRef: claim.ref,
+    question: claim.question,
+    go: (reply) => (reply.taken === true ? advanced : { kind: 'gone' }),
+  };
 }
 
 /** A run that was not taken through its steps. */

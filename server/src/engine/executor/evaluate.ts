@@ -19,6 +19,7 @@ import {
   type Ask,
   type Asked,
   type Asker,
+  claimed,
   ended,
   evaluateRun,
   type SharedByTrigger,
@@ -137,7 +138,7 @@ async function setOff(
     const common = shared[number] ?? shareTrigger(trigger, environmentId, around);
     shared[number] = common;
     const advanced = skip.includes(index)
-      ? ended(RUN_STATUS.completed, 1, POISONED)
+      ? claimed(state, ended(RUN_STATUS.completed, 1, POISONED))
       : evaluateRun(run, state, common, around);
     runners.push({ index, number, recipient, state, id, advanced });
   }
@@ -230,7 +231,18 @@ function record(courses: readonly Course[], around: Surroundings): Evaluation {
       for (const { stepRef, effect } of result.effects) {
         effects.push({ by: asker(prepared, runner, stepRef), about: effect });
       }
-      if (result.resume) paused.add(chunk, trigger, recipient, state, id, result.resume);
+      const { resume } = result;
+      if (!resume) continue;
+      const next = paused.add(chunk, trigger, recipient, state, id, resume);
+      if (resume.listen && next.claim) {
+        const { laneId, flow } = chunk;
+        const { kind: listenTo, source, event } = resume.listen;
+        const about = { kind: 'listen', listenTo, source, event, laneId, flow } as const;
+        effects.push({
+          by: asker(prepared, runner, next.claim.ref),
+          about: { ...about, untilMs: resume.dueMs, state: next },
+        });
+      }
     }
     const from = slice * SLICE_RUNS;
     const to = Math.min(from + SLICE_RUNS, chunk.body.runs.length);

@@ -50,7 +50,7 @@ export class QueuedDeliveries {
 
 /** Where a run stands that goes on after `resume`, for what it was before. */
 function nextState(state: RunState, id: string, resume: Resumption): RunState {
-  const { step, attempt, answer } = resume;
+  const { step, attempt, answer, claim } = resume;
   const data = resume.data ?? state.data;
   const whole = resume.data === undefined ? state.whole : true;
   const refs = resume.refs ?? state.refs;
@@ -65,6 +65,7 @@ function nextState(state: RunState, id: string, resume: Resumption): RunState {
     ...(whole ? { whole } : {}),
     ...(refs === undefined ? {} : { refs }),
     ...(batch === undefined ? {} : { batch }),
+    ...(claim === undefined ? {} : { claim }),
   };
 }
 
@@ -87,7 +88,7 @@ export class PausedRuns {
     state: RunState,
     id: string,
     resume: Resumption,
-  ): void {
+  ): RunState {
     const dueMs = resume.call ? undefined : resume.dueMs;
     const kind = resume.call ? CALLS : RUNS;
     const key = `${laneId} ${flow} ${dueMs} ${kind}`;
@@ -101,7 +102,9 @@ export class PausedRuns {
       number = group.triggers.size;
       group.triggers.set(trigger, number);
     }
-    group.runs.push([number, recipient, nextState(state, id, resume)]);
+    const next = nextState(state, id, resume);
+    group.runs.push([number, recipient, next]);
+    return next;
   }
 
   chunks(): NewChunk[] {

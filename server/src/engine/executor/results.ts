@@ -1,5 +1,7 @@
 import { plainArray, textArray } from '../../db/array-literal.ts';
 import type { Statement } from '../../db/database.ts';
+import { messageEventNames } from '../../feed/message-event-type.ts';
+import { signalsSql } from '../../signals/signals-sql.ts';
 import type { ChunkTrigger, WireReference } from '../log/chunk.ts';
 import {
   CHUNK_PARAMETERS,
@@ -7,6 +9,7 @@ import {
   insertChunksSql,
   type PlacedChunk,
 } from '../log/insert-chunks.ts';
+import { RUN_STATUS } from '../status.ts';
 import { receiptsSql } from './receipts.ts';
 
 /**
@@ -200,6 +203,18 @@ const p = (offset: number): string => `$${FIRST + offset}`;
 /** Of `insertChunksSql`: when all of it happened. */
 const NOW = '$2::timestamptz';
 
+/** What runs can wait for, of what the statement writes. */
+const EVENTS = `
+    select environment_id, collection, recipient_id, 'message' as kind, key as source, e.name as event,
+           jsonb_build_object('message_uuid', id, 'workflow_run_id', workflow_run_id, 'workflow', key, 'step_ref', ref) as detail
+    from new_message,
+    lateral (values ('created'), ((${messageEventNames})[event_type])) as e(name)
+    union all
+    select environment_id, collection, recipient_id, 'workflow', key, e.name,
+           jsonb_build_object('workflow_run_id', workflow_run_id, 'workflow', key)
+    from run,
+    lateral (select 'started' where segment = 0 union all select 'completed' where status = ${RUN_STATUS.completed}) as e(name)`;
+
 const TEXT = `with ${receiptsSql(FIRST, FIRST + 37)}, trigger as (
   select *
   from unnest(${p(6)}::uuid[], ${p(7)}::int[], ${p(8)}::text[], ${p(9)}::int[], ${p(10)}::jsonb[], ${p(11)}::text[],
@@ -255,6 +270,8 @@ const TEXT = `with ${receiptsSql(FIRST, FIRST + 37)}, trigger as (
   insert into message_event (id, message_id, environment_id, type, inserted_at)
   select event_id, id, environment_id, event_type, ${NOW}
   from new_message
+), signals as (
+  ${signalsSql(EVENTS)}
 ), chunks as (
   ${insertChunksSql(1)}
 )

@@ -1,5 +1,5 @@
 import { deepMerge, type JsonObject } from '../../lib/json.ts';
-import type { BatchOfRun } from '../../workflows/step.ts';
+import type { BatchOfRun, Question } from '../../workflows/step.ts';
 import type { RecipientReference } from '../engine.ts';
 
 export const CHUNK_RUNS = 500;
@@ -48,6 +48,8 @@ export type RunState = {
   readonly attempt?: number;
   /** What the step to go on with waited for. */
   readonly answer?: JsonObject;
+  /** Who else may have woken the run: asked before it is recorded that it was stopped or failed. */
+  readonly claim?: { readonly ref: string; readonly question: Question };
   /** What earlier steps left under their refs. */
   readonly refs?: JsonObject;
   /** The batch that the run came out of. */

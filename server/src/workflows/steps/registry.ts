@@ -6,13 +6,21 @@ import { emailStep } from './email.ts';
 import { httpStep } from './http.ts';
 import { inAppFeedStep } from './in-app-feed.ts';
 import { randomCohortStep } from './random-cohort.ts';
+import { waitForEventStep } from './wait-for-event.ts';
 
 /** Every kind of step there is. */
+const all: readonly StepDefinition[] = [
+  inAppFeedStep,
+  emailStep,
+  httpStep,
+  delayStep,
+  branchStep,
+  randomCohortStep,
+  waitForEventStep,
+];
+
 const definitions: ReadonlyMap<string, StepDefinition> = new Map(
-  [inAppFeedStep, emailStep, httpStep, delayStep, branchStep, randomCohortStep].map((step) => [
-    step.type,
-    step,
-  ]),
+  all.map((step) => [step.type, step]),
 );
 
 /** The definition of a step's kind, or the name of the kind that does not exist. */
