@@ -28,6 +28,7 @@ create table account (
   weight real default 1 not null,
   slots smallint,
   limits jsonb default '{}'::jsonb not null,
+  branding jsonb default '{}'::jsonb not null,
   constraint account_pkey PRIMARY KEY (id),
   constraint account_name_key UNIQUE (name),
   constraint account_public_id_key UNIQUE (public_id),
@@ -192,6 +193,17 @@ create table channel_data (
   constraint channel_data_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
 );
 
+create table channel_group (
+  account_id integer not null,
+  key text not null,
+  content jsonb not null,
+  sha text not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint channel_group_pkey PRIMARY KEY (account_id, key),
+  constraint channel_group_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id)
+);
+
 create table chunk (
   slot smallint not null,
   stream smallint not null,
@@ -243,6 +255,7 @@ create table environment (
   created_at timestamp with time zone default now() not null,
   weight real default 1 not null,
   slots smallint,
+  revision bigint default 1 not null,
   constraint environment_pkey PRIMARY KEY (id),
   constraint environment_account_id_slug_key UNIQUE (account_id, slug),
   constraint environment_public_id_key UNIQUE (public_id),
@@ -464,6 +477,19 @@ create table recipient_run_segment (
   constraint recipient_run_segment_pkey PRIMARY KEY (recipient_run_id, segment)
 ) partition by range (recipient_run_id);
 
+create table resource (
+  environment_id integer not null,
+  kind text not null,
+  key text not null,
+  content jsonb not null,
+  sha text not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint resource_pkey PRIMARY KEY (environment_id, kind, key),
+  constraint resource_kind_check CHECK ((kind = ANY (ARRAY['layout'::text, 'partial'::text, 'translation'::text]))),
+  constraint resource_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
+);
+
 create table service_token (
   id integer generated always as identity not null,
   account_id integer not null,
@@ -487,6 +513,20 @@ create table signing_key (
   constraint signing_key_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
 );
 CREATE INDEX signing_key_environment ON signing_key USING btree (environment_id);
+
+create table variable (
+  account_id integer not null,
+  key text not null,
+  type text not null,
+  description text,
+  value text,
+  environment_values jsonb default '{}'::jsonb not null,
+  inserted_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint variable_pkey PRIMARY KEY (account_id, key),
+  constraint variable_type_check CHECK ((type = ANY (ARRAY['public'::text, 'secret'::text]))),
+  constraint variable_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id)
+);
 
 create table work_order (
   id integer generated always as identity not null,

@@ -1,15 +1,28 @@
 import type { EnvironmentContext } from '../context.ts';
-import type { Queryable } from '../db/database.ts';
 import { BelfryError, type FieldError } from '../lib/errors.ts';
 import { isJsonObject, type JsonObject } from '../lib/json.ts';
-import type { CompileEnvironment, Problem } from '../workflows/step.ts';
-import { workflowKeyProblem, workflowProblems } from '../workflows/workflow-problems.ts';
-import { loadCompileEnvironment } from './account-channels.ts';
 import { contentSha } from './canonical-json.ts';
+import {
+  compileEnvironment,
+  type KnownKeys,
+  loadShared,
+  type Shared,
+} from './compile-environment.ts';
+import {
+  lockEnvironments,
+  publishResource,
+  publishWorkflow,
+  raiseRevision,
+} from './publish-rows.ts';
+import {
+  pushedResourceProblems,
+  pushedWorkflowProblems,
+  type ResourceToPublish,
+  unusableResources,
+  type WorkflowToPublish,
+} from './push-problems.ts';
 import { withoutFileFields } from './read-directory.ts';
-import { storableProblems } from './storable-problems.ts';
-
-export type WorkflowToPublish = { readonly key: string; readonly content: unknown };
+import { type Resource, type ResourceKind, resourcePlace } from './resources.ts';
 
 export type PublishedVersion = {
   readonly key: string;
@@ -20,152 +33,134 @@ export type PublishedVersion = {
   readonly changed: boolean;
 };
 
+export type PublishedResource = {
+  readonly kind: ResourceKind;
+  readonly key: string;
+  /** False when it had this content already. */
+  readonly changed: boolean;
+};
+
+export type Publication = {
+  readonly workflows: readonly WorkflowToPublish[];
+  readonly resources: readonly ResourceToPublish[];
+  /** Only say what is wrong. */
+  readonly check?: boolean;
+};
+
+export type Published = {
+  /** Empty after a check. */
+  readonly workflows: readonly PublishedVersion[];
+  readonly resources: readonly PublishedResource[];
+};
+
 const MAX_WORKFLOWS = 1000;
+const MAX_RESOURCES = 2000;
 const MAX_PROBLEMS = 100;
 
-/**
- * Publishes workflows to an environment, all or none: a new version of each whose content differs
- * from the published one, in the order given. Pushes to one environment happen one after the other.
- *
- * Throws `invalid_params` with a field `<key>: <JSON path>` for each defect. The caller tells this
- * process's cache (`PublishedWorkflows.invalidate`).
- */
+/** Publishes workflows alone: see `publish`. */
 export async function publishWorkflows(
   ctx: EnvironmentContext,
   workflows: readonly WorkflowToPublish[],
-): Promise<{ readonly published: PublishedVersion[] }> {
-  const channels = await loadCompileEnvironment(ctx.db, ctx.environment.accountId);
-  refuseDefects(workflows, channels);
-  const published = await ctx.db.transaction(async (tx) => {
-    await lockEnvironment(tx, ctx.environment.id);
+): Promise<{ readonly published: readonly PublishedVersion[] }> {
+  const published = await publish(ctx, { workflows, resources: [] });
+  return { published: published.workflows };
+}
+
+/**
+ * Publishes workflows and what they share to an environment, all or none: a new version of each workflow whose
+ * content differs from the published one, in the order given. What is not named stays. Channel groups are the
+ * account's: they change in all of its environments. Pushes to one environment happen one after the other.
+ *
+ * Throws `invalid_params` with a field `<key>: <JSON path>` (`layouts/<key>: <JSON path>`) for each defect. The caller
+ * tells this process's cache (`PublishedWorkflows.invalidate`).
+ */
+export async function publish(ctx: EnvironmentContext, input: Publication): Promise<Published> {
+  const { workflows } = input;
+  const { id, accountId } = ctx.environment;
+  refuseTooMany(workflows.length, MAX_WORKFLOWS, 'workflows');
+  refuseTooMany(input.resources.length, MAX_RESOURCES, 'resources');
+  refuse(unusableResources(input.resources));
+  const resources = input.resources.map(usable);
+  const shared = withPushed(await loadShared(ctx.db, ctx.environment), resources);
+  const keys = await knownKeys(ctx, workflows);
+  // What is unreadable is a problem of the resource itself.
+  const environment = compileEnvironment(shared, () => undefined, keys);
+  refuse([
+    ...pushedResourceProblems(resources, environment),
+    ...pushedWorkflowProblems(workflows, environment),
+  ]);
+  if (input.check) return { workflows: [], resources: [] };
+  return ctx.db.transaction(async (tx) => {
+    const ofAccount = resources.some(({ kind }) => kind === 'channel_group');
+    await lockEnvironments(tx, accountId, ofAccount ? undefined : id);
+    const published: PublishedResource[] = [];
+    for (const resource of resources) {
+      published.push(await publishResource(tx, ctx.environment, resource));
+    }
     const versions: PublishedVersion[] = [];
     for (const { key, content } of workflows) {
-      versions.push(await publishOne(tx, ctx.environment.id, key, content as JsonObject));
+      versions.push(await publishWorkflow(tx, id, key, content as JsonObject));
     }
-    return versions;
-  });
-  return { published };
-}
-
-/** Every defect of every workflow, or nothing. */
-function pushProblems(
-  workflows: readonly WorkflowToPublish[],
-  channels: CompileEnvironment,
-): FieldError[] {
-  const seen = new Set<string>();
-  return workflows.flatMap(({ key, content }) => {
-    const keyProblem = workflowKeyProblem(key);
-    if (keyProblem) return [{ field: String(key).slice(0, 255), message: keyProblem }];
-    if (seen.has(key)) return [{ field: key, message: 'is there twice' }];
-    seen.add(key);
-    return contentProblems(content, channels).map(({ path, reason }) => ({
-      field: `${key}: ${path}`,
-      message: reason,
-    }));
+    const changed = published.filter((resource) => resource.changed);
+    const changedAll = changed.some(({ kind }) => kind === 'channel_group');
+    if (changed.length > 0) await raiseRevision(tx, accountId, changedAll ? undefined : id);
+    return { workflows: versions, resources: published };
   });
 }
 
-function contentProblems(content: unknown, channels: CompileEnvironment): Problem[] {
-  const unstorable = storableProblems(content);
-  if (unstorable.length > 0) return unstorable;
-  return workflowProblems(isJsonObject(content) ? withoutFileFields(content) : content, channels);
+/** Without what only files need. */
+function usable({ kind, key, content }: ResourceToPublish): Resource {
+  return { kind, key, content: withoutFileFields(isJsonObject(content) ? content : {}) };
 }
 
-function refuseDefects(
-  workflows: readonly WorkflowToPublish[],
-  channels: CompileEnvironment,
-): void {
-  if (workflows.length > MAX_WORKFLOWS) {
-    throw new BelfryError(
-      'invalid_params',
-      `${workflows.length} workflows are more than the ${MAX_WORKFLOWS} of one push; push them in parts`,
-    );
+/** What the environment shares after the push. */
+function withPushed(shared: Shared, pushed: readonly Resource[]): Shared {
+  const resources = new Map(
+    shared.resources.map((resource) => [resourcePlace(resource), resource]),
+  );
+  for (const resource of pushed) {
+    resources.set(resourcePlace(resource), { ...resource, sha: contentSha(resource.content) });
   }
-  const fields = pushProblems(workflows, channels).slice(0, MAX_PROBLEMS);
+  return { ...shared, resources: [...resources.values()] };
+}
+
+async function knownKeys(
+  { db, environment }: EnvironmentContext,
+  pushed: readonly WorkflowToPublish[],
+): Promise<KnownKeys> {
+  const rows = await db.query<{ readonly kind: string; readonly key: string }>(
+    `
+    select 'workflow' as kind, key
+    from workflow
+    where environment_id = $1
+    union all
+    select 'audience', key
+    from audience
+    where environment_id = $1`,
+    [environment.id],
+  );
+  const keysOf = (kind: string) => rows.filter((row) => row.kind === kind).map(({ key }) => key);
+  const workflows = new Set([...keysOf('workflow'), ...pushed.map(({ key }) => key)]);
+  const audiences = new Set(keysOf('audience'));
+  return { workflow: (key) => workflows.has(key), audience: (key) => audiences.has(key) };
+}
+
+function refuseTooMany(count: number, most: number, name: string): void {
+  if (count <= most) return;
+  throw new BelfryError(
+    'invalid_params',
+    `${count} ${name} are more than the ${most} of one push; push them in parts`,
+  );
+}
+
+function refuse(problems: readonly FieldError[]): void {
+  const fields = problems.slice(0, MAX_PROBLEMS);
   const [first] = fields;
   if (!first) return;
-  const others = fields.length > 1 ? ` (and ${fields.length - 1} more)` : '';
+  const others = problems.length > 1 ? ` (and ${problems.length - 1} more)` : '';
   throw new BelfryError(
     'invalid_params',
     `Nothing was published. ${first.field} ${first.message}${others}`,
     { fields },
   );
-}
-
-// No key update: rows that refer to the environment can still be written meanwhile.
-async function lockEnvironment(tx: Queryable, environmentId: number): Promise<void> {
-  await tx.query(
-    `
-    select id
-    from environment
-    where id = $1
-    for no key update`,
-    [environmentId],
-  );
-}
-
-async function publishOne(
-  tx: Queryable,
-  environmentId: number,
-  key: string,
-  source: JsonObject,
-): Promise<PublishedVersion> {
-  // Whether a workflow is switched on is no part of its versions.
-  const { active, ...content } = withoutFileFields(source);
-  const sha = contentSha(content);
-  const [current] = await tx.query<{ id: number; number: number; sha: string; active: boolean }>(
-    `
-    select v.id, v.number, v.sha, w.active
-    from workflow w
-    join workflow_version v on v.id = w.published_version_id
-    where w.environment_id = $1
-      and w.key = $2`,
-    [environmentId, key],
-  );
-  if (current?.sha === sha) {
-    if (typeof active === 'boolean' && active !== current.active) {
-      await tx.query(
-        `
-        update workflow
-        set active = $3, updated_at = now()
-        where environment_id = $1
-          and key = $2`,
-        [environmentId, key, active],
-      );
-    }
-    return { key, number: current.number, versionId: current.id, changed: false };
-  }
-  const version = await insertVersion(tx, environmentId, key, content, sha);
-  await tx.query(
-    `
-    insert into workflow (environment_id, key, active, published_version_id)
-    values ($1, $2, coalesce($4::boolean, true), $3)
-    on conflict (environment_id, key) do update
-    set published_version_id = excluded.published_version_id,
-      active = coalesce($4::boolean, workflow.active),
-      updated_at = now()`,
-    [environmentId, key, version.id, typeof active === 'boolean' ? active : null],
-  );
-  return { key, number: version.number, versionId: version.id, changed: true };
-}
-
-async function insertVersion(
-  tx: Queryable,
-  environmentId: number,
-  key: string,
-  content: JsonObject,
-  sha: string,
-): Promise<{ readonly id: number; readonly number: number }> {
-  const [version] = await tx.query<{ id: number; number: number }>(
-    `
-    insert into workflow_version (environment_id, key, number, content, sha)
-    select $1, $2, coalesce(max(number), 0) + 1, $3, $4
-    from workflow_version
-    where environment_id = $1
-      and key = $2
-    returning id, number`,
-    [environmentId, key, JSON.stringify(content), sha],
-  );
-  if (!version) throw new Error('an insert without a condition inserted nothing');
-  return version;
 }

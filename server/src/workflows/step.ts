@@ -189,6 +189,8 @@ export type EmailLayout = {
   readonly text: string;
   readonly isMjml: boolean;
   readonly footerLinks: readonly { readonly text: string; readonly url: string }[];
+  /** In place of the same fields of `vars.branding`. */
+  readonly branding?: JsonObject;
 };
 
 /** A defect of a workflow: where (JSON path such as `$.steps[2].template.subject`) and why. */

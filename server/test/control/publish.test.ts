@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { EnvironmentContext } from '../../src/context.ts';
+import { createEnvironmentsInUse } from '../../src/control/environments-in-use.ts';
 import { publishWorkflows } from '../../src/control/publish.ts';
 import { createPublishedWorkflows } from '../../src/control/published-workflows.ts';
 import { readDirectory } from '../../src/control/read-directory.ts';
@@ -32,6 +33,12 @@ function workflow(text: string): JsonObject {
       { type: 'channel', ref: 'a', channel_key: 'in-app', template: { markdown_body: text } },
     ],
   };
+}
+
+function compiledVersions(options: { readonly capacity?: number } = {}) {
+  const { db, clock, log } = ctx;
+  const environments = createEnvironmentsInUse({ db, clock, log });
+  return createWorkflowVersions({ db, environments, log, ...options });
 }
 
 async function versionCount(): Promise<number> {
@@ -228,7 +235,7 @@ describe('compiled versions', () => {
       number,
       number,
     ];
-    const versions = createWorkflowVersions(database.db, { capacity: 2 });
+    const versions = compiledVersions({ capacity: 2 });
     const [first, again] = await Promise.all([versions.get(one), versions.get(one)]);
     expect(again).toBe(first);
     expect(first).toMatchObject({ key: 'one', versionId: one, environmentId: ctx.environment.id });
@@ -252,7 +259,7 @@ test('the examples are read, published and run', async () => {
     'new-comment',
     'reminder',
   ]);
-  const versions = createWorkflowVersions(database.db);
+  const versions = compiledVersions();
   const outcomes = new Map<string, unknown>();
   for (const { key, versionId } of published) {
     const compiled = await versions.get(versionId);

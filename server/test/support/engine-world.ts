@@ -1,5 +1,6 @@
 import { type Credentials, createAccount } from '../../src/accounts/create-account.ts';
 import type { Context, EnvironmentContext } from '../../src/context.ts';
+import { createEnvironmentsInUse } from '../../src/control/environments-in-use.ts';
 import { publishWorkflows } from '../../src/control/publish.ts';
 import { createWorkflowVersions } from '../../src/control/workflow-versions.ts';
 import type { TriggerRequest } from '../../src/engine/engine.ts';
@@ -13,6 +14,7 @@ import { type ChunkRef, DELIVERIES, RUNS } from '../../src/engine/log/chunk.ts';
 import { openStream, type Stream } from '../../src/engine/log/stream.ts';
 import type { SliceOrder } from '../../src/engine/protocol.ts';
 import type { JsonObject } from '../../src/lib/json.ts';
+import { createSecretBox } from '../../src/lib/secret-box.ts';
 import { type MovableClock, movableClock } from './clock.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { silentLog } from './log.ts';
@@ -43,6 +45,9 @@ export type EngineWorld = {
   readonly close: () => Promise<void>;
 };
 
+/** What seals and opens secret variables in tests. */
+export const testSecrets = createSecretBox('the installation secret of a test');
+
 const MAX_ROUNDS = 20;
 
 export async function createEngineWorld(): Promise<EngineWorld> {
@@ -64,11 +69,18 @@ export async function createEngineWorld(): Promise<EngineWorld> {
     slug: 'development',
     settings: {},
   };
+  const environments = createEnvironmentsInUse({
+    db,
+    clock,
+    log: silentLog,
+    secrets: testSecrets,
+  });
   const services: WorkerServices = {
     clock,
     log: silentLog,
     chunks: createChunkCache(parseRunsBody),
-    workflows: createWorkflowVersions(db),
+    workflows: createWorkflowVersions({ db, environments, log: silentLog }),
+    environments,
     environmentPreferences: async (environmentId) => {
       const [found] = await db.query<{ preferences: JsonObject | null }>(
         `select settings -> 'preferences' as preferences

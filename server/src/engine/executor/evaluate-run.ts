@@ -1,4 +1,4 @@
-import type { JsonObject } from '../../lib/json.ts';
+import { isJsonObject, type JsonObject } from '../../lib/json.ts';
 import { decidePreference } from '../../recipients/preference-decision.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
 import { compileConditionList } from '../../workflows/conditions.ts';
@@ -23,6 +23,8 @@ export type Surroundings = {
   readonly workflow: (versionId: number) => CompiledWorkflow | Error;
   readonly recipient: (environmentId: number, collection: string, id: string) => LoadedRecipient;
   readonly environmentPreferences: (environmentId: number) => JsonObject | undefined;
+  /** What templates see as `vars`, without a tenant's branding. */
+  readonly vars: (environmentId: number) => JsonObject;
   /** Why a run that was paused must not go on, or undefined. */
   readonly stopped: (
     environmentId: number,
@@ -75,6 +77,7 @@ export function shareTrigger(
     trigger.tenant === null
       ? null
       : around.recipient(environmentId, '$tenants', trigger.tenant).scope;
+  const vars = withBranding(around.vars(environmentId), tenant);
   const timestamp = new Date(around.nowMs).toISOString();
   const workflowScope = workflow instanceof Error ? {} : workflow.scope;
   return {
@@ -89,11 +92,22 @@ export function shareTrigger(
         tenant,
         data: dataOfRun(trigger, state),
         workflow: workflowScope,
-        vars: {},
+        vars,
         timestamp,
         ...(state.refs ? { refs: state.refs } : {}),
         ...(state.batch ? { batch: around.batch(state.batch) } : {}),
       }),
+  };
+}
+
+/** A tenant's branding over the account's, field by field. */
+function withBranding(vars: JsonObject, tenant: JsonObject | null): JsonObject {
+  const settings = tenant?.settings;
+  if (!isJsonObject(settings) || !isJsonObject(settings.branding)) return vars;
+  const { branding } = vars;
+  return {
+    ...vars,
+    branding: { ...(isJsonObject(branding) ? branding : {}), ...settings.branding },
   };
 }
 

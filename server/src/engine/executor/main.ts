@@ -1,11 +1,13 @@
 import { pino } from 'pino';
 import { createProviders } from '../../channels/registry.ts';
 import { deriveWebhookSigningSecret } from '../../channels/webhook-secret.ts';
+import { createEnvironmentsInUse } from '../../control/environments-in-use.ts';
 import { createWorkflowVersions } from '../../control/workflow-versions.ts';
 import { openDatabase } from '../../db/database.ts';
 import { feedTopicKey } from '../../feed/feed-topic.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { createPriority } from '../../lib/priority.ts';
+import { createSecretBox } from '../../lib/secret-box.ts';
 import type { FeedChange } from '../engine.ts';
 import { parseDeliveriesBody, parseRunsBody } from '../log/body.ts';
 import { type ChunkRef, RUNS } from '../log/chunk.ts';
@@ -60,11 +62,19 @@ const ordersDb = openDatabase({
 });
 const knownOrders = await createKnownOrders(db, ordersDb);
 
+const environments = createEnvironmentsInUse({
+  db,
+  clock: systemClock,
+  log,
+  secrets: createSecretBox(options.installationSecret),
+});
+
 const services: WorkerServices = {
   clock: systemClock,
   log,
   chunks: createChunkCache(parseRunsBody),
-  workflows: createWorkflowVersions(db),
+  workflows: createWorkflowVersions({ db, environments, log }),
+  environments,
   environmentPreferences: createEnvironmentPreferences(db, systemClock),
   orders: knownOrders,
   announce: (id, stream, sequence, index) =>

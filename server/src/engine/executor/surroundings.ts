@@ -1,3 +1,4 @@
+import type { EnvironmentsInUse } from '../../control/environments-in-use.ts';
 import type { Queryable } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { JsonObject } from '../../lib/json.ts';
@@ -16,6 +17,7 @@ export type LoadServices = {
   readonly clock: Clock;
   readonly workflows: { readonly get: (versionId: number) => Promise<CompiledWorkflow> };
   readonly environmentPreferences: (environmentId: number) => Promise<JsonObject | undefined>;
+  readonly environments: EnvironmentsInUse;
 };
 
 /** Runs of a chunk, by their numbers: from the first to before the last. Those of governed triggers need nothing. */
@@ -28,6 +30,8 @@ export type WantedRuns = {
 
 const NO_BATCH: BatchScope = { activities: [], actors: [], totalActivities: 0, totalActors: 0 };
 
+const NO_VARS: JsonObject = {};
+
 /** Loads what the runs need, set-wise: recipients once, workflow versions from memory. */
 export async function loadSurroundings(
   services: LoadServices,
@@ -38,6 +42,7 @@ export async function loadSurroundings(
   const loader = createRecipientLoader();
   const workflows = new Map<number, CompiledWorkflow | Error>();
   const preferences = new Map<number, JsonObject | undefined>();
+  const vars = new Map<number, JsonObject>();
   const resumed: { environmentId: number; trigger: ChunkTrigger }[] = [];
   for (const { chunk, from, to, governed } of parts) {
     const environmentId = environmentOfLane(chunk.laneId);
@@ -63,6 +68,7 @@ export async function loadSurroundings(
   }
   for (const environmentId of preferences.keys()) {
     preferences.set(environmentId, await services.environmentPreferences(environmentId));
+    vars.set(environmentId, await varsOf(services, environmentId));
   }
   const stops: Stops | undefined = resumed.length > 0 ? await loadStops(db, resumed) : undefined;
   const recipients = await loader.load(db);
@@ -78,9 +84,15 @@ export async function loadSurroundings(
         preferences: undefined,
       },
     environmentPreferences: (environmentId) => preferences.get(environmentId),
+    vars: (environmentId) => vars.get(environmentId) ?? NO_VARS,
     batch: () => NO_BATCH,
     stopped: (environmentId, trigger, run) => stops?.reason(environmentId, trigger, run[1]),
   };
+}
+
+async function varsOf({ environments }: LoadServices, environmentId: number): Promise<JsonObject> {
+  const environment = environments.peek(environmentId) ?? (await environments.get(environmentId));
+  return environment.vars;
 }
 
 /** A version that cannot be made ready fails its runs, not its neighbours; a database error is thrown. */

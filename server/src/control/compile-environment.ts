@@ -1,0 +1,126 @@
+import type { Queryable } from '../db/database.ts';
+import type { JsonObject } from '../lib/json.ts';
+import type { ChannelType, CompileEnvironment } from '../workflows/step.ts';
+import { contentSha } from './canonical-json.ts';
+import {
+  channelGroupOf,
+  layoutOf,
+  partialOf,
+  type Resource,
+  type ResourceKind,
+  translationOf,
+} from './resources.ts';
+
+export const DEFAULT_LOCALE = 'en';
+
+/** An account's channel, as workflows know it. */
+export type AccountChannel = {
+  readonly id: string;
+  readonly key: string;
+  readonly type: ChannelType;
+  readonly provider: string;
+};
+
+/** What workflows of an environment may refer to, as it is kept. */
+export type Shared = {
+  readonly channels: readonly AccountChannel[];
+  readonly resources: readonly (Resource & { readonly sha: string })[];
+  readonly defaultLocale: string;
+};
+
+type ResourceRow = {
+  readonly kind: ResourceKind;
+  readonly key: string;
+  readonly content: JsonObject;
+  readonly sha: string;
+};
+
+/** Reads what the workflows of an environment share. */
+export async function loadShared(
+  db: Queryable,
+  { id, accountId }: { readonly id: number; readonly accountId: number },
+): Promise<Shared> {
+  const channels = await db.query<AccountChannel>(
+    `
+    select id, key, type, provider
+    from channel
+    where account_id = $1
+    order by key`,
+    [accountId],
+  );
+  const resources = await db.query<ResourceRow>(
+    `
+    select kind, key, content, sha
+    from resource
+    where environment_id = $1
+    union all
+    select 'channel_group', key, content, sha
+    from channel_group
+    where account_id = $2
+    order by 1, 2`,
+    [id, accountId],
+  );
+  const [settings] = await db.query<{ readonly locale: string | null }>(
+    `
+    select settings ->> 'default_locale' as locale
+    from environment
+    where id = $1`,
+    [id],
+  );
+  return { channels, resources, defaultLocale: settings?.locale ?? DEFAULT_LOCALE };
+}
+
+/** Equal for what compiles to the same. */
+export function fingerprint({ channels, resources, defaultLocale }: Shared): string {
+  return contentSha([
+    defaultLocale,
+    channels.map(({ id, key, type, provider }) => [id, key, type, provider]),
+    resources.map(({ kind, key, sha }) => [kind, key, sha]),
+  ]);
+}
+
+/** Which workflows and audiences steps may name; running versions are not asked. */
+export type KnownKeys = Pick<CompileEnvironment, 'workflow' | 'audience'>;
+
+const ANY_KEYS: KnownKeys = { workflow: () => true, audience: () => true };
+
+/**
+ * What workflows may refer to. A resource that cannot be read is left out and given to `unreadable`: what names it
+ * then fails to compile, and nothing else.
+ */
+export function compileEnvironment(
+  shared: Shared,
+  unreadable: (error: Error) => void,
+  keys: KnownKeys = ANY_KEYS,
+): CompileEnvironment {
+  const channels = new Map(
+    shared.channels.map(({ id, key, type, provider }) => [key, { id, type, provider }]),
+  );
+  const read = <Value>(kind: ResourceKind, reader: (resource: Resource) => Value) =>
+    new Map(
+      shared.resources.flatMap((resource) => {
+        if (resource.kind !== kind) return [];
+        try {
+          return [[resource.key, reader(resource)] as const];
+        } catch (error) {
+          unreadable(error instanceof Error ? error : new Error(String(error)));
+          return [];
+        }
+      }),
+    );
+  const groups = read('channel_group', channelGroupOf);
+  const layouts = read('layout', layoutOf);
+  const partials = read('partial', partialOf);
+  const translations = read('translation', translationOf);
+  return {
+    ...keys,
+    channel: (key) => channels.get(key),
+    channelGroup: (key) => groups.get(key),
+    layout: (key) => layouts.get(key),
+    templates: {
+      partial: (key) => partials.get(key),
+      translations: [...translations.values()],
+      defaultLocale: shared.defaultLocale,
+    },
+  };
+}
