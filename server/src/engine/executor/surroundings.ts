@@ -91,8 +91,14 @@ export async function loadSurroundings(
 }
 
 async function varsOf({ environments }: LoadServices, environmentId: number): Promise<JsonObject> {
-  const environment = environments.peek(environmentId) ?? (await environments.get(environmentId));
-  return environment.vars;
+  try {
+    const environment = environments.peek(environmentId) ?? (await environments.get(environmentId));
+    return environment.vars;
+  } catch (error) {
+    if (isDatabaseTrouble(error)) throw error;
+    // An environment that is gone must not keep its neighbours' work from being done.
+    return NO_VARS;
+  }
 }
 
 /** A version that cannot be made ready fails its runs, not its neighbours; a database error is thrown. */
