@@ -25,6 +25,8 @@ export type EnvironmentSettings = {
   readonly enhanced_security?: boolean;
   /** The environment's default preference set. */
   readonly preferences?: JsonObject;
+  /** Of recipients without one of their own; UTC when absent. */
+  readonly timezone?: string;
 };
 
 export type EnvironmentContext = Context & { readonly environment: Environment };

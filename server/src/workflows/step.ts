@@ -107,6 +107,8 @@ export type BatchOfRun = {
 export type StepInput = {
   readonly scope: RunScope;
   readonly nowMs: number;
+  /** The environment's time zone, for recipients without one of their own. */
+  readonly timezone?: string | undefined;
   /** The trigger's settings. */
   readonly settings: { readonly sandbox_mode?: boolean; readonly skip_delay?: boolean };
   /** How often this step failed before, in this run. */

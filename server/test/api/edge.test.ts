@@ -125,6 +125,16 @@ describe('the operator', () => {
     expect(bad.body.errors[0].field).toBe('preferences.workflows');
   });
 
+  test('sets the time zone of an environment, and refuses what is none', async () => {
+    const account = await api.account();
+    const environment = `environments/${account.account}/development`;
+    const set = await ops('PATCH', environment, { timezone: 'Europe/Berlin' });
+    expect(set.body.settings).toEqual({ timezone: 'Europe/Berlin' });
+    const bad = await ops('PATCH', environment, { timezone: 'Mars/Olympus' });
+    expect(bad.status).toBe(422);
+    expect(bad.body.errors[0].field).toBe('timezone');
+  });
+
   test('sees keys by their hint only', async () => {
     const account = await api.account();
     const listed = await ops('GET', `keys?account=${account.account}&environment=development`);

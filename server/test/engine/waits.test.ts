@@ -60,6 +60,21 @@ describe('a delay', () => {
     expect(await messagesOf(runIds[0] ?? '')).toHaveLength(1);
   });
 
+  it('until a time of day is by the clocks of the environment for who has none [delay.delay_until_field_path]', async () => {
+    await world.test.db.query(
+      `update environment
+       set settings = settings || '{"timezone": "America/Phoenix"}'
+       where id = $1`,
+      [world.ctx.environment.id],
+    );
+    const of = await world.workflow({
+      steps: [{ ref: 'd', type: 'delay', settings: { delay_until_field_path: 'data.at' } }],
+    });
+    const { refs } = await world.accept({ ...of, data: { at: { frequency: 'daily', hours: 9 } } });
+    const [paused] = appendedRuns(await world.execute(refs));
+    expect(new Date(paused?.dueMs ?? 0).toISOString()).toMatch(/T16:00:00.000Z$/);
+  });
+
   it('after another one writes a segment each', async () => {
     const of = await world.workflow({
       steps: [

@@ -6,6 +6,7 @@ import { createWorkflowVersions } from '../../src/control/workflow-versions.ts';
 import type { TriggerRequest } from '../../src/engine/engine.ts';
 import { createChunkCache } from '../../src/engine/executor/chunk-cache.ts';
 import type { WorkReport } from '../../src/engine/executor/commit-evaluation.ts';
+import { createEnvironmentDefaults } from '../../src/engine/executor/environment-defaults.ts';
 import { createKnownOrders } from '../../src/engine/executor/governance.ts';
 import { executeRuns, type WorkerServices } from '../../src/engine/executor/run-worker.ts';
 import { openAppender } from '../../src/engine/log/appender.ts';
@@ -81,15 +82,8 @@ export async function createEngineWorld(): Promise<EngineWorld> {
     chunks: createChunkCache(parseRunsBody),
     workflows: createWorkflowVersions({ db, environments, log: silentLog }),
     environments,
-    environmentPreferences: async (environmentId) => {
-      const [found] = await db.query<{ preferences: JsonObject | null }>(
-        `select settings -> 'preferences' as preferences
-         from environment
-         where id = $1`,
-        [environmentId],
-      );
-      return found?.preferences ?? undefined;
-    },
+    // Asked for each time: a test may have changed them a moment ago.
+    environmentDefaults: (environmentId) => createEnvironmentDefaults(db, clock)(environmentId),
     orders: await createKnownOrders(db),
     announce: () => undefined,
   };

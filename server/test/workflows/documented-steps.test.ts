@@ -3,9 +3,12 @@ import { expect, test } from 'vitest';
 import { workflowProblems } from '../../src/workflows/workflow-problems.ts';
 import { environment } from './support.ts';
 
-const page = new URL('../../../docs/workflows/steps.md', import.meta.url);
-const examples = [...readFileSync(page, 'utf8').matchAll(/```json\n([\s\S]*?)```/g)].map(
-  ([, text]) => JSON.parse(text ?? ''),
+const examples = ['steps.md', 'time.md'].flatMap((page) =>
+  [
+    ...readFileSync(new URL(`../../../docs/workflows/${page}`, import.meta.url), 'utf8').matchAll(
+      /```json\n([\s\S]*?)```/g,
+    ),
+  ].map(([, text]) => JSON.parse(text ?? '')),
 );
 
 test('the documentation has examples', () => {

@@ -70,6 +70,13 @@ export function execute(
   const [compiled] = workflow.steps;
   if (!compiled) throw new Error('no step');
   return withOneMessage(
-    compiled.execute({ scope, nowMs, settings, attempt: 0, refusal: () => undefined }),
+    compiled.execute({
+      scope,
+      nowMs,
+      timezone: undefined,
+      settings,
+      attempt: 0,
+      refusal: () => undefined,
+    }),
   );
 }

@@ -4,7 +4,9 @@ import { createAccount } from '../../accounts/create-account.ts';
 import { listAccounts, updateEnvironment } from '../../accounts/environments.ts';
 import { createKey, listKeys, revokeKey } from '../../accounts/keys.ts';
 import type { Environment } from '../../context.ts';
+import { invalidField } from '../../lib/errors.ts';
 import { parsePreferences } from '../../recipients/preference-set.ts';
+import { isTimeZone } from '../../workflows/time-zone.ts';
 import { byFields, requestBy } from '../operator.ts';
 import type { App } from '../route.ts';
 import { answers, Nullable, openObject } from '../schemas.ts';
@@ -98,11 +100,12 @@ function accountRoutes(app: App, services: Services): void {
     config,
     schema: {
       description:
-        'Changes settings of an environment, named by its id or by account and slug: `enhanced_security`, and `preferences`, the default preference set.',
+        'Changes settings of an environment, named by its id or by account and slug: `enhanced_security`, `preferences` (the default preference set) and `timezone` (of recipients without one of their own).',
       tags,
       body: Type.Object({
         enhanced_security: Type.Optional(Type.Boolean()),
         preferences: Type.Optional(Nullable(Type.Object({}, openObject))),
+        timezone: Type.Optional(Type.String({ maxLength: 100 })),
         ...byFields,
       }),
       response: answers({ 200: EnvironmentAnswer }),
@@ -110,12 +113,19 @@ function accountRoutes(app: App, services: Services): void {
   };
   const change = async (
     reference: string,
-    body: { enhanced_security?: boolean; preferences?: object | null },
+    body: { enhanced_security?: boolean; preferences?: object | null; timezone?: string },
     by: By,
   ): Promise<object> => {
-    const { enhanced_security, preferences } = body;
+    const { enhanced_security, preferences, timezone } = body;
+    if (timezone !== undefined && !isTimeZone(timezone)) {
+      throw invalidField(
+        'timezone',
+        `is ${JSON.stringify(timezone)}, which is no time zone; name one such as "Europe/Berlin"`,
+      );
+    }
     const settings = {
       ...(enhanced_security !== undefined && { enhanced_security }),
+      ...(timezone !== undefined && { timezone }),
       ...(preferences !== undefined && {
         preferences: parsePreferences(preferences ?? {}, 'preferences'),
       }),

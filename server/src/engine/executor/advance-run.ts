@@ -28,6 +28,8 @@ export type RunInput = {
   /** What the step to go on with waited for; absent: it is executed. */
   readonly answer?: JsonObject;
   readonly nowMs: number;
+  /** The environment's time zone, if it has one. */
+  readonly timezone: string | undefined;
   /** Why the recipient must not get a message on this channel, or undefined. */
   readonly refusal: (channel: Channel) => string | undefined;
 };
@@ -163,8 +165,9 @@ class Advance {
 
   /** What the step says, or undefined when it is skipped. */
   #outcome(step: ProgramStep, at: number, answer: JsonObject | undefined): StepOutcome | undefined {
-    const { nowMs, settings, workflow, refusal } = this.#input;
-    const input = { scope: this.#scope, nowMs, settings, refusal, attempt: this.#attemptOf(at) };
+    const { nowMs, timezone, settings, workflow, refusal } = this.#input;
+    const attempt = this.#attemptOf(at);
+    const input = { scope: this.#scope, nowMs, timezone, settings, refusal, attempt };
     if (answer !== undefined && step.answer) return step.answer(input, answer);
     if (step.conditions && !step.conditions(this.#scope)) {
       this.#record(step, 'skipped', 'conditions');

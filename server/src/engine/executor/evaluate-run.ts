@@ -13,6 +13,7 @@ import {
 } from '../log/chunk.ts';
 import { RUN_STATUS, type RunStatus } from '../status.ts';
 import { type Advanced, advanceRun, type RunResult, type StepRecord } from './advance-run.ts';
+import type { EnvironmentDefaults } from './environment-defaults.ts';
 import { collectionOf, idOf, type LoadedRecipient } from './load-recipients.ts';
 
 /** What the runs of an assignment need beside the slices; looked up, never waited for. */
@@ -22,9 +23,9 @@ export type Surroundings = {
   readonly ordersVersion: number;
   readonly workflow: (versionId: number) => CompiledWorkflow | Error;
   readonly recipient: (environmentId: number, collection: string, id: string) => LoadedRecipient;
-  readonly environmentPreferences: (environmentId: number) => JsonObject | undefined;
   /** What templates see as `vars`, without a tenant's branding. */
   readonly vars: (environmentId: number) => JsonObject;
+  readonly environmentDefaults: (environmentId: number) => EnvironmentDefaults;
   /** Why a run that was paused must not go on, or undefined. */
   readonly stopped: (
     environmentId: number,
@@ -60,7 +61,7 @@ export type SharedByTrigger = {
   readonly environmentId: number;
   readonly workflow: CompiledWorkflow | Error;
   readonly scopeFor: (recipient: JsonObject, state: RunState) => RunScope;
-  readonly preferences: JsonObject | undefined;
+  readonly defaults: EnvironmentDefaults;
 };
 
 export function shareTrigger(
@@ -84,7 +85,7 @@ export function shareTrigger(
     trigger,
     environmentId,
     workflow,
-    preferences: around.environmentPreferences(environmentId),
+    defaults: around.environmentDefaults(environmentId),
     scopeFor: (recipient, state) =>
       runScope({
         recipient,
@@ -140,7 +141,7 @@ export function evaluateRun(
   }
   const recipient = around.recipient(environmentId, collectionOf(run[1]), idOf(run[1]));
   const scope = common.scopeFor(recipient.scope, state);
-  const sets = preferenceSets(recipient.preferences, common.preferences);
+  const sets = preferenceSets(recipient.preferences, common.defaults.preferences);
   const advanced = advanceRun({
     workflow,
     scope,
@@ -149,6 +150,7 @@ export function evaluateRun(
     attempt: state.attempt ?? 0,
     ...(state.answer ? { answer: state.answer } : {}),
     nowMs: around.nowMs,
+    timezone: common.defaults.timezone,
     refusal: (channel) => {
       const decision = decidePreference({
         sets,

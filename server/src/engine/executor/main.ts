@@ -16,7 +16,7 @@ import type { ExecutorOptions, FromExecutor, ToExecutor } from '../protocol.ts';
 import { createChunkCache } from './chunk-cache.ts';
 import { executeDeliveries } from './deliver.ts';
 import { openDeliveryWriter } from './delivery-writer.ts';
-import { createEnvironmentPreferences } from './environment-preferences.ts';
+import { createEnvironmentDefaults } from './environment-defaults.ts';
 import { createKnownOrders } from './governance.ts';
 import { executeRuns, type WorkerServices } from './run-worker.ts';
 
@@ -75,7 +75,7 @@ const services: WorkerServices = {
   chunks: createChunkCache(parseRunsBody),
   workflows: createWorkflowVersions({ db, environments, log }),
   environments,
-  environmentPreferences: createEnvironmentPreferences(db, systemClock),
+  environmentDefaults: createEnvironmentDefaults(db, systemClock),
   orders: knownOrders,
   announce: (id, stream, sequence, index) =>
     send({ type: 'evaluating', kind: RUNS, id, stream, sequence, index }),

@@ -6,6 +6,7 @@ import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
 import type { BatchScope } from '../../workflows/scope.ts';
 import { type ChunkTrigger, environmentOfLane, isResumed, type RunsBody } from '../log/chunk.ts';
 import type { DecodedChunk } from './chunk-cache.ts';
+import { type EnvironmentDefaults, NO_DEFAULTS } from './environment-defaults.ts';
 import type { Surroundings } from './evaluate-run.ts';
 import { collectionOf, createRecipientLoader, idOf } from './load-recipients.ts';
 import { loadStops, type Stops } from './load-stops.ts';
@@ -16,8 +17,8 @@ import type { GovernedTriggers } from './set-aside.ts';
 export type LoadServices = {
   readonly clock: Clock;
   readonly workflows: { readonly get: (versionId: number) => Promise<CompiledWorkflow> };
-  readonly environmentPreferences: (environmentId: number) => Promise<JsonObject | undefined>;
   readonly environments: EnvironmentsInUse;
+  readonly environmentDefaults: (environmentId: number) => Promise<EnvironmentDefaults>;
 };
 
 /** Runs of a chunk, by their numbers: from the first to before the last. Those of governed triggers need nothing. */
@@ -41,12 +42,12 @@ export async function loadSurroundings(
 ): Promise<Surroundings> {
   const loader = createRecipientLoader();
   const workflows = new Map<number, CompiledWorkflow | Error>();
-  const preferences = new Map<number, JsonObject | undefined>();
   const vars = new Map<number, JsonObject>();
+  const defaults = new Map<number, EnvironmentDefaults>();
   const resumed: { environmentId: number; trigger: ChunkTrigger }[] = [];
   for (const { chunk, from, to, governed } of parts) {
     const environmentId = environmentOfLane(chunk.laneId);
-    preferences.set(environmentId, undefined);
+    defaults.set(environmentId, NO_DEFAULTS);
     const seen = new Set<number>();
     for (let index = from; index < Math.min(to, chunk.body.runs.length); index++) {
       const run = chunk.body.runs[index];
@@ -66,9 +67,9 @@ export async function loadSurroundings(
       if (isResumed(run[2])) resumed.push({ environmentId, trigger });
     }
   }
-  for (const environmentId of preferences.keys()) {
-    preferences.set(environmentId, await services.environmentPreferences(environmentId));
+  for (const environmentId of defaults.keys()) {
     vars.set(environmentId, await varsOf(services, environmentId));
+    defaults.set(environmentId, await services.environmentDefaults(environmentId));
   }
   const stops: Stops | undefined = resumed.length > 0 ? await loadStops(db, resumed) : undefined;
   const recipients = await loader.load(db);
@@ -83,8 +84,8 @@ export async function loadSurroundings(
         scope: { id },
         preferences: undefined,
       },
-    environmentPreferences: (environmentId) => preferences.get(environmentId),
     vars: (environmentId) => vars.get(environmentId) ?? NO_VARS,
+    environmentDefaults: (environmentId) => defaults.get(environmentId) ?? NO_DEFAULTS,
     batch: () => NO_BATCH,
     stopped: (environmentId, trigger, run) => stops?.reason(environmentId, trigger, run[1]),
   };

@@ -2,22 +2,20 @@ import { Type } from 'typebox';
 import { conditionProblems } from '../conditions.ts';
 import { parsePath, resolvePath } from '../paths.ts';
 import { nullable } from '../schema-problems.ts';
-import type { Problem, RunScope, StepDefinition, StepOutcome } from '../step.ts';
-import {
-  addDuration,
-  type Duration,
-  durationUnits,
-  parseDuration,
-  parseTimestamp,
-} from '../timestamps.ts';
+import type { Problem, StepDefinition, StepInput, StepOutcome } from '../step.ts';
+import { chooseTimeZone } from '../time-zone.ts';
+import { addDuration, type Duration, durationUnits, parseDuration } from '../timestamps.ts';
+import { resolveWindow } from '../window.ts';
 import { compiledConditions, isSet, stepFields } from './channel-step.ts';
 import { objectField } from './step-template.ts';
 
 const MAX_DELAY_MS = 365 * 86_400_000;
+/** Twelve months may have a leap day in them. */
+const MAX_YEAR_MS = 366 * 86_400_000;
 
 /**
- * Waits: for a duration, until a time that a path leads to, or until that time plus a duration.
- * Without a usable time, or with one that has passed, the run goes on at once and says why.
+ * Waits: for a duration, until the end that a path leads to (a time, a duration or a window rule), or until that
+ * plus a duration. Without a usable end, or with one that has passed, the run goes on at once and says why.
  */
 export const delayStep: StepDefinition = {
   type: 'delay',
@@ -43,40 +41,57 @@ export const delayStep: StepDefinition = {
     const until = isSet(settings.delay_until_field_path)
       ? String(settings.delay_until_field_path)
       : undefined;
-    const untilPath = until === undefined ? undefined : parsePath(until);
+    const end =
+      until === undefined
+        ? ({ nowMs }: StepInput) => ({
+            untilMs: addDuration(nowMs, duration ?? { unit: 'seconds', value: 0 }),
+            note: undefined,
+          })
+        : endOfPath(until, duration);
     return {
       ref: String(step.ref),
       type: 'delay',
       ...compiledConditions(step),
-      execute: ({ scope, nowMs, settings: { skip_delay: skip } }): StepOutcome => {
-        if (skip) return { kind: 'continue', reason: 'the trigger skips delays' };
-        const time =
-          until === undefined
-            ? addDuration(nowMs, duration ?? { unit: 'seconds', value: 0 })
-            : timeAt(untilPath ?? [], scope, nowMs, duration);
-        if (time === undefined) {
-          return { kind: 'continue', reason: `"${until}" is neither a timestamp nor a duration` };
+      execute: (input): StepOutcome => {
+        if (input.settings.skip_delay) {
+          return { kind: 'continue', reason: 'the trigger skips delays' };
         }
-        if (time <= nowMs) return { kind: 'continue', reason: 'the time to wait for has passed' };
-        if (time - nowMs > MAX_DELAY_MS) {
+        const resolved = end(input);
+        if ('reason' in resolved) return { kind: 'continue', reason: resolved.reason };
+        if (resolved.untilMs - input.nowMs > MAX_YEAR_MS) {
           return { kind: 'continue', reason: 'the delay is longer than 365 days' };
         }
-        return { kind: 'wait', untilMs: time };
+        const { untilMs, note } = resolved;
+        if (note === undefined) return { kind: 'wait', untilMs };
+        return {
+          kind: 'wait',
+          untilMs,
+          reason: `until ${new Date(untilMs).toISOString()} ${note}`,
+        };
       },
     };
   },
 };
 
-function timeAt(
-  path: readonly string[],
-  scope: RunScope,
-  nowMs: number,
-  offset: Duration | undefined,
-): number | undefined {
-  const value = resolvePath(path, scope);
-  const duration = parseDuration(value);
-  const time = duration ? addDuration(nowMs, duration) : parseTimestamp(value);
-  return time === undefined || !offset ? time : addDuration(time, offset);
+type DelayEnd =
+  | { readonly untilMs: number; readonly note: string | undefined }
+  | { readonly reason: string };
+
+function endOfPath(text: string, offset: Duration | undefined): (input: StepInput) => DelayEnd {
+  const path = parsePath(text) ?? [];
+  return ({ scope, nowMs, timezone: environments }) => {
+    const { timezone, unknown } = chooseTimeZone(scope.recipient.timezone, environments);
+    const resolved = resolveWindow(resolvePath(path, scope), {
+      nowMs,
+      timezone,
+      ...(offset ? { offset } : {}),
+    });
+    if ('reason' in resolved) return { reason: `"${text}": ${resolved.reason}` };
+    const { untilMs, byRule } = resolved;
+    if (!byRule) return { untilMs, note: undefined };
+    const instead = unknown === undefined ? '' : `, as ${JSON.stringify(unknown)} is no time zone`;
+    return { untilMs, note: `by the clocks of ${timezone}${instead}` };
+  };
 }
 
 function settingsProblems(settings: ReturnType<typeof objectField>, path: string): Problem[] {

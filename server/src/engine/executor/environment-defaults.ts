@@ -1,0 +1,46 @@
+import type { Queryable, Statement } from '../../db/database.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { JsonObject } from '../../lib/json.ts';
+
+const FRESH_MS = 2_000;
+const MAX_ENVIRONMENTS = 10_000;
+
+/** What holds for recipients of an environment who say nothing else. */
+export type EnvironmentDefaults = {
+  readonly preferences: JsonObject | undefined;
+  readonly timezone: string | undefined;
+};
+
+export const NO_DEFAULTS: EnvironmentDefaults = { preferences: undefined, timezone: undefined };
+
+const LOAD: Statement = {
+  name: 'load_environment_defaults',
+  text: `select settings -> 'preferences' as preferences,
+       settings ->> 'timezone' as timezone
+from environment
+where id = $1`,
+};
+
+/** The environment's defaults, at most two seconds old. */
+export function createEnvironmentDefaults(
+  db: Queryable,
+  clock: Clock,
+): (environmentId: number) => Promise<EnvironmentDefaults> {
+  const known = new Map<number, { readAtMs: number; defaults: EnvironmentDefaults }>();
+  return async (environmentId) => {
+    const nowMs = clock.now();
+    const entry = known.get(environmentId);
+    if (entry && nowMs - entry.readAtMs < FRESH_MS) return entry.defaults;
+    const [row] = await db.query<{ preferences: JsonObject | null; timezone: string | null }>(
+      LOAD,
+      [environmentId],
+    );
+    const defaults: EnvironmentDefaults = {
+      preferences: row?.preferences ?? undefined,
+      timezone: row?.timezone ?? undefined,
+    };
+    if (known.size >= MAX_ENVIRONMENTS) known.clear();
+    known.set(environmentId, { readAtMs: nowMs, defaults });
+    return defaults;
+  };
+}
