@@ -292,6 +292,24 @@ create table event_wait (
 CREATE INDEX event_wait_event ON event_wait USING btree (environment_id, recipient_id, collection, kind, source, event);
 CREATE INDEX event_wait_expiry ON event_wait USING btree (expires_at);
 
+create table fan_out (
+  workflow_run_id uuid not null,
+  environment_id integer not null,
+  recipients bigint not null,
+  updated_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  constraint fan_out_pkey PRIMARY KEY (workflow_run_id)
+);
+
+create table fan_out_seen (
+  workflow_run_id uuid not null,
+  collection text not null,
+  recipient_id text not null,
+  follow boolean not null,
+  constraint fan_out_seen_pkey PRIMARY KEY (workflow_run_id, collection, recipient_id)
+);
+CREATE INDEX fan_out_seen_follow ON fan_out_seen USING btree (workflow_run_id, collection, recipient_id) WHERE follow;
+
 create table governance (
   only_row boolean default true not null,
   version bigint default 1 not null,
@@ -513,6 +531,20 @@ create table signing_key (
   constraint signing_key_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
 );
 CREATE INDEX signing_key_environment ON signing_key USING btree (environment_id);
+
+create table subscription (
+  environment_id integer not null,
+  object_collection text not null,
+  object_id text not null,
+  recipient_collection text not null,
+  recipient_id text not null,
+  properties jsonb,
+  inserted_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint subscription_pkey PRIMARY KEY (environment_id, object_collection, object_id, recipient_collection, recipient_id),
+  constraint subscription_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
+);
+CREATE INDEX subscription_recipient ON subscription USING btree (environment_id, recipient_collection, recipient_id);
 
 create table variable (
   account_id integer not null,

@@ -6,6 +6,7 @@ import { BelfryError } from '../lib/errors.ts';
  *   a=1                     { a: '1' }
  *   a[]=1&a[]=2             { a: ['1', '2'] }      also a=1&a=2, and a[0]=1&a[1]=2
  *   o[0][id]=x              { o: [{ id: 'x' }] }
+ *   o[][id]=x&o[][k]=y      { o: [{ id: 'x', k: 'y' }] }   a key that comes again begins the next one
  *   t[gt]=1  or  t.gt=1     { t: { gt: '1' } }
  *
  * Objects have no prototype, so no key can reach one.
@@ -72,7 +73,7 @@ function segments(name: string): string[] {
 function assign(root: Query, parts: readonly string[], value: string): void {
   let target = root;
   parts.forEach((part, position) => {
-    const key = part === '' && position > 0 ? String(Object.keys(target).length) : part;
+    const key = part === '' && position > 0 ? nextIndex(target, parts[position + 1]) : part;
     const current = target[key];
     if (position === parts.length - 1) {
       target[key] = current === undefined ? value : repeated(current, value);
@@ -87,6 +88,14 @@ function assign(root: Query, parts: readonly string[], value: string): void {
     target[key] = container;
     target = container;
   });
+}
+
+/** Where the next value of a list goes: into its last object while that lacks `property`, or behind it. */
+function nextIndex(list: Query, property: string | undefined): string {
+  const size = Object.keys(list).length;
+  const last = list[String(size - 1)];
+  const isOpen = property !== undefined && property !== '' && typeof last === 'object';
+  return String(isOpen && !(property in last) ? size - 1 : size);
 }
 
 function repeated(current: QueryValue, value: string): QueryValue {

@@ -79,18 +79,28 @@ export async function listRecipients(
   return pageOf(page, rows, (row) => row.id);
 }
 
+/** Subscribers of an object that are deleted in one statement. */
+const SUBSCRIBERS = 10_000;
+
 /**
- * Deletes a recipient with its preferences, channel data and messages. Again is fine; the id can
- * be used afresh.
+ * Deletes a recipient with its subscriptions and subscribers, preferences, channel data and messages. Again is
+ * fine; the id can be used afresh.
  */
 export async function deleteRecipient(
   ctx: EnvironmentContext,
   { collection, id }: RecipientKey,
 ): Promise<void> {
   const values = [ctx.environment.id, collection, id];
+  if (collection !== USERS) await deleteSubscribers(ctx, values);
   await ctx.db.query(
     `
-    with gone as (
+    with gone_subscriptions as (
+      delete from subscription
+      where environment_id = $1
+        and recipient_collection = $2
+        and recipient_id = $3
+    ),
+    gone as (
       delete from message
       where environment_id = $1
         and collection = $2
@@ -123,4 +133,38 @@ export async function deleteRecipient(
       and id = $3`,
     values,
   );
+}
+
+/** In many statements: an object may have a million subscribers. */
+async function deleteSubscribers(
+  ctx: EnvironmentContext,
+  values: readonly unknown[],
+): Promise<void> {
+  for (;;) {
+    const [row] = await ctx.db.query<{ deleted: number }>(
+      `
+      with page as (
+        select recipient_collection, recipient_id
+        from subscription
+        where environment_id = $1
+          and object_collection = $2
+          and object_id = $3
+        limit ${SUBSCRIBERS}
+      ),
+      gone as (
+        delete from subscription s
+        using page
+        where s.environment_id = $1
+          and s.object_collection = $2
+          and s.object_id = $3
+          and s.recipient_collection = page.recipient_collection
+          and s.recipient_id = page.recipient_id
+        returning 1
+      )
+      select count(*)::int as deleted
+      from gone`,
+      values,
+    );
+    if ((row?.deleted ?? 0) < SUBSCRIBERS) return;
+  }
 }

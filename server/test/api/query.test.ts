@@ -20,6 +20,10 @@ describe('a query in the style of any SDK is understood', () => {
       'o[0][id]=1&o[0][collection]=c&o[1][id]=2',
       { o: [{ id: '1', collection: 'c' }, { id: '2' }] },
     ],
+    [
+      'o[]=u&o[][id]=1&o[][k]=c&o[][id]=2&o[][k]=d&o[]=v',
+      { o: ['u', { id: '1', k: 'c' }, { id: '2', k: 'd' }, 'v'] },
+    ],
     ['t[gt]=1&t[lt]=2', { t: { gt: '1', lt: '2' } }],
     ['t.gt=1&t.lt=2', { t: { gt: '1', lt: '2' } }],
     ['query_options.%24top=3', { query_options: { $top: '3' } }],

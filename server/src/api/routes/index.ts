@@ -22,6 +22,7 @@ import { pageRoutes } from './pages.ts';
 import { preferenceRoutes } from './preferences.ts';
 import { recipientRunRoutes } from './recipient-runs.ts';
 import { referenceRoutes } from './reference.ts';
+import { subscriptionRoutes } from './subscriptions.ts';
 import { tenantRoutes } from './tenants.ts';
 import { userRoutes } from './users.ts';
 import { workflowRoutes } from './workflows.ts';
@@ -31,6 +32,7 @@ export const routes: readonly Routes[] = [
   workflowRoutes,
   userRoutes,
   objectRoutes,
+  subscriptionRoutes,
   tenantRoutes,
   preferenceRoutes,
   channelDataRoutes,
