@@ -1,103 +1,143 @@
-import { deepMerge, isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
+import { isJsonObject, type Json } from '../lib/json.ts';
+import {
+  commercialSubscribed,
+  type EffectivePreferences,
+  entryOf,
+  layerOf,
+  type PreferenceLayer,
+} from './preference-layers.ts';
 
 export type PreferenceQuestion = {
-  /**
-   * The sets that apply, the most particular first: the recipient's, then its tenant's, then the
-   * environment's default. Absent ones are left out.
-   */
-  readonly sets: readonly JsonObject[];
+  readonly preferences: EffectivePreferences;
+  /** The run's; it is named in reasons. */
+  readonly tenant: string | null;
   readonly workflowKey: string;
   readonly categories: readonly string[];
   readonly channelType: string;
   readonly channelId: string;
   /** A commercial workflow also asks for `commercial_subscribed`. */
-  readonly isCommercial?: boolean;
-  /** Whether all of these preference conditions hold. */
-  readonly evaluate: (conditions: readonly Json[]) => boolean;
+  readonly isCommercial: boolean;
+  /** Which of these conditions is false, in words; undefined: all are true. */
+  readonly falseCondition: (conditions: readonly Json[]) => string | undefined;
 };
 
-export type PreferenceDecision =
-  | { readonly send: true }
-  /** `reason` names the entry that says no, such as `workflows.new-comment.channel_types.email`. */
-  | { readonly send: false; readonly reason: string };
+/** What says no: where in the sets, and the false condition when it is one. */
+type No = { readonly path: readonly string[]; readonly condition?: string };
 
-const SEND: PreferenceDecision = { send: true };
+const ON: readonly string[] = [];
 
 /**
- * Whether a channel step may send. It may when everything that the recipient set says yes: the
- * workflow's entry and every category's and the channel's or channel type's. What is not set says
- * yes. Called for every channel step of every run, so it allocates nothing when it says yes to one
- * set or none; several sets are merged first, which is rare.
+ * Why a channel step must not send, in words that name the set and the entry, or undefined. It may send when
+ * everything that is set says yes: the workflow's entry, every category's, the channel's or its type's. What is not
+ * set says yes. Called for every channel step of every run, so it only merges entries that several sets have.
  */
-export function decidePreference(question: PreferenceQuestion): PreferenceDecision {
-  const { sets } = question;
-  const first = sets[0];
-  if (first === undefined) return SEND;
-  let set = first;
-  for (let i = 1; i < sets.length; i++) {
-    const broader = sets[i];
-    if (broader !== undefined) set = deepMerge(broader, set);
+export function preferenceRefusal(question: PreferenceQuestion): string | undefined {
+  const { layers, commercial } = question.preferences;
+  if (layers.length > 0) {
+    const no = refusalOf(layers, question);
+    if (no) return inWords(layers, no, question);
   }
-
-  const workflows = set.workflows;
-  if (isJsonObject(workflows)) {
-    const refusal = entryRefusal(own(workflows, question.workflowKey), question);
-    if (refusal !== undefined) return refuse(`workflows.${question.workflowKey}${refusal}`);
-  }
-  const categories = set.categories;
-  if (isJsonObject(categories)) {
-    for (const category of question.categories) {
-      const refusal = entryRefusal(own(categories, category), question);
-      if (refusal !== undefined) return refuse(`categories.${category}${refusal}`);
-    }
-  }
-  const refusal = channelRefusal(set, question);
-  if (refusal !== undefined) return refuse(refusal.slice(1));
-  if (question.isCommercial && !says(set.commercial_subscribed, question)) {
-    return refuse('commercial_subscribed');
-  }
-  return SEND;
+  if (!question.isCommercial || commercial.length === 0) return undefined;
+  const no = setting(commercialSubscribed(commercial), ON, 'commercial_subscribed', question);
+  return no && inWords(commercial, no, question);
 }
 
-function refuse(reason: string): PreferenceDecision {
-  return { send: false, reason };
+function refusalOf(
+  layers: readonly PreferenceLayer[],
+  question: PreferenceQuestion,
+): No | undefined {
+  const { workflowKey, channelId, channelType } = question;
+  const workflow = entryOf(layers, 'workflows', workflowKey);
+  const no = workflow !== undefined && entry(workflow, 'workflows', workflowKey, question);
+  if (no) return no;
+  for (const category of question.categories) {
+    const value = entryOf(layers, 'categories', category);
+    const refused = value !== undefined && entry(value, 'categories', category, question);
+    if (refused) return refused;
+  }
+  const channel = entryOf(layers, 'channels', channelId);
+  if (channel !== undefined) return setting(channel, ['channels'], channelId, question);
+  const type = entryOf(layers, 'channel_types', channelType);
+  return type === undefined ? undefined : setting(type, ['channel_types'], channelType, question);
 }
 
-/** The path below a workflow's or category's entry that says no, or undefined for yes. */
-function entryRefusal(entry: Json | undefined, question: PreferenceQuestion): string | undefined {
-  if (entry === false) return '';
-  if (!isJsonObject(entry)) return undefined;
-  if (!holds(entry.conditions, question)) return '.conditions';
-  return channelRefusal(entry, question);
-}
-
-/** The channel's own entry decides over the one of its type. */
-function channelRefusal(level: JsonObject, question: PreferenceQuestion): string | undefined {
-  const channels = level.channels;
-  if (isJsonObject(channels)) {
-    const channel = own(channels, question.channelId);
-    if (channel !== undefined && channel !== null) {
-      return says(channel, question) ? undefined : `.channels.${question.channelId}`;
-    }
-  }
-  const types = level.channel_types;
-  if (isJsonObject(types) && !says(own(types, question.channelType), question)) {
-    return `.channel_types.${question.channelType}`;
-  }
-  return undefined;
+/** A workflow or category: on or off, or its own channels, channel types and conditions. */
+function entry(
+  value: Json,
+  part: string,
+  key: string,
+  question: PreferenceQuestion,
+): No | undefined {
+  if (!isJsonObject(value)) return value === false ? { path: [part, key] } : undefined;
+  const { channelId, channelType } = question;
+  const no = setting(value, [part], key, question);
+  if (no) return no;
+  // The channel's own entry decides over the one of its type.
+  const channel = own(value.channels, channelId);
+  if (channel !== undefined) return setting(channel, [part, key, 'channels'], channelId, question);
+  return setting(
+    own(value.channel_types, channelType),
+    [part, key, 'channel_types'],
+    channelType,
+    question,
+  );
 }
 
 /** true, false or `{conditions}`; anything else is not set, which is yes. */
-function says(setting: Json | undefined, question: PreferenceQuestion): boolean {
-  if (setting === false) return false;
-  return isJsonObject(setting) ? holds(setting.conditions, question) : true;
-}
-
-function holds(conditions: Json | undefined, question: PreferenceQuestion): boolean {
-  return Array.isArray(conditions) && conditions.length > 0 ? question.evaluate(conditions) : true;
+function setting(
+  value: Json | undefined,
+  above: readonly string[],
+  key: string,
+  question: PreferenceQuestion,
+): No | undefined {
+  if (value === false) return { path: [...above, key] };
+  if (!isJsonObject(value)) return undefined;
+  const { conditions } = value;
+  if (!Array.isArray(conditions) || conditions.length === 0) return undefined;
+  const condition = question.falseCondition(conditions);
+  return condition === undefined ? undefined : { path: [...above, key, 'conditions'], condition };
 }
 
 /** A workflow may be called `constructor`. */
-function own(map: JsonObject, key: string): Json | undefined {
-  return Object.hasOwn(map, key) ? map[key] : undefined;
+function own(map: Json | undefined, key: string): Json | undefined {
+  if (!isJsonObject(map) || !Object.hasOwn(map, key)) return undefined;
+  return map[key] ?? undefined;
+}
+
+const NAMES: { readonly [part: string]: string } = {
+  workflows: 'workflow',
+  categories: 'category',
+  channels: 'channel',
+  channel_types: 'channel type',
+};
+
+/** `the recipient's default set: channel type email of category marketing is off` */
+function inWords(
+  layers: readonly PreferenceLayer[],
+  { path, condition }: No,
+  { tenant }: PreferenceQuestion,
+): string {
+  const names: string[] = [];
+  for (let i = 0; i + 1 < path.length; i += 2) {
+    names.unshift(`${NAMES[path[i] ?? ''] ?? ''} ${path[i + 1] ?? ''}`);
+  }
+  const what = path[0] === 'commercial_subscribed' ? 'commercial messages' : names.join(' of ');
+  const is = path[0] === 'commercial_subscribed' ? 'are off' : 'is off';
+  const set = setName(layerOf(layers, path), tenant);
+  return condition === undefined ? `${set}: ${what} ${is}` : `${set}: ${what}: ${condition}`;
+}
+
+function setName(layer: PreferenceLayer | undefined, tenant: string | null): string {
+  switch (layer?.of) {
+    case 'recipient':
+      return "the recipient's default set";
+    case 'recipient for tenant':
+      return `the recipient's set for the tenant ${tenant}`;
+    case 'tenant':
+      return `the default set of the tenant ${tenant}`;
+    case 'environment':
+      return "the environment's default set";
+    default:
+      return 'the preferences';
+  }
 }

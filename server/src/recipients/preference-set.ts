@@ -1,5 +1,7 @@
 import { invalidField } from '../lib/errors.ts';
-import { deepMerge, isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
+import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
+import { conditionListProblems } from '../workflows/conditions.ts';
+import type { PreferencePart } from './preference-layers.ts';
 
 /** The answer's form: every part is there. */
 export type PreferenceSet = {
@@ -11,8 +13,7 @@ export type PreferenceSet = {
   readonly commercial_subscribed: Json;
 };
 
-const PARTS = ['workflows', 'categories', 'channel_types', 'channels'] as const;
-export type PreferencePart = (typeof PARTS)[number];
+const PARTS: readonly PreferencePart[] = ['workflows', 'categories', 'channel_types', 'channels'];
 
 const CHANNEL_TYPES: ReadonlySet<string> = new Set([
   'email',
@@ -86,28 +87,13 @@ function checkChannelPreference(value: Json, field: string): void {
 
 function checkConditions(value: Json | undefined, field: string): void {
   if (value === undefined || value === null) return;
-  if (!Array.isArray(value)) throw invalidField(`${field}.conditions`, 'must be a list');
-  value.forEach((condition: Json, index) => {
-    const path = `${field}.conditions[${index}]`;
-    if (!isJsonObject(condition)) throw invalidField(path, 'must be an object');
-    for (const key of ['variable', 'operator']) {
-      if (typeof condition[key] !== 'string')
-        throw invalidField(`${path}.${key}`, 'must be a string');
-    }
-  });
+  const [problem] = conditionListProblems(value, `${field}.conditions`);
+  if (problem) throw invalidField(problem.path, problem.reason);
 }
 
 /** One part of a set, for the endpoints that change a single part or entry of it. */
 export function parsePreferencePart(part: PreferencePart, value: unknown): JsonObject {
   return parsePreferences({ [part]: value }, '');
-}
-
-/**
- * The sets as one, the most particular last: entries of a later one replace those of an earlier
- * one key by key.
- */
-export function resolvePreferences(layers: readonly (JsonObject | undefined)[]): JsonObject {
-  return layers.reduce<JsonObject>((base, layer) => (layer ? deepMerge(base, layer) : base), {});
 }
 
 /** The set as an answer shows it. */

@@ -3,7 +3,12 @@ import { textArray } from '../db/array-literal.ts';
 import type { Queryable } from '../db/database.ts';
 import { type BelfryError, invalidField } from '../lib/errors.ts';
 import { isJsonObject, type JsonObject } from '../lib/json.ts';
-import { type PreferenceSet, preferenceSetAnswer, resolvePreferences } from './preference-set.ts';
+import {
+  effectivePreferences,
+  resolvePreferences,
+  type StoredPreferences,
+} from './preference-layers.ts';
+import { type PreferenceSet, preferenceSetAnswer } from './preference-set.ts';
 import { type RecipientKey, TENANTS } from './reference.ts';
 
 const DEFAULT_SET = 'default';
@@ -87,39 +92,50 @@ export async function setPreferences(
   return getPreferences(ctx, { collection, id, setId });
 }
 
-/** The set resolved over the defaults. A recipient or set that does not exist has the defaults. */
+/**
+ * The set resolved over the defaults, as it decides on messages. A recipient or set that does not exist has the
+ * defaults.
+ */
 export async function getPreferences(
   ctx: EnvironmentContext,
   input: RecipientKey & { readonly setId: string; readonly tenant?: string | undefined },
 ): Promise<PreferenceSet> {
-  const tenant = input.tenant ?? (input.setId === DEFAULT_SET ? undefined : input.setId);
-  const [stored, tenantDefault] = await Promise.all([
-    storedSets(ctx.db, ctx.environment.id, input, input.setId),
-    tenant === undefined ? undefined : tenantPreferences(ctx, tenant),
+  const { setId } = input;
+  const tenant = input.tenant ?? (setId === DEFAULT_SET ? undefined : setId);
+  const [stored, tenants] = await Promise.all([
+    storedSets(ctx.db, ctx.environment.id, input, [DEFAULT_SET, setId]),
+    tenantPreferences(ctx, tenant === undefined ? [] : [tenant]),
   ]);
-  return preferenceSetAnswer(
-    input.setId,
-    resolvePreferences([
-      ctx.environment.settings.preferences,
-      tenantDefault,
-      stored[0]?.preferences,
-    ]),
-  );
+  const sets = new Map(stored.map(({ id, preferences }) => [id, preferences]));
+  return resolvedSet(ctx, setId, sets, tenant === undefined ? undefined : tenants.get(tenant));
 }
 
-/** Every set of a recipient, each resolved over the environment's default; `default` is always one. */
+/** Every set of a recipient, each resolved over the defaults; `default` is always one. */
 export async function listPreferences(
   ctx: EnvironmentContext,
   input: RecipientKey,
 ): Promise<PreferenceSet[]> {
   const stored = await storedSets(ctx.db, ctx.environment.id, input, null);
-  const sets = stored.some(({ id }) => id === DEFAULT_SET)
-    ? stored
-    : [{ id: DEFAULT_SET, preferences: {} }, ...stored];
-  const base = ctx.environment.settings.preferences;
-  return sets.map(({ id, preferences }) =>
-    preferenceSetAnswer(id, resolvePreferences([base, preferences])),
-  );
+  const sets = new Map(stored.map(({ id, preferences }) => [id, preferences]));
+  const ids = sets.has(DEFAULT_SET) ? [...sets.keys()] : [DEFAULT_SET, ...sets.keys()];
+  const tenants = await tenantPreferences(ctx, ids);
+  return ids.map((id) => resolvedSet(ctx, id, sets, tenants.get(id)));
+}
+
+function resolvedSet(
+  ctx: EnvironmentContext,
+  setId: string,
+  sets: ReadonlyMap<string, JsonObject>,
+  tenant: JsonObject | undefined,
+): PreferenceSet {
+  const recipient = sets.get(DEFAULT_SET);
+  const stored: StoredPreferences = {
+    environment: ctx.environment.settings.preferences,
+    tenant,
+    recipient,
+    recipientForTenant: setId === DEFAULT_SET && tenant === undefined ? undefined : sets.get(setId),
+  };
+  return preferenceSetAnswer(setId, resolvePreferences(effectivePreferences(stored)));
 }
 
 /** Removes a set: the defaults apply again. */
@@ -144,7 +160,7 @@ function storedSets(
   db: Queryable,
   environmentId: number,
   { collection, id }: RecipientKey,
-  setId: string | null,
+  setIds: readonly string[] | null,
 ): Promise<StoredSet[]> {
   return db.query<StoredSet>(
     {
@@ -155,28 +171,32 @@ function storedSets(
         where environment_id = $1
           and collection = $2
           and recipient_id = $3
-          and ($4::text is null or id = $4)
+          and ($4::text[] is null or id = any($4))
         order by id
         limit 1000`,
     },
-    [environmentId, collection, id, setId],
+    [environmentId, collection, id, setIds],
   );
 }
 
+/** The default sets of those tenants that have one. */
 async function tenantPreferences(
   ctx: EnvironmentContext,
-  tenant: string,
-): Promise<JsonObject | undefined> {
-  const [row] = await ctx.db.query<{ readonly preferences: unknown }>(
+  tenants: readonly string[],
+): Promise<ReadonlyMap<string, JsonObject>> {
+  if (tenants.length === 0) return new Map();
+  const rows = await ctx.db.query<{ readonly id: string; readonly preferences: unknown }>(
     `
-    select properties #> '{settings,preference_set}' as preferences
+    select id, properties #> '{settings,preference_set}' as preferences
     from recipient
     where environment_id = $1
       and collection = $2
-      and id = $3`,
-    [ctx.environment.id, TENANTS, tenant],
+      and id = any($3)`,
+    [ctx.environment.id, TENANTS, tenants],
   );
-  return isJsonObject(row?.preferences) ? row.preferences : undefined;
+  return new Map(
+    rows.flatMap(({ id, preferences }) => (isJsonObject(preferences) ? [[id, preferences]] : [])),
+  );
 }
 
 function preferencesText(preferences: JsonObject): string {
@@ -204,11 +224,18 @@ export async function preferencesOf(
       and recipient_id = any($3)`,
     [ctx.environment.id, collection, ids],
   );
-  const base = ctx.environment.settings.preferences;
-  const sets = new Map<string, Record<string, PreferenceSet>>();
+  const stored = new Map<string, Map<string, JsonObject>>();
   for (const { recipient_id, id, preferences } of rows) {
-    const resolved = preferenceSetAnswer(id, resolvePreferences([base, preferences]));
-    sets.set(recipient_id, { ...sets.get(recipient_id), [id]: resolved });
+    const own = stored.get(recipient_id) ?? new Map<string, JsonObject>();
+    stored.set(recipient_id, own.set(id, preferences));
   }
-  return sets;
+  const tenants = await tenantPreferences(ctx, [...new Set(rows.map(({ id }) => id))]);
+  return new Map(
+    [...stored].map(([recipientId, own]) => [
+      recipientId,
+      Object.fromEntries(
+        [...own.keys()].map((id) => [id, resolvedSet(ctx, id, own, tenants.get(id))]),
+      ),
+    ]),
+  );
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { addDuration, parseDuration, parseTimestamp } from './timestamps.ts';
 
 /** `value` is undefined when the variable's path leads nowhere. */
@@ -41,6 +42,7 @@ export const operators: Readonly<Record<string, Operator>> = {
     before(day(parseTimestamp(value)), day(timeArgument(argument, nowMs))),
   is_timestamp_on_or_after_date: (value, argument, nowMs) =>
     onOrAfter(day(parseTimestamp(value)), day(timeArgument(argument, nowMs))),
+  is_in_random_cohort: inCohort,
 };
 
 /** Operators that ignore their argument. */
@@ -53,13 +55,6 @@ export const operatorsWithoutArgument: ReadonlySet<string> = new Set([
   'is_not_timestamp',
   'is_timestamp_before_now',
   'is_timestamp_on_or_after_now',
-]);
-
-/** Operators of the wire contract that come later. */
-export const futureOperators: ReadonlySet<string> = new Set([
-  'is_audience_member',
-  'is_not_audience_member',
-  'is_in_random_cohort',
 ]);
 
 /** A missing path reads as empty text. */
@@ -167,6 +162,14 @@ function before(value: number | undefined, limit: number | undefined): boolean {
 
 function onOrAfter(value: number | undefined, limit: number | undefined): boolean {
   return value !== undefined && limit !== undefined && value >= limit;
+}
+
+/** Whether a value is among so many of a hundred: the same ones for ever, spread evenly by a hash. */
+function inCohort(value: unknown, percentage: unknown): boolean {
+  const share = toNumber(percentage);
+  if (share === undefined || value === undefined || value === null || value === '') return false;
+  const place = createHash('sha256').update(String(value)).digest().readUInt32BE(0) / 2 ** 32;
+  return place * 100 < share;
 }
 
 const DAY_MS = 86_400_000;

@@ -1,31 +1,48 @@
 import { isJsonObject } from '../lib/json.ts';
-import { compileTemplate } from '../templates/compile-template.ts';
-import { bareEnvironment } from '../templates/template-environment.ts';
-import { futureOperators, operators, operatorsWithoutArgument } from './condition-operators.ts';
-import { isRooted, parsePath, resolvePath } from './paths.ts';
+import { isAudienceOperator } from './condition-needs.ts';
+import { compileOperand, decodeArgument } from './condition-operands.ts';
+import { operators, operatorsWithoutArgument } from './condition-operators.ts';
+import { memberProblems, namesOf } from './condition-problems.ts';
+import { messageHas, messageStatusArgument, messageStatusVariable } from './message-status.ts';
 import type { Problem, RunScope } from './step.ts';
 
 export type Predicate = (scope: RunScope) => boolean;
 
-type Operand = (scope: RunScope) => unknown;
+/** A condition or group: whether it holds, and which condition is the false one. */
+type Compiled = {
+  readonly holds: Predicate;
+  /** Called only with scopes for which it does not hold. */
+  readonly falseOne: (scope: RunScope) => string;
+};
 
 const MAX_DEPTH = 5;
 const MAX_CONDITIONS = 100;
+const MAX_TEXT = 200;
+
+const compiledBy = new WeakMap<Predicate, Compiled>();
 
 /**
- * A group of conditions as one function: `{"all": [...]}` or `{"any": [...]}`, groups in groups.
- * A group without conditions is true. What `conditionProblems` would refuse is false.
+ * A group of conditions as one function: `{"all": [...]}` or `{"any": [...]}`, groups in groups. The first that
+ * decides is the last that is evaluated. A group without conditions is true. What `conditionProblems` would refuse
+ * is false.
  */
 export function compileConditions(group: unknown): Predicate {
-  if (!isJsonObject(group)) return () => true;
-  if (Array.isArray(group.all)) return every(group.all.map(compileMember));
-  if (Array.isArray(group.any)) return some(group.any.map(compileMember));
-  return () => true;
+  return explainable(compileGroup(group));
 }
 
 /** A list of conditions that must all be true, as preferences have them. */
 export function compileConditionList(conditions: readonly unknown[]): Predicate {
-  return every(conditions.map(compileMember));
+  return explainable(every(conditions.map(compileMember)));
+}
+
+/**
+ * Why a predicate of `compileConditions` is false for a scope: `data.plan equal_to "pro" was false`, or the
+ * conditions none of which was true. Undefined when it is true. Evaluates again, so it is for who wants to know.
+ */
+export function explainConditions(predicate: Predicate, scope: RunScope): string | undefined {
+  const compiled = compiledBy.get(predicate);
+  if (compiled ? compiled.holds(scope) : predicate(scope)) return undefined;
+  return compiled ? compiled.falseOne(scope) : 'was false';
 }
 
 /** What is wrong with a group of conditions; `path` is its own. */
@@ -46,57 +63,116 @@ export function conditionListProblems(conditions: unknown, path: string): Proble
   }));
 }
 
-function compileMember(member: unknown): Predicate {
-  if (!isJsonObject(member)) return () => false;
-  if (Array.isArray(member.all) || Array.isArray(member.any)) return compileConditions(member);
+function explainable(compiled: Compiled): Predicate {
+  compiledBy.set(compiled.holds, compiled);
+  return compiled.holds;
+}
+
+function compileGroup(group: unknown): Compiled {
+  if (!isJsonObject(group)) return TRUE;
+  if (Array.isArray(group.all)) return every(group.all.map(compileMember));
+  if (Array.isArray(group.any)) return some(group.any.map(compileMember));
+  return TRUE;
+}
+
+function compileMember(member: unknown): Compiled {
+  if (!isJsonObject(member)) return { holds: () => false, falseOne: () => 'no condition' };
+  if (Array.isArray(member.all) || Array.isArray(member.any)) return compileGroup(member);
   const { variable, operator, argument } = member;
-  const test =
-    typeof operator === 'string' && Object.hasOwn(operators, operator)
-      ? operators[operator]
-      : undefined;
-  if (!test || typeof variable !== 'string') return () => false;
+  const text = conditionText(variable, operator, argument);
+  return {
+    holds: compileTest(variable, operator, argument),
+    falseOne: () => `${text} was false`,
+  };
+}
+
+function compileTest(variable: unknown, operator: unknown, argument: unknown): Predicate {
+  if (typeof variable !== 'string' || typeof operator !== 'string') return () => false;
+  if (isAudienceOperator(operator)) return audienceTest(variable, operator, argument);
+  const status = messageStatusArgument(argument);
+  if (status !== undefined) return statusTest(variable, operator, status);
+  const test = Object.hasOwn(operators, operator) ? operators[operator] : undefined;
+  if (!test) return () => false;
   const value = compileOperand(variable, 'variable');
-  if (operatorsWithoutArgument.has(String(operator))) {
-    return (scope) => test(value(scope), undefined, Date.parse(scope.timestamp));
+  const isOfTime = operator.startsWith('is_timestamp');
+  if (operatorsWithoutArgument.has(operator)) {
+    return (scope) => test(value(scope), undefined, isOfTime ? Date.parse(scope.timestamp) : 0);
   }
   const other = compileOperand(argument ?? null, 'argument');
-  return (scope) => test(value(scope), other(scope), Date.parse(scope.timestamp));
+  return isOfTime
+    ? (scope) => test(value(scope), other(scope), Date.parse(scope.timestamp))
+    : (scope) => test(value(scope), other(scope), 0);
 }
 
-/**
- * JSON where the text parses as JSON, else a path. A text that is neither is itself for an
- * argument, and a key of the trigger's data for a variable. `{{ }}` renders first.
- */
-function compileOperand(source: unknown, role: 'variable' | 'argument'): Operand {
-  if (typeof source !== 'string') return () => source;
-  if (source.includes('{{') || source.includes('{%')) {
-    const template = compileTemplate(source, { escape: 'none', environment: bareEnvironment });
-    return (scope) => decode(template.render(scope)).value;
+/** Who is asked about is in memory: see `CompiledWorkflow.needs`. */
+function audienceTest(variable: string, operator: string, argument: unknown): Predicate {
+  const who = variable.trim().replace(/\.id$/, '');
+  const key = String(decodeArgument(argument));
+  const wanted = operator === 'is_audience_member';
+  return ({ $audiences }) => {
+    const audiences = $audiences[who];
+    return (isJsonObject(audiences) && audiences[key] === true) === wanted;
+  };
+}
+
+/** Messages that are gone have no status, and lack none. */
+function statusTest(variable: string, operator: string, status: string): Predicate {
+  const ref = messageStatusVariable(variable);
+  if (ref === undefined) return () => false;
+  const wanted = operator === 'equal_to' || operator === 'contains';
+  return ({ refs }) => {
+    const has = messageHas(Object.hasOwn(refs, ref) ? refs[ref] : undefined, status);
+    return has !== undefined && has === wanted;
+  };
+}
+
+const TRUE: Compiled = { holds: () => true, falseOne: () => '' };
+
+function every(members: readonly Compiled[]): Compiled {
+  const [only] = members;
+  if (only && members.length === 1) return only;
+  const tests = members.map(({ holds }) => holds);
+  return {
+    holds: (scope) => {
+      for (const test of tests) if (!test(scope)) return false;
+      return true;
+    },
+    falseOne: (scope) => members.find(({ holds }) => !holds(scope))?.falseOne(scope) ?? '',
+  };
+}
+
+function some(members: readonly Compiled[]): Compiled {
+  const [only] = members;
+  if (!only) return TRUE;
+  if (members.length === 1) return only;
+  const tests = members.map(({ holds }) => holds);
+  return {
+    holds: (scope) => {
+      for (const test of tests) if (test(scope)) return true;
+      return false;
+    },
+    falseOne: (scope) =>
+      cut(
+        `none of these was true: ${members.map((member) => member.falseOne(scope).replace(/ was false$/, '')).join('; ')}`,
+      ),
+  };
+}
+
+function conditionText(variable: unknown, operator: unknown, argument: unknown): string {
+  const words = [String(variable), String(operator)];
+  if (!operatorsWithoutArgument.has(String(operator))) {
+    const isWritten = typeof argument === 'string' && (isJson(argument) || argument.includes('.'));
+    words.push(isWritten ? argument : (JSON.stringify(argument) ?? 'null'));
   }
-  const decoded = decode(source);
-  if (decoded.json) return () => decoded.value;
-  const path = parsePath(source);
-  if (!path || (role === 'argument' && (!isRooted(path) || path.length < 2))) return () => source;
-  return (scope) => resolvePath(path, scope);
+  return cut(words.join(' '));
 }
 
-function decode(text: string): { readonly json: boolean; readonly value: unknown } {
-  try {
-    return { json: true, value: JSON.parse(text) };
-  } catch {
-    return { json: false, value: text };
-  }
+function isJson(text: string): boolean {
+  return decodeArgument(text) !== text;
 }
 
-function every(predicates: readonly Predicate[]): Predicate {
-  const [only] = predicates;
-  if (only && predicates.length === 1) return only;
-  return (scope) => predicates.every((predicate) => predicate(scope));
-}
-
-function some(predicates: readonly Predicate[]): Predicate {
-  if (predicates.length === 0) return () => true;
-  return (scope) => predicates.some((predicate) => predicate(scope));
+function cut(text: string): string {
+  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT - 1)}…` : text;
 }
 
 function groupProblems(
@@ -112,7 +188,7 @@ function groupProblems(
   const [key = ''] = keys;
   const members = group[key];
   if (keys.length !== 1 || !['all', 'any'].includes(key)) {
-    return [{ path, reason: `must have exactly one of "all" and "any", not ${list(keys)}` }];
+    return [{ path, reason: `must have exactly one of "all" and "any", not ${namesOf(keys)}` }];
   }
   if (!Array.isArray(members)) {
     return [{ path: `${path}.${key}`, reason: 'must be a list of conditions' }];
@@ -124,56 +200,4 @@ function groupProblems(
       ? groupProblems(member, memberPath, depth + 1, budget)
       : memberProblems(member, memberPath);
   });
-}
-
-function memberProblems(member: unknown, path: string): Problem[] {
-  if (!isJsonObject(member)) {
-    return [{ path, reason: 'must be an object with "variable", "operator" and "argument"' }];
-  }
-  return [
-    ...variableProblems(member.variable, `${path}.variable`),
-    ...operatorProblems(member.operator, `${path}.operator`),
-    ...argumentProblems(member.argument, `${path}.argument`),
-  ];
-}
-
-function variableProblems(variable: unknown, path: string): Problem[] {
-  if (typeof variable !== 'string' || variable.trim() === '') {
-    return [{ path, reason: 'must be a path such as "data.priority" or "recipient.plan"' }];
-  }
-  return [...templateProblems(variable, path), ...refProblems(variable, path)];
-}
-
-function operatorProblems(operator: unknown, path: string): Problem[] {
-  if (typeof operator === 'string' && Object.hasOwn(operators, operator)) return [];
-  if (typeof operator === 'string' && futureOperators.has(operator)) {
-    return [{ path, reason: `the operator "${operator}" is not supported yet` }];
-  }
-  const known = list(Object.keys(operators));
-  return [{ path, reason: `unknown operator ${JSON.stringify(operator) ?? ''}; use ${known}` }];
-}
-
-function argumentProblems(argument: unknown, path: string): Problem[] {
-  return typeof argument === 'string'
-    ? [...templateProblems(argument, path), ...refProblems(argument, path)]
-    : [];
-}
-
-function refProblems(text: string, path: string): Problem[] {
-  if (!/^(refs\.|\$message\.)/.test(text.trim())) return [];
-  return [{ path, reason: 'conditions on the status of earlier steps are not supported yet' }];
-}
-
-function templateProblems(text: string, path: string): Problem[] {
-  if (!text.includes('{{') && !text.includes('{%')) return [];
-  try {
-    compileTemplate(text, { escape: 'none', environment: bareEnvironment });
-    return [];
-  } catch (error) {
-    return [{ path, reason: error instanceof Error ? error.message : String(error) }];
-  }
-}
-
-function list(names: readonly string[]): string {
-  return names.map((name) => `"${name}"`).join(', ');
 }

@@ -15,6 +15,7 @@ export type RunScopeInput = {
   readonly refs?: JsonObject;
   /** Absent: the run came out of no batch. */
   readonly batch?: BatchScope;
+  readonly audiences?: JsonObject;
 };
 
 /** What a run sees of the batch that it came out of. */
@@ -26,6 +27,7 @@ export type BatchScope = {
 };
 
 const NO_REFS: JsonObject = {};
+const NO_AUDIENCES: JsonObject = {};
 
 /**
  * What one recipient's templates and conditions see. Always the same keys in the same order, so
@@ -50,6 +52,7 @@ export function runScope(input: RunScopeInput): RunScope {
     refs: input.refs ?? NO_REFS,
     activities: batch?.activities ?? [],
     actors: batch?.actors ?? (actor ? [actor] : []),
+    $audiences: input.audiences ?? NO_AUDIENCES,
   };
 }
 

@@ -19,6 +19,8 @@ export type RunScope = {
   /** The first or last of a batch's activities; without a batch the run's own. */
   readonly activities: readonly JsonObject[];
   readonly actors: readonly JsonObject[];
+  /** Audiences that `recipient` and `actor` are in, of those that conditions ask about: `{"recipient": {"beta": true}}`. */
+  readonly $audiences: JsonObject;
   readonly [key: string]: Json;
 };
 

@@ -245,7 +245,10 @@ describe('a run', () => {
     expect(messages.map((message) => message.recipient_id)).toEqual(['loud']);
     const [quiet] = await runsOf(runIds[0] ?? '');
     expect(quiet?.steps).toMatchObject([
-      { outcome: 'skipped', reason: expect.stringContaining('channel_types.in_app_feed') },
+      {
+        outcome: 'skipped',
+        reason: "preferences: the recipient's default set: channel type in_app_feed is off",
+      },
     ]);
   });
 
@@ -289,7 +292,9 @@ describe('a run', () => {
     ]);
     const [gatedRun] = await runsOf(runIds[1] ?? '');
     expect(gatedRun).toMatchObject({ status: RUN_STATUS.completed, error_count: 0 });
-    expect(gatedRun?.steps).toMatchObject([{ outcome: 'halted', reason: 'conditions' }]);
+    expect(gatedRun?.steps).toMatchObject([
+      { outcome: 'halted', reason: 'conditions: data.kind equal_to "other" was false' },
+    ]);
   });
 
   it('skips a step that it has no address for, says so, and goes on', async () => {

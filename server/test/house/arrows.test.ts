@@ -15,7 +15,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   config: [],
   accounts: ['db', 'context'],
   signals: [],
-  recipients: ['db', 'context', 'signals'],
+  recipients: ['db', 'context', 'signals', 'workflows'],
   feed: ['db', 'context', 'accounts', 'signals', 'recipients'],
   templates: [],
   channels: [],

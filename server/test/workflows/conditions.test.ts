@@ -5,6 +5,7 @@ import {
   compileConditions,
   conditionListProblems,
   conditionProblems,
+  explainConditions,
 } from '../../src/workflows/conditions.ts';
 import { runScope } from '../../src/workflows/scope.ts';
 
@@ -31,6 +32,16 @@ const scope = runScope({
   vars: { app: 'Belfry' },
   timestamp: now,
 });
+
+const bare = {
+  recipient: { id: 'u1' },
+  actor: null,
+  tenant: null,
+  data: {},
+  workflow: {},
+  vars: {},
+  timestamp: now,
+};
 
 function holds(variable: string, operator: string, argument?: unknown): boolean {
   return compileConditions({ all: [{ variable, operator, argument }] })(scope);
@@ -211,6 +222,84 @@ describe('a group', () => {
   });
 });
 
+describe('which condition was false is told', () => {
+  const yes = { variable: 'recipient.plan', operator: 'equal_to', argument: 'pro' };
+  test.each([
+    [{ all: [yes] }, undefined],
+    [{ all: [yes, { ...yes, argument: 'free' }] }, 'recipient.plan equal_to "free" was false'],
+    [
+      { all: [{ variable: 'data.count', operator: 'less_than', argument: 'recipient.age' }, yes] },
+      undefined,
+    ],
+    [
+      { all: [{ variable: 'data.count', operator: 'greater_than', argument: 'recipient.age' }] },
+      'data.count greater_than recipient.age was false',
+    ],
+    [{ all: [{ variable: 'data.x', operator: 'exists' }, yes] }, 'data.x exists was false'],
+    [
+      {
+        any: [
+          { variable: 'data.x', operator: 'exists' },
+          { all: [yes, { ...yes, argument: '5' }] },
+        ],
+      },
+      'none of these was true: data.x exists; recipient.plan equal_to 5',
+    ],
+  ])('%j', (group, expected) => {
+    expect(explainConditions(compileConditions(group), scope)).toBe(expected);
+  });
+
+  test('and what stands after it is not evaluated', () => {
+    const failing = {
+      variable: '{{ data.text | date: "%s" | divided_by: 0 }}',
+      operator: 'exists',
+    };
+    const no = { ...yes, argument: 'free' };
+    expect(compileConditions({ all: [no, failing] })(scope)).toBe(false);
+    expect(compileConditions({ any: [yes, failing] })(scope)).toBe(true);
+  });
+});
+
+describe('membership of an audience', () => {
+  const inBeta = runScope({ ...bare, audiences: { recipient: { beta: true }, actor: {} } });
+  test.each([
+    ['recipient', 'is_audience_member', 'beta', true],
+    ['recipient.id', 'is_audience_member', '"beta"', true],
+    ['recipient', 'is_not_audience_member', 'beta', false],
+    ['actor', 'is_audience_member', 'beta', false],
+    ['actor', 'is_not_audience_member', 'beta', true],
+    ['recipient', 'is_audience_member', 'constructor', false],
+  ])(
+    '%s %s %s: %s [condition.is_audience_member] [condition.is_not_audience_member]',
+    (variable, operator, argument, expected) => {
+      expect(compileConditions({ all: [{ variable, operator, argument }] })(inBeta)).toBe(expected);
+    },
+  );
+
+  test('cannot be claimed by trigger data', () => {
+    const claimed = runScope({ ...bare, data: { $audiences: { recipient: { beta: true } } } });
+    const condition = { variable: 'recipient', operator: 'is_audience_member', argument: 'beta' };
+    expect(compileConditions({ all: [condition] })(claimed)).toBe(false);
+  });
+});
+
+describe('a random cohort [condition.is_in_random_cohort]', () => {
+  const isIn = (id: string, argument: string) =>
+    compileConditions({
+      all: [{ variable: 'recipient.id', operator: 'is_in_random_cohort', argument }],
+    })(runScope({ ...bare, recipient: { id } }));
+  const ids = Array.from({ length: 4000 }, (_, i) => `user-${i}`);
+
+  test('has its share of recipients, the same ones each time, and grows with its percentage', () => {
+    const quarter = ids.filter((id) => isIn(id, '25'));
+    expect(quarter.length).toBeGreaterThan(850);
+    expect(quarter.length).toBeLessThan(1150);
+    expect(quarter.every((id) => isIn(id, '25') && isIn(id, '25.1'))).toBe(true);
+    expect(ids.some((id) => isIn(id, '0'))).toBe(false);
+    expect(ids.every((id) => isIn(id, '100'))).toBe(true);
+  });
+});
+
 describe('a defect of a condition is told with its path', () => {
   test.each([
     [[], '$.c'],
@@ -220,11 +309,35 @@ describe('a defect of a condition is told with its path', () => {
     [{ all: [5] }, '$.c.all[0]'],
     [{ all: [{ operator: 'exists' }] }, '$.c.all[0].variable'],
     [{ all: [{ variable: 'a', operator: 'eq' }] }, '$.c.all[0].operator'],
-    [{ all: [{ variable: 'a', operator: 'is_audience_member' }] }, '$.c.all[0].operator'],
+    [{ all: [{ variable: 'recipient', operator: 'is_audience_member' }] }, '$.c.all[0].argument'],
     [{ any: [{ all: [{ variable: 'a', operator: 'x' }] }] }, '$.c.any[0].all[0].operator'],
     [
-      { all: [{ variable: 'refs.email_1.delivery_status', operator: 'exists' }] },
+      { all: [{ variable: 'data.id', operator: 'is_audience_member', argument: 'vip' }] },
       '$.c.all[0].variable',
+    ],
+    [
+      { all: [{ variable: 'data.a', operator: 'equal_to', argument: '$message.seen' }] },
+      '$.c.all[0].variable',
+    ],
+    [
+      {
+        all: [
+          { variable: 'refs.a.delivery_status', operator: 'equal_to', argument: '$message.lost' },
+        ],
+      },
+      '$.c.all[0].argument',
+    ],
+    [
+      {
+        all: [
+          { variable: 'refs.a.delivery_status', operator: 'less_than', argument: '$message.sent' },
+        ],
+      },
+      '$.c.all[0].operator',
+    ],
+    [
+      { all: [{ variable: 'recipient.id', operator: 'is_in_random_cohort', argument: '101' }] },
+      '$.c.all[0].argument',
     ],
     [{ all: [{ variable: 'a', operator: 'equal_to', argument: '{{ x' }] }, '$.c.all[0].argument'],
   ])('%j at %s', (group, path) => {

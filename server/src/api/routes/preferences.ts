@@ -1,10 +1,7 @@
 import { Type } from 'typebox';
 import { isJsonObject, type JsonObject } from '../../lib/json.ts';
-import {
-  type PreferencePart,
-  parsePreferencePart,
-  parsePreferences,
-} from '../../recipients/preference-set.ts';
+import type { PreferencePart } from '../../recipients/preference-layers.ts';
+import { parsePreferencePart, parsePreferences } from '../../recipients/preference-set.ts';
 import {
   getPreferences,
   listPreferences,

@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../lib/json.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
+import { explainConditions } from '../../workflows/conditions.ts';
 import type {
   BatchOfRun,
   Channel,
@@ -27,11 +28,16 @@ export type RunInput = {
   readonly attempt: number;
   /** What the step to go on with waited for; absent: it is executed. */
   readonly answer?: JsonObject;
+  /** The run came out of a batch before. */
+  readonly isOfBatch: boolean;
   readonly nowMs: number;
   /** The environment's time zone, if it has one. */
   readonly timezone: string | undefined;
-  /** Why the recipient must not get a message on this channel, or undefined. */
-  readonly refusal: (channel: Channel) => string | undefined;
+  /**
+   * Why the recipient must not get a message on this channel, or undefined, as the run stands. Out of a batch, its
+   * first activity decides.
+   */
+  readonly refusal: (channel: Channel, scope: RunScope, isOfBatch: boolean) => string | undefined;
 };
 
 export type RenderedMessage = StepMessage & { readonly stepRef: string };
@@ -105,6 +111,11 @@ class Advance {
   #scope: RunScope;
   /** What the execution changed of the run, for its next one. */
   #changed: Pick<Resumption, 'data' | 'refs' | 'batch'> = {};
+  readonly #refusal: StepInput['refusal'] = (channel) => {
+    const { workflow, refusal, isOfBatch } = this.#input;
+    if (workflow.overridePreferences) return undefined;
+    return refusal(channel, this.#scope, isOfBatch || this.#changed.batch !== undefined);
+  };
 
   constructor(input: RunInput) {
     this.#input = input;
@@ -117,7 +128,11 @@ class Advance {
       const record = { step_ref: 'trigger', step_type: 'trigger' };
       try {
         if (!workflow.conditions(this.#scope)) {
-          this.#steps.push({ ...record, outcome: 'halted', reason: 'conditions' });
+          this.#steps.push({
+            ...record,
+            outcome: 'halted',
+            reason: this.#falseCondition(workflow.conditions),
+          });
           return this.#end(0);
         }
       } catch (error) {
@@ -165,21 +180,25 @@ class Advance {
 
   /** What the step says, or undefined when it is skipped. */
   #outcome(step: ProgramStep, at: number, answer: JsonObject | undefined): StepOutcome | undefined {
-    const { nowMs, timezone, settings, workflow, refusal } = this.#input;
+    const { nowMs, timezone, settings } = this.#input;
+    const refusal = this.#refusal;
     const attempt = this.#attemptOf(at);
     const input = { scope: this.#scope, nowMs, timezone, settings, refusal, attempt };
     if (answer !== undefined && step.answer) return step.answer(input, answer);
     if (step.conditions && !step.conditions(this.#scope)) {
-      this.#record(step, 'skipped', 'conditions');
+      this.#record(step, 'skipped', this.#falseCondition(step.conditions));
       return undefined;
     }
-    const refused =
-      step.channel && !workflow.overridePreferences ? refusal(step.channel) : undefined;
+    const refused = step.channel && refusal(step.channel);
     if (refused !== undefined) {
-      this.#record(step, 'skipped', refused);
+      this.#record(step, 'skipped', `preferences: ${refused}`);
       return undefined;
     }
     return step.execute(input);
+  }
+
+  #falseCondition(conditions: (scope: RunScope) => boolean): string {
+    return `conditions: ${explainConditions(conditions, this.#scope) ?? 'were false'}`;
   }
 
   /** Does what an outcome wants; returns the next step, or the result when the run stops here. */

@@ -1,7 +1,9 @@
 import { isJsonObject, type JsonObject } from '../../lib/json.ts';
-import { decidePreference } from '../../recipients/preference-decision.ts';
+import { preferenceRefusal } from '../../recipients/preference-decision.ts';
+import { effectivePreferences, tenantPreferenceSet } from '../../recipients/preference-layers.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
-import { compileConditionList } from '../../workflows/conditions.ts';
+import { conditionListOf } from '../../workflows/condition-cache.ts';
+import { explainConditions } from '../../workflows/conditions.ts';
 import { type BatchScope, runScope } from '../../workflows/scope.ts';
 import type { BatchOfRun, Effect, Question, RunScope } from '../../workflows/step.ts';
 import {
@@ -22,7 +24,13 @@ export type Surroundings = {
   /** The number of the orders that the slices' triggers were compared with. */
   readonly ordersVersion: number;
   readonly workflow: (versionId: number) => CompiledWorkflow | Error;
-  readonly recipient: (environmentId: number, collection: string, id: string) => LoadedRecipient;
+  /** With the recipient's preferences for a tenant, where the run has one. */
+  readonly recipient: (
+    environmentId: number,
+    collection: string,
+    id: string,
+    tenant: string | null,
+  ) => LoadedRecipient;
   /** What templates see as `vars`, without a tenant's branding. */
   readonly vars: (environmentId: number) => JsonObject;
   readonly environmentDefaults: (environmentId: number) => EnvironmentDefaults;
@@ -62,6 +70,8 @@ export type SharedByTrigger = {
   readonly workflow: CompiledWorkflow | Error;
   readonly scopeFor: (recipient: JsonObject, state: RunState) => RunScope;
   readonly defaults: EnvironmentDefaults;
+  /** The tenant's default set. */
+  readonly tenantPreferences: JsonObject | undefined;
 };
 
 export function shareTrigger(
@@ -73,11 +83,12 @@ export function shareTrigger(
   const actor =
     trigger.actor === null
       ? null
-      : around.recipient(environmentId, collectionOf(trigger.actor), idOf(trigger.actor)).scope;
+      : around.recipient(environmentId, collectionOf(trigger.actor), idOf(trigger.actor), null)
+          .scope;
   const tenant =
     trigger.tenant === null
       ? null
-      : around.recipient(environmentId, '$tenants', trigger.tenant).scope;
+      : around.recipient(environmentId, '$tenants', trigger.tenant, null).scope;
   const vars = withBranding(around.vars(environmentId), tenant);
   const timestamp = new Date(around.nowMs).toISOString();
   const workflowScope = workflow instanceof Error ? {} : workflow.scope;
@@ -86,6 +97,7 @@ export function shareTrigger(
     environmentId,
     workflow,
     defaults: around.environmentDefaults(environmentId),
+    tenantPreferences: tenant === null ? undefined : tenantPreferenceSet(tenant),
     scopeFor: (recipient, state) =>
       runScope({
         recipient,
@@ -139,29 +151,41 @@ export function evaluateRun(
     } as const;
     return claimed(state, ended(RUN_STATUS.cancelled, 0, [record]));
   }
-  const recipient = around.recipient(environmentId, collectionOf(run[1]), idOf(run[1]));
-  const scope = common.scopeFor(recipient.scope, state);
-  const sets = preferenceSets(recipient.preferences, common.defaults.preferences);
+  const { tenant } = trigger;
+  const recipient = around.recipient(environmentId, collectionOf(run[1]), idOf(run[1]), tenant);
+  const preferences = effectivePreferences({
+    environment: common.defaults.preferences,
+    tenant: common.tenantPreferences,
+    recipient: recipient.preferences,
+    recipientForTenant: recipient.tenantPreferences,
+  });
+  const { key: workflowKey, categories } = workflow;
+  const isCommercial = workflow.scope.commercial === true;
   const advanced = advanceRun({
     workflow,
-    scope,
+    scope: common.scopeFor(recipient.scope, state),
     settings: trigger.settings,
     step: state.step ?? 0,
     attempt: state.attempt ?? 0,
     ...(state.answer ? { answer: state.answer } : {}),
+    isOfBatch: state.batch !== undefined,
     nowMs: around.nowMs,
     timezone: common.defaults.timezone,
-    refusal: (channel) => {
-      const decision = decidePreference({
-        sets,
-        workflowKey: workflow.key,
-        categories: workflow.categories,
+    refusal: (channel, scope, isOfBatch) =>
+      preferenceRefusal({
+        preferences,
+        tenant,
+        workflowKey,
+        categories,
         channelType: channel.type,
         channelId: channel.id,
-        evaluate: (conditions) => compileConditionList(conditions)(scope),
-      });
-      return decision.send ? undefined : decision.reason;
-    },
+        isCommercial,
+        falseCondition: (conditions) =>
+          explainConditions(
+            conditionListOf(conditions),
+            isOfBatch ? { ...scope, data: trigger.data } : scope,
+          ),
+      }),
   });
   return claimed(state, advanced);
 }
@@ -187,15 +211,4 @@ export function ended(
   steps: readonly StepRecord[],
 ): RunResult {
   return { kind: 'result', status, errorCount, steps, messages: [], effects: [] };
-}
-
-const NO_SETS: readonly JsonObject[] = [];
-
-/** The most particular first. */
-function preferenceSets(
-  own: JsonObject | undefined,
-  environment: JsonObject | undefined,
-): readonly JsonObject[] {
-  if (own === undefined) return environment === undefined ? NO_SETS : [environment];
-  return environment === undefined ? [own] : [own, environment];
 }

@@ -52,15 +52,17 @@ export async function loadSurroundings(
     for (let index = from; index < Math.min(to, chunk.body.runs.length); index++) {
       const run = chunk.body.runs[index];
       if (!run || governed.has(run[0])) continue;
-      loader.want(environmentId, collectionOf(run[1]), idOf(run[1]));
-      if (seen.has(run[0])) continue;
-      seen.add(run[0]);
       const trigger = chunk.body.triggers[run[0]];
       if (!trigger) continue;
+      loader.want(environmentId, collectionOf(run[1]), idOf(run[1]), trigger.tenant);
+      if (seen.has(run[0])) continue;
+      seen.add(run[0]);
       if (trigger.actor !== null) {
-        loader.want(environmentId, collectionOf(trigger.actor), idOf(trigger.actor));
+        loader.want(environmentId, collectionOf(trigger.actor), idOf(trigger.actor), null);
       }
-      if (trigger.tenant !== null) loader.want(environmentId, '$tenants', trigger.tenant);
+      if (trigger.tenant !== null) {
+        loader.want(environmentId, '$tenants', trigger.tenant, null);
+      }
       if (!workflows.has(trigger.version)) {
         workflows.set(trigger.version, await workflowOrError(services, trigger));
       }
@@ -79,10 +81,11 @@ export async function loadSurroundings(
     breathe: () => new Promise((resolve) => setImmediate(resolve)),
     workflow: (versionId) =>
       workflows.get(versionId) ?? new Error('the workflow version is unknown'),
-    recipient: (environmentId, collection, id) =>
-      recipients[loader.want(environmentId, collection, id)] ?? {
+    recipient: (environmentId, collection, id, tenant) =>
+      recipients[loader.want(environmentId, collection, id, tenant)] ?? {
         scope: { id },
         preferences: undefined,
+        tenantPreferences: undefined,
       },
     vars: (environmentId) => vars.get(environmentId) ?? NO_VARS,
     environmentDefaults: (environmentId) => defaults.get(environmentId) ?? NO_DEFAULTS,

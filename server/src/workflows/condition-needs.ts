@@ -1,0 +1,39 @@
+import { isJsonObject, type Json } from '../lib/json.ts';
+import { decodeArgument } from './condition-operands.ts';
+
+/** What conditions need beside the run itself, and who loads it has to know beforehand. */
+export type ConditionNeeds = {
+  /** Keys of the audiences that somebody's membership is asked of. */
+  readonly audiences: readonly string[];
+  /** Statuses of the messages of earlier steps. */
+  readonly messages: boolean;
+};
+
+const STATUS = /refs(?:\.|\[)[^"]*(?:delivery_status|engagement_status|\.status)\b|\$message\./;
+
+/** The needs of everything in a workflow, a list of conditions or a preference set; undefined: none. */
+export function conditionNeeds(content: Json): ConditionNeeds | undefined {
+  const text = JSON.stringify(content);
+  const messages = STATUS.test(text);
+  const audiences = new Set<string>();
+  if (text.includes('audience_member"')) collectAudiences(content, audiences);
+  return messages || audiences.size > 0 ? { audiences: [...audiences], messages } : undefined;
+}
+
+export function isAudienceOperator(operator: unknown): boolean {
+  return operator === 'is_audience_member' || operator === 'is_not_audience_member';
+}
+
+function collectAudiences(value: Json | undefined, audiences: Set<string>): void {
+  if (Array.isArray(value)) {
+    for (const item of value) collectAudiences(item, audiences);
+    return;
+  }
+  if (!isJsonObject(value)) return;
+  if (isAudienceOperator(value.operator)) {
+    const key = decodeArgument(value.argument);
+    if (typeof key === 'string') audiences.add(key);
+    return;
+  }
+  for (const item of Object.values(value)) collectAudiences(item, audiences);
+}
