@@ -12,6 +12,7 @@ import { ordersCommand, releaseCommand, replayCommand } from './orders.ts';
 import { pushCommand } from './push.ts';
 import { quarantineCommand } from './quarantine.ts';
 import { CliError } from './result.ts';
+import { runWorkflowCommand } from './run.ts';
 import { showFailure } from './run-command.ts';
 import { runsCommand } from './runs.ts';
 import { startCommand } from './start.ts';
@@ -43,6 +44,7 @@ export function createProgram(): Command {
     .showHelpAfterError('(see --help)');
   program.addCommand(startCommand());
   program.addCommand(pushCommand());
+  program.addCommand(runWorkflowCommand());
   program.addCommand(triggerCommand());
   program.addCommand(runsCommand());
   program.addCommand(messagesCommand());

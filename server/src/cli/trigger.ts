@@ -4,7 +4,7 @@ import { CliError, type CommandResult } from './result.ts';
 import { type CommandContext, runCommand, withServerOptions } from './run-command.ts';
 import { fields } from './table.ts';
 
-type TriggerOptions = {
+export type TriggerOptions = {
   readonly recipient: readonly string[];
   readonly data?: string;
   readonly actor?: string;
@@ -13,39 +13,31 @@ type TriggerOptions = {
 };
 
 export function triggerCommand(): Command {
-  const command = new Command('trigger')
-    .description('Run a workflow for one or more recipients.')
+  const command = new Command('trigger').description(
+    'Run a workflow for one or more recipients; `belfry run` shows what happens.',
+  );
+  return withServerOptions(withTriggerOptions(command)).action((workflow: string, options) =>
+    runCommand(options, (ctx) => triggerText(ctx, workflow, options)),
+  );
+}
+
+/** What a trigger can have. */
+export function withTriggerOptions(command: Command): Command {
+  return command
     .argument('<workflow>', 'key of the workflow')
     .requiredOption('--recipient <id...>', 'user id, or a user or object as JSON')
     .option('--data <json>', 'data of the trigger, a JSON object')
     .option('--actor <id>', 'who did it: user id, or JSON')
     .option('--tenant <id>', 'id of the tenant')
     .option('--cancellation-key <key>', 'to cancel it by while it waits');
-  return withServerOptions(command).action((workflow: string, options) =>
-    runCommand(options, (ctx) => trigger(ctx, workflow, options)),
-  );
 }
 
-async function trigger(
+async function triggerText(
   ctx: CommandContext,
   workflow: string,
   options: TriggerOptions,
 ): Promise<CommandResult> {
-  const recipients = options.recipient.map((text) => reference(text, '--recipient'));
-  const answer = await ctx.client.request({
-    role: 'secret',
-    method: 'POST',
-    path: `/v1/workflows/${encodeURIComponent(workflow)}/trigger`,
-    body: {
-      recipients,
-      ...(options.data === undefined ? {} : { data: parseObject(options.data, '--data') }),
-      ...(options.actor === undefined ? {} : { actor: reference(options.actor, '--actor') }),
-      ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
-      ...(options.cancellationKey === undefined
-        ? {}
-        : { cancellation_key: options.cancellationKey }),
-    },
-  });
+  const answer = await trigger(ctx, workflow, options);
   const id = String(answer.workflow_run_id);
   return {
     json: answer,
@@ -55,6 +47,28 @@ async function trigger(
         ['see it with', `belfry runs ${id}`],
       ]),
   };
+}
+
+/** Triggers a workflow as the options say; the server's answer. */
+export function trigger(
+  ctx: CommandContext,
+  workflow: string,
+  options: TriggerOptions,
+): Promise<JsonObject> {
+  return ctx.client.request({
+    role: 'secret',
+    method: 'POST',
+    path: `/v1/workflows/${encodeURIComponent(workflow)}/trigger`,
+    body: {
+      recipients: options.recipient.map((text) => reference(text, '--recipient')),
+      ...(options.data === undefined ? {} : { data: parseObject(options.data, '--data') }),
+      ...(options.actor === undefined ? {} : { actor: reference(options.actor, '--actor') }),
+      ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
+      ...(options.cancellationKey === undefined
+        ? {}
+        : { cancellation_key: options.cancellationKey }),
+    },
+  });
 }
 
 /** A user id as it is; text that begins like a JSON object is one. */

@@ -1,10 +1,12 @@
 import { channelTypeFromNumber } from '../channels/channel-type.ts';
 import type { EnvironmentContext } from '../context.ts';
+import { deliveryStatusName } from '../feed/delivery-status.ts';
 import { lowestUuidAt } from '../lib/address.ts';
 import { BelfryError } from '../lib/errors.ts';
 import { isUuid } from '../lib/uuid.ts';
 import { findQueuedRun } from './queued-run.ts';
 import {
+  type Delivery,
   type RunEvent,
   type RunMessage,
   runEvents,
@@ -16,6 +18,15 @@ import { type RecipientRun, RUN_COLUMNS, RUN_TABLES, type RunRow, runJson } from
 export type RecipientRunDetail = RecipientRun & { readonly events: readonly RunEvent[] };
 
 type DetailRow = RunRow & { readonly steps: readonly StepRecord[]; readonly executed_at: Date };
+
+type MessageRow = Omit<RunMessage, 'channel_type' | 'deliveries'> & {
+  readonly channel_type: number;
+};
+
+type DeliveryRow = Omit<Delivery, 'status'> & {
+  readonly message_id: string;
+  readonly status: number;
+};
 
 /** Steps of a workflow are few; a step that is retried and a delay make a segment each. */
 const SEGMENT_LIMIT = 1_000;
@@ -68,7 +79,7 @@ function readSegments(ctx: EnvironmentContext, runId: string): Promise<Segment[]
 
 async function readMessages(ctx: EnvironmentContext, run: RunRow): Promise<RunMessage[]> {
   // Message ids hold the time at which they were made, never before the trigger.
-  const rows = await ctx.db.query<Omit<RunMessage, 'channel_type'> & { channel_type: number }>(
+  const rows = await ctx.db.query<MessageRow>(
     `
     select id, step_ref, channel_type, inserted_at
     from message
@@ -87,8 +98,33 @@ async function readMessages(ctx: EnvironmentContext, run: RunRow): Promise<RunMe
       lowestUuidAt(run.accepted_at.getTime()),
     ],
   );
+  const deliveries = await readDeliveries(ctx, rows);
   return rows.map((row) => ({
     ...row,
     channel_type: channelTypeFromNumber(row.channel_type) ?? 'unknown',
+    deliveries: deliveries.get(row.id) ?? [],
   }));
+}
+
+async function readDeliveries(
+  ctx: EnvironmentContext,
+  messages: readonly MessageRow[],
+): Promise<Map<string, Delivery[]>> {
+  const byMessage = new Map<string, Delivery[]>();
+  if (messages.length === 0) return byMessage;
+  const rows = await ctx.db.query<DeliveryRow>(
+    `
+    select message_id, attempt, status, provider, detail, attempted_at
+    from delivery
+    where message_id = any($1::uuid[])
+    order by message_id, attempt
+    limit ${SEGMENT_LIMIT}`,
+    [messages.map(({ id }) => id)],
+  );
+  for (const { message_id: id, status, ...row } of rows) {
+    const known = byMessage.get(id) ?? [];
+    known.push({ ...row, status: deliveryStatusName(status) });
+    byMessage.set(id, known);
+  }
+  return byMessage;
 }

@@ -34,6 +34,17 @@ export type RunMessage = {
   readonly step_ref: string;
   readonly channel_type: string;
   readonly inserted_at: Date;
+  readonly deliveries: readonly Delivery[];
+};
+
+/** One call of a message's provider. */
+export type Delivery = {
+  readonly attempt: number;
+  /** As the message's status after it: `sent`, `delivery_attempted`. */
+  readonly status: string;
+  readonly provider: string;
+  readonly detail: Json;
+  readonly attempted_at: Date;
 };
 
 /** Names of outcomes on the wire. */
@@ -46,37 +57,65 @@ const EVENTS: Readonly<Record<string, string>> = {
   error: 'step_failed',
 };
 
-/** The trace of a run as events, oldest first. */
+/**
+ * The trace of a run as events, oldest first: what its steps did, a message each where they sent several, and every
+ * delivery of its messages.
+ */
 export function runEvents(
   runId: string,
   segments: readonly Segment[],
   messages: readonly RunMessage[],
 ): RunEvent[] {
-  return segments.flatMap(({ segment, executed_at, steps }) =>
-    steps.map((step, index) => ({
-      __typename: 'WorkflowRecipientRunEvent' as const,
-      id: `${runId}-${segment}-${index}`,
-      event: EVENTS[step.outcome] ?? step.outcome,
-      status: step.outcome === 'error' ? ('error' as const) : ('ok' as const),
-      step_ref: step.step_ref,
-      step_type: step.step_type,
-      attempt: step.attempt ?? 1,
-      data: eventData(step, messages),
-      inserted_at: executed_at.toISOString(),
-    })),
+  const events = segments.flatMap(({ segment, executed_at, steps }) =>
+    steps.flatMap((step, index) => {
+      const sent =
+        step.outcome === 'message'
+          ? messages.filter(({ step_ref: ref }) => ref === step.step_ref)
+          : [];
+      return (sent.length > 0 ? sent : [undefined]).map(
+        (message, n): RunEvent => ({
+          __typename: 'WorkflowRecipientRunEvent',
+          id: `${runId}-${segment}-${index}${n === 0 ? '' : `-${n}`}`,
+          event: EVENTS[step.outcome] ?? step.outcome,
+          status: step.outcome === 'error' ? 'error' : 'ok',
+          step_ref: step.step_ref,
+          step_type: step.step_type,
+          attempt: step.attempt ?? 1,
+          data: eventData(step, message),
+          inserted_at: executed_at.toISOString(),
+        }),
+      );
+    }),
+  );
+  const deliveries = messages.flatMap(deliveryEvents);
+  // Stable: what happened at the same millisecond stays in the order of the steps.
+  return [...events, ...deliveries].sort((a, b) =>
+    a.inserted_at < b.inserted_at ? -1 : a.inserted_at > b.inserted_at ? 1 : 0,
   );
 }
 
-function eventData(step: StepRecord, messages: readonly RunMessage[]): JsonObject {
-  const data: Record<string, Json> = {};
-  if (step.reason !== undefined) data.reason = step.reason;
-  const message =
-    step.outcome === 'message'
-      ? messages.find(({ step_ref }) => step_ref === step.step_ref)
-      : undefined;
-  if (message) {
-    data.message_id = ksuidFromUuid(message.id);
-    data.channel_type = message.channel_type;
-  }
-  return data;
+function eventData(step: StepRecord, message: RunMessage | undefined): JsonObject {
+  return {
+    ...(step.reason === undefined ? {} : { reason: step.reason }),
+    ...(message
+      ? { message_id: ksuidFromUuid(message.id), channel_type: message.channel_type }
+      : {}),
+  };
+}
+
+const FAILURES = new Set(['delivery_attempted', 'undelivered', 'bounced']);
+
+function deliveryEvents(message: RunMessage): RunEvent[] {
+  const messageId = ksuidFromUuid(message.id);
+  return message.deliveries.map(({ attempt, status, provider, detail, attempted_at: at }) => ({
+    __typename: 'WorkflowRecipientRunEvent',
+    id: `${messageId}-${attempt}`,
+    event: `message_${status}`,
+    status: FAILURES.has(status) ? 'error' : 'ok',
+    step_ref: message.step_ref,
+    step_type: 'channel',
+    attempt,
+    data: { message_id: messageId, channel_type: message.channel_type, provider, detail },
+    inserted_at: at.toISOString(),
+  }));
 }

@@ -61,6 +61,27 @@ test('push publishes the workflows of a directory, and again changes nothing', a
   expect(again.stdout).toMatch(/^new-comment +1 +unchanged$/m);
 });
 
+test('run shows each step as it happens, and what was rendered', async () => {
+  const data = '{"comment":"Looks good","page":"Plan"}';
+  await run('push', examples);
+  const shown = await run(
+    'run',
+    'new-comment',
+    '--recipient',
+    '{"id":"ann","email":"a@example.com"}',
+    '--data',
+    data,
+  );
+  expect(shown.stderr).toBe('');
+  expect(shown.stdout).toMatch(/ann {2}in_app_feed_1 {2}message enqueued/);
+  expect(shown.stdout).toContain('Looks good');
+  expect(shown.stdout).toMatch(/email_1 {2}message delivered/);
+  expect(shown.stdout).toContain('1 run: 1 completed');
+  const document = await runJson('run', 'new-comment', '--recipient', 'bob', '--data', data);
+  expect(document.runs).toMatchObject([{ recipient: 'bob', status: 'completed' }]);
+  expect(document.runs[0].messages.length).toBeGreaterThan(0);
+});
+
 test('push tells file, JSON path and reason of each problem, and publishes nothing', async () => {
   const workflow = join(directory.path, 'bad', 'workflows', 'bad');
   await mkdir(workflow, { recursive: true });

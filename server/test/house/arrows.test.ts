@@ -21,7 +21,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   channels: [],
   workflows: ['templates'],
   control: ['db', 'context', 'accounts', 'templates', 'workflows'],
-  runs: ['db', 'context', 'recipients', 'channels'],
+  runs: ['db', 'context', 'recipients', 'feed', 'channels'],
   budgets: ['db', 'accounts'],
   engine: [
     ...['db', 'context', 'accounts', 'signals', 'recipients', 'feed'],

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ensurePartitions } from '../../src/db/partitions.ts';
 import { formatAddress, RECIPIENT_RUN_PART, WORKFLOW_RUN_PART } from '../../src/lib/address.ts';
+import { ksuidFromUuid } from '../../src/lib/ksuid.ts';
 import { startTestApi, type TestAccount, type TestApi } from '../api/api-server.ts';
 
 let api: TestApi;
@@ -158,6 +159,42 @@ test('the last segment says where a run is, and all of them tell its story', asy
   expect(new Set(body.events.map((event: { id: string }) => event.id)).size).toBe(3);
   expect(await listIds('has_errors=true')).toEqual([id]);
   expect(await listIds('has_errors=false')).not.toContain(id);
+});
+
+test('the story has every message of a step, and every delivery of each', async () => {
+  const { id, workflowRunId, atMs } = await insertRun({
+    steps: [{ step_ref: 'email_1', step_type: 'channel', outcome: 'message' }],
+  });
+  const messageIds = [1, 2].map((part) => formatAddress(atMs + 1, 7, sequence, 0, part));
+  for (const messageId of messageIds) {
+    await api.ctx.db.query(
+      `insert into message
+         (id, environment_id, channel_id, channel_type, collection, recipient_id, workflow_run_id,
+          recipient_run_id, workflow_key, version_id, step_ref, status, content, inserted_at)
+       values ($1, $2, gen_random_uuid(), 1, '$users', 'ann', $3, $4, 'welcome', 1, 'email_1', 0, '{}', $5)`,
+      [messageId, account.development.id, workflowRunId, id, new Date(atMs + 5)],
+    );
+  }
+  const attempts = [
+    { attempt: 1, status: 3, detail: { message: 'busy' } },
+    { attempt: 2, status: 1, detail: { message: 'ok' } },
+  ];
+  for (const { attempt, status, detail } of attempts) {
+    await api.ctx.db.query(
+      `insert into delivery (message_id, attempt, status, provider, detail, attempted_at)
+       values ($1, $2, $3, 'smtp', $4, $5)`,
+      [messageIds[0], attempt, status, JSON.stringify(detail), new Date(atMs + attempt * 1_000)],
+    );
+  }
+  const { body } = await read(id);
+  const sent = messageIds.map(ksuidFromUuid);
+  expect(body.events).toMatchObject([
+    { event: 'message_enqueued', data: { message_id: sent[0], channel_type: 'email' } },
+    { event: 'message_enqueued', data: { message_id: sent[1] } },
+    { event: 'message_delivery_attempted', status: 'error', attempt: 1, step_ref: 'email_1' },
+    { event: 'message_sent', status: 'ok', attempt: 2, data: { detail: { message: 'ok' } } },
+  ]);
+  expect(new Set(body.events.map((event: { id: string }) => event.id)).size).toBe(4);
 });
 
 test('a paused run that was cancelled shows as cancelled, one triggered later does not', async () => {
