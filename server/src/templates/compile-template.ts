@@ -1,20 +1,12 @@
 import { LiquidError, type Template as LiquidTemplate } from 'liquidjs';
-import {
-  BoundedEmitter,
-  createContext,
-  type Escape,
-  finish,
-  liquidFor,
-  MAX_OUTPUT_LENGTH,
-  MAX_TEMPLATE_LENGTH,
-} from './liquid.ts';
+import { BoundedEmitter, createContext, finish, liquidFor, MAX_OUTPUT_LENGTH } from './liquid.ts';
 import { plainTemplate, renderPlain } from './plain-template.ts';
+import { RecipientNeeded } from './recipient-needed.ts';
+import { type Escape, engineIn } from './setting.ts';
 import type { TemplateEnvironment } from './template-environment.ts';
 import { TemplateError } from './template-error.ts';
 import type { TemplateScope } from './template-scope.ts';
-
-/** liquidjs' parser takes time that grows with their square. */
-const MAX_TAGS = 10_000;
+import { parseSource } from './template-source.ts';
 
 export type CompileOptions = {
   /** `html` escapes every output that does not end in the filter `raw`. */
@@ -26,7 +18,10 @@ export type CompileOptions = {
 export type CompiledTemplate = {
   /** The text when it is the same for every scope. */
   readonly constant?: string;
-  /** Synchronous. Throws a TemplateError with the code `template_render_error`. */
+  /**
+   * Synchronous. Throws a TemplateError with the code `template_render_error`, or a RecipientNeeded when the
+   * scope's lookup lacks a recipient.
+   */
   readonly render: (scope: TemplateScope) => string;
 };
 
@@ -40,7 +35,7 @@ export type CompiledTemplate = {
  */
 export function compileTemplate(source: string, options: CompileOptions): CompiledTemplate {
   const escaping = options.escape;
-  const templates = parse(source, escaping);
+  const templates = parse(source, options);
   const plain = plainTemplate(templates);
   if (plain?.every((part) => typeof part === 'string')) {
     const constant = storable(plain.join(''));
@@ -65,31 +60,12 @@ export function renderLiquid(
 }
 
 /** Parses by liquidjs; throws a TemplateError. */
-export function parse(source: string, escaping: Escape): LiquidTemplate[] {
-  if (source.length > MAX_TEMPLATE_LENGTH) {
-    throw new TemplateError(
-      'template_syntax_error',
-      `a template has at most ${MAX_TEMPLATE_LENGTH} characters, this one has ${source.length}`,
-    );
-  }
-  const tags = countTags(source);
-  if (tags > MAX_TAGS) {
-    throw new TemplateError(
-      'template_syntax_error',
-      `a template has at most ${MAX_TAGS} outputs and tags, this one has ${tags}`,
-    );
-  }
+export function parse(source: string, options: CompileOptions): LiquidTemplate[] {
   try {
-    return liquidFor(escaping).parse(source);
+    return parseSource(source, engineIn({ ...options, depth: 0, engine: liquidFor }));
   } catch (error) {
     throw templateError('template_syntax_error', error);
   }
-}
-
-/** Outputs and tags; in a `liquid` tag each line is one. */
-function countTags(source: string): number {
-  const starts = /\{%-?\s*liquid\b/.test(source) ? /\{[{%]|\n/g : /\{[{%]/g;
-  return source.match(starts)?.length ?? 0;
 }
 
 function guarded(render: () => string): string {
@@ -97,9 +73,16 @@ function guarded(render: () => string): string {
   try {
     text = render();
   } catch (error) {
+    const needed = recipientNeeded(error);
+    if (needed) throw needed;
     throw templateError('template_render_error', error);
   }
   return storable(text);
+}
+
+function recipientNeeded(error: unknown): RecipientNeeded | undefined {
+  const original = LiquidError.is(error) ? error.originalError : error;
+  return original instanceof RecipientNeeded ? original : undefined;
 }
 
 /** PostgreSQL stores neither NUL nor half a surrogate pair, and no mail or page needs them. */
@@ -109,6 +92,7 @@ function storable(text: string): string {
 }
 
 function templateError(code: TemplateError['code'], error: unknown): TemplateError {
+  if (error instanceof TemplateError) return error;
   if (error instanceof RangeError) {
     return new TemplateError(
       code,

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { type Context, type Liquid, toValue } from 'liquidjs';
 import { escapeHtml, escapeHtmlOnce } from './html.ts';
+import { untrustedMarkdownToHtml } from './markdown.ts';
+import { compareVersions } from './versions.ts';
 
 /** `this` of a filter. */
-type FilterCall = { readonly context: Context };
+export type FilterCall = { readonly context: Context; readonly liquid: Liquid };
 
 /**
  * The filters that the wire contract has beyond liquidjs' own (which has json, sha256,
@@ -33,7 +35,34 @@ export function registerFilters(liquid: Liquid): void {
       Number(toValue(count)) === 1 ? singular : plural,
   );
   liquid.registerFilter('from_json', function (this: FilterCall, value: unknown) {
-    return JSON.parse(charged(this, value));
+    const text = charged(this, value);
+    // What comes of it takes several times the space of the text.
+    this.context.memoryLimit.use(4 * text.length);
+    try {
+      return JSON.parse(text);
+    } catch {
+      // The parser's own message has parts of the text, which may be secret.
+      throw new Error(
+        `the filter "from_json" was given ${text.length} characters that are no JSON`,
+      );
+    }
+  });
+  liquid.registerFilter(
+    'compare_versions',
+    function (this: FilterCall, one: unknown, other: unknown) {
+      return compareVersions(charged(this, one), charged(this, other));
+    },
+  );
+  // Gives HTML, so that in HTML templates it is not escaped again.
+  liquid.registerFilter('from_markdown', {
+    raw: true,
+    handler(this: FilterCall, value: unknown) {
+      const text = charged(this, value);
+      this.context.renderLimit.check(performance.now());
+      const html = untrustedMarkdownToHtml(text);
+      this.context.memoryLimit.use(html.length);
+      return html;
+    },
   });
   liquid.registerFilter(
     'intersect',
@@ -87,7 +116,8 @@ function toList(value: unknown): unknown[] {
   return Array.isArray(plain) ? plain : [];
 }
 
-function charged(call: FilterCall, value: unknown): string {
+/** A value as text, on the account of the rendering's memory. */
+export function charged(call: FilterCall, value: unknown): string {
   const text = toText(value);
   call.context.memoryLimit.use(text.length);
   return text;

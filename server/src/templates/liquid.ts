@@ -1,14 +1,15 @@
 import { Context, type Emitter, Liquid, Tag, toValueSync } from 'liquidjs';
+import { registerDataFilters } from './data-filters.ts';
 import { registerFilters, registerHtmlFilters, toText } from './filters.ts';
 import { escapeHtml } from './html.ts';
 import { limitFilterTime } from './limit-filters.ts';
+import { registerLocaleFilters } from './locale-filters.ts';
+import { PartialTag } from './partial-tag.ts';
+import type { Escape } from './setting.ts';
 import type { TemplateScope } from './template-scope.ts';
+import { MAX_TEMPLATE_LENGTH } from './template-source.ts';
+import { registerTranslationFilter, TranslationTag } from './translation-tag.ts';
 
-/** What happens to the value of an output before it joins the text. */
-export type Escape = 'none' | 'html';
-
-/** Characters of a template. */
-export const MAX_TEMPLATE_LENGTH = 512 * 1024;
 /** Characters of a rendered text. */
 export const MAX_OUTPUT_LENGTH = 1024 * 1024;
 /** Characters and list items that the tags and filters of one rendering may copy. */
@@ -16,16 +17,17 @@ const MAX_MEMORY = 4 * 1024 * 1024;
 /** Milliseconds of one rendering. */
 export const MAX_RENDER_MS = 200;
 
-const FILE_TAGS = ['include', 'render', 'layout', 'block'];
+const FILE_TAGS = ['include', 'layout', 'block'];
 
-const engines = new Map<Escape, Liquid>();
+const engines = new Map<'none' | 'html', Liquid>();
 
 /** The Liquid engine of an escape mode, made on first use. It can reach no file. */
 export function liquidFor(escaping: Escape): Liquid {
-  let engine = engines.get(escaping);
+  const mode = escaping === 'none' ? 'none' : 'html';
+  let engine = engines.get(mode);
   if (!engine) {
-    engine = createLiquid(escaping);
-    engines.set(escaping, engine);
+    engine = createLiquid(mode);
+    engines.set(mode, engine);
   }
   return engine;
 }
@@ -58,7 +60,7 @@ export class BoundedEmitter implements Emitter {
   }
 }
 
-function createLiquid(escaping: Escape): Liquid {
+function createLiquid(escaping: 'none' | 'html'): Liquid {
   const liquid = new Liquid({
     // An in-memory file system without files: whatever looks for one finds none.
     templates: {},
@@ -74,7 +76,12 @@ function createLiquid(escaping: Escape): Liquid {
     ...(escaping === 'html' ? { outputEscape: escapeOutput } : {}),
   });
   for (const name of FILE_TAGS) liquid.registerTag(name, UnsupportedTag);
+  liquid.registerTag('render', PartialTag);
+  liquid.registerTag('t', TranslationTag);
   registerFilters(liquid);
+  registerLocaleFilters(liquid);
+  registerDataFilters(liquid);
+  registerTranslationFilter(liquid);
   if (escaping === 'html') registerHtmlFilters(liquid);
   limitFilterTime(liquid);
   limitNestedOutput(liquid);

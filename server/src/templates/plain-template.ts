@@ -1,10 +1,10 @@
 import { CommentTag, IfTag, Output, type Template, TypeGuards, UnlessTag } from 'liquidjs';
 import { toText } from './filters.ts';
 import { escapeHtml } from './html.ts';
-import type { Escape } from './liquid.ts';
 import { isTrue } from './operators.ts';
 import { plainValue } from './plain-value.ts';
 import { Rendering } from './rendering.ts';
+import type { Escape } from './setting.ts';
 import type { TemplateScope } from './template-scope.ts';
 
 /**

@@ -1,11 +1,6 @@
 import { type Context, LiquidError, RenderError, type Template } from 'liquidjs';
-import {
-  createContext,
-  type Escape,
-  MAX_OUTPUT_LENGTH,
-  MAX_RENDER_MS,
-  OutputLimitError,
-} from './liquid.ts';
+import { createContext, MAX_OUTPUT_LENGTH, MAX_RENDER_MS, OutputLimitError } from './liquid.ts';
+import type { Escape } from './setting.ts';
 import type { TemplateScope } from './template-scope.ts';
 
 /** Steps between two looks at the clock. */

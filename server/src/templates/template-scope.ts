@@ -1,4 +1,14 @@
 import type { Json, JsonObject } from '../lib/json.ts';
+import type { Wanted } from './recipient-needed.ts';
+
+/** Where a scope has its `Lookup`; templates cannot read it, and JSON leaves it out. */
+export const lookup: unique symbol = Symbol('lookup');
+
+/**
+ * What the filters `user`, `object`, `tenant` and `subscriptions` find: null is nobody, undefined is not known
+ * yet, so that rendering ends with a RecipientNeeded.
+ */
+export type Lookup = (want: Wanted) => Json | undefined;
 
 /**
  * What a template can see. A name that the scope itself lacks is looked up in `data`, so data keys
@@ -6,5 +16,6 @@ import type { Json, JsonObject } from '../lib/json.ts';
  */
 export type TemplateScope = {
   readonly data?: JsonObject;
+  readonly [lookup]?: Lookup;
   readonly [name: string]: Json | undefined;
 };

@@ -116,7 +116,11 @@ describe('a plain template', () => {
   for (const escaping of ['none', 'html'] as const) {
     test.each(paths)(`renders {{ %s }} as liquidjs does, escape ${escaping}`, (path) => {
       for (const source of [`{{ ${path} }}`, `a {{- ${path} -}} b\n`, `<{{${path}}}>{{ title }}`]) {
-        const expected = renderLiquid(parse(source, escaping), escaping, scope);
+        const expected = renderLiquid(
+          parse(source, { escape: escaping, environment: bareEnvironment }),
+          escaping,
+          scope,
+        );
         expect(
           compileTemplate(source, { escape: escaping, environment: bareEnvironment }).render(scope),
         ).toBe(expected);

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Json } from '../../src/lib/json.ts';
 import { compileTemplate, parse, renderLiquid } from '../../src/templates/compile-template.ts';
-import type { Escape } from '../../src/templates/liquid.ts';
 import { plainTemplate } from '../../src/templates/plain-template.ts';
+import type { Escape } from '../../src/templates/setting.ts';
 import { bareEnvironment } from '../../src/templates/template-environment.ts';
 import { TemplateError } from '../../src/templates/template-error.ts';
 
@@ -101,7 +101,7 @@ const scopes = values.flatMap((v, index) => {
 
 /** What liquidjs alone makes of a template is what the compiled template makes of it. */
 function expectSame(source: string, escaping: Escape): void {
-  const parsed = parse(source, escaping);
+  const parsed = parse(source, { escape: escaping, environment: bareEnvironment });
   const compiled = compileTemplate(source, { escape: escaping, environment: bareEnvironment });
   for (const scope of scopes) {
     const expected = renderLiquid(parsed, escaping, scope);
@@ -110,7 +110,7 @@ function expectSame(source: string, escaping: Escape): void {
 }
 
 const isPlain = (source: string, escaping: Escape = 'none') =>
-  plainTemplate(parse(source, escaping)) !== undefined;
+  plainTemplate(parse(source, { escape: escaping, environment: bareEnvironment })) !== undefined;
 
 describe.each(['none', 'html'] as const)('a condition, escape %s', (escaping) => {
   // A machine that stalls would let a rendering run into its time limit.

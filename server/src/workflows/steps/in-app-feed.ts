@@ -37,7 +37,7 @@ export const inAppFeedStep: StepDefinition = {
     const at = `${path}.template`;
     return [
       ...channelStepProblems(step, path, environment, 'in_app_feed'),
-      ...templateProblems(template, 'markdown_body', at, environment, 'html'),
+      ...templateProblems(template, 'markdown_body', at, environment, 'markdown'),
       ...templateProblems(template, 'action_url', at, environment),
       ...buttons(template).flatMap((button, index): Problem[] => [
         ...templateProblems(button, 'label', `${at}.action_buttons[${index}]`, environment),
@@ -50,7 +50,7 @@ export const inAppFeedStep: StepDefinition = {
     const base = compileChannelStep(step, environment, 'in_app_feed');
     const template = objectField(step, 'template');
     const body = compileTemplate(String(template.markdown_body).trimEnd(), {
-      escape: 'html',
+      escape: 'markdown',
       environment: environment.templates,
     });
     const actionUrl = fieldTemplate(template, 'action_url', environment);

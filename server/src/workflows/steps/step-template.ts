@@ -2,7 +2,7 @@ import { isJsonObject, type Json, type JsonObject } from '../../lib/json.ts';
 import { type CompiledTemplate, compileTemplate } from '../../templates/compile-template.ts';
 import type { CompileEnvironment, Problem } from '../step.ts';
 
-export type Escaping = 'none' | 'html';
+export type Escaping = 'none' | 'html' | 'markdown';
 
 /** The syntax problems of a field's template; a field that is absent or null has none. */
 export function templateProblems(
