@@ -5,7 +5,7 @@ import { numberOption } from './number-option.ts';
 import { referenceText } from './reference-text.ts';
 import { CliError, type CommandResult } from './result.ts';
 import { type CommandContext, runCommand, withServerOptions } from './run-command.ts';
-import { type TriggerOptions, trigger, withTriggerOptions } from './trigger.ts';
+import { type TriggerOptions, trigger, triggerBody, withTriggerOptions } from './trigger.ts';
 
 const LOOK_MS = 200;
 /** Without news for so long a run waits for its time, or a provider for its next attempt. */
@@ -14,7 +14,11 @@ const MAX_FOLLOWED = 10;
 const MAX_LINES = 20;
 const RUNS = '/v1/workflow_recipient_runs';
 
-type RunOptions = TriggerOptions & { readonly for: number; readonly follow?: boolean };
+type RunOptions = TriggerOptions & {
+  readonly for: number;
+  readonly follow?: boolean;
+  readonly preview?: string;
+};
 
 /** A run with its events, and what its messages say. */
 type Story = { readonly run: JsonObject; readonly messages: readonly JsonObject[] };
@@ -25,10 +29,41 @@ export function runWorkflowCommand(): Command {
   );
   return withServerOptions(withTriggerOptions(command))
     .addOption(numberOption('--for <seconds>', 'how long to watch').default(60))
+    .option('--preview <step>', 'only render this step: nothing is sent, recorded or changed')
     .option('--follow', 'go on watching when nothing happens for three seconds')
     .action((workflow: string, options) =>
-      runCommand(options, (ctx) => runAndWatch(ctx, workflow, options)),
+      runCommand(options, (ctx) =>
+        options.preview === undefined
+          ? runAndWatch(ctx, workflow, options)
+          : preview(ctx, workflow, options.preview, options),
+      ),
     );
+}
+
+/** What a step says to the first recipient. */
+async function preview(
+  ctx: CommandContext,
+  workflow: string,
+  step: string,
+  options: RunOptions,
+): Promise<CommandResult> {
+  const { recipients, ...rest } = triggerBody(options);
+  const [recipient, ...others] = recipients;
+  if (others.length > 0) throw new CliError('usage', '--preview renders for one recipient');
+  const answer = await ctx.client.request({
+    role: 'service',
+    method: 'POST',
+    path: `/v1/workflows/${encodeURIComponent(workflow)}/steps/${encodeURIComponent(step)}/preview_template`,
+    query: { environment: ctx.environment },
+    body: { ...rest, recipient },
+  });
+  const isRendered = answer.result === 'success';
+  const template = isJsonObject(answer.template) ? answer.template : {};
+  return {
+    json: answer,
+    text: () => (isRendered ? contentLines(template).join('\n') : JSON.stringify(answer.errors)),
+    ...(isRendered ? {} : { failed: true }),
+  };
 }
 
 async function runAndWatch(

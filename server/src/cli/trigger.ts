@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { isJsonObject, type JsonObject } from '../lib/json.ts';
+import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import { CliError, type CommandResult } from './result.ts';
 import { type CommandContext, runCommand, withServerOptions } from './run-command.ts';
 import { fields } from './table.ts';
@@ -49,6 +49,20 @@ async function triggerText(
   };
 }
 
+/** A trigger's body. */
+export function triggerBody(options: TriggerOptions): {
+  readonly recipients: readonly Json[];
+  readonly [field: string]: Json;
+} {
+  return {
+    recipients: options.recipient.map((text) => reference(text, '--recipient')),
+    ...(options.data === undefined ? {} : { data: parseObject(options.data, '--data') }),
+    ...(options.actor === undefined ? {} : { actor: reference(options.actor, '--actor') }),
+    ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
+    ...(options.cancellationKey === undefined ? {} : { cancellation_key: options.cancellationKey }),
+  };
+}
+
 /** Triggers a workflow as the options say; the server's answer. */
 export function trigger(
   ctx: CommandContext,
@@ -59,15 +73,7 @@ export function trigger(
     role: 'secret',
     method: 'POST',
     path: `/v1/workflows/${encodeURIComponent(workflow)}/trigger`,
-    body: {
-      recipients: options.recipient.map((text) => reference(text, '--recipient')),
-      ...(options.data === undefined ? {} : { data: parseObject(options.data, '--data') }),
-      ...(options.actor === undefined ? {} : { actor: reference(options.actor, '--actor') }),
-      ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
-      ...(options.cancellationKey === undefined
-        ? {}
-        : { cancellation_key: options.cancellationKey }),
-    },
+    body: triggerBody(options),
   });
 }
 

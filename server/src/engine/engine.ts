@@ -58,11 +58,36 @@ export type Engine = {
   /** Weights and slots of accounts or environments were changed: they count from now on. */
   readonly reloadShares?: () => Promise<void>;
   readonly cancel: (request: CancelRequest) => Promise<void>;
+  /** What a channel step renders. */
+  readonly preview?: (request: PreviewRequest) => Promise<PreviewAnswer>;
   /** What the latest check of the ledger found, if there was one. */
   readonly ledger?: () => LedgerCheck | undefined;
   /** What operators want to happen with queued work. */
   readonly orders?: Orders;
 };
+
+export type PreviewRequest = {
+  readonly environmentId: number;
+  readonly workflowKey: string;
+  readonly versionId: number;
+  readonly stepRef: string;
+  readonly recipient: RecipientReference;
+  /** In place of the stored ones of the same name. */
+  readonly properties: JsonObject;
+  readonly actor: RecipientReference | null;
+  readonly tenant: string | null;
+  readonly data: JsonObject;
+};
+
+export type PreviewAnswer =
+  | {
+      readonly kind: 'rendered';
+      readonly messages: readonly { readonly channelType: string; readonly content: JsonObject }[];
+    }
+  | { readonly kind: 'error'; readonly reason: string }
+  /** The step sends nothing. */
+  | { readonly kind: 'no_message' }
+  | { readonly kind: 'missing' };
 
 /** Which work an order is about; what is absent is any. At least an account, an environment or a key. */
 export type OrderScope = {

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { Logger } from '../lib/log.ts';
 import { NODE_FLAGS } from '../lib/node-flags.ts';
 import { createPriority } from '../lib/priority.ts';
-import type { FeedChange } from './engine.ts';
+import type { FeedChange, PreviewAnswer, PreviewRequest } from './engine.ts';
 import { type ChunkKind, type ChunkRef, RUNS } from './log/chunk.ts';
 import type { ExecutorOptions, FromExecutor, ToExecutor } from './protocol.ts';
 import type { Assignment } from './scheduler/state.ts';
@@ -72,6 +72,8 @@ export type ExecutorPool = {
    * others, which they do not need the database for, or are dead.
    */
   readonly govern: () => Promise<void>;
+  /** Undefined: there was no executor, or it died of it. */
+  readonly preview: (request: PreviewRequest) => Promise<PreviewAnswer | undefined>;
   readonly stats: () => ExecutorPoolStats;
   readonly processIds: () => number[];
   /** Lets work under way finish, then ends the processes. */
@@ -99,7 +101,7 @@ type Executor = {
   heardAtMs: number;
   readonly work: Map<string, { kind: ChunkKind; assignment: Assignment }>;
   /** Messages that it answers, by id. */
-  readonly questions: Map<number, () => void>;
+  readonly questions: Map<number, (answer?: PreviewAnswer) => void>;
   evaluating: PoisonedRun | undefined;
   cpuMs: number;
   rssBytes: number;
@@ -210,6 +212,10 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
         executor.work.delete(`${message.kind} ${message.id}`);
         events.returned(message.kind, message.id, false, undefined);
         break;
+      case 'previewed':
+        executor.questions.get(message.id)?.(message.answer);
+        executor.questions.delete(message.id);
+        break;
       case 'answered':
         executor.questions.get(message.id)?.();
         executor.questions.delete(message.id);
@@ -265,7 +271,11 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
     if (executor.child.connected) executor.child.send(message, () => undefined);
   }
 
-  function ask(executor: Executor, message: (id: number) => ToExecutor): Promise<void> {
+  /** Undefined: a question that is only acknowledged, or the executor died. */
+  function ask(
+    executor: Executor,
+    message: (id: number) => ToExecutor,
+  ): Promise<PreviewAnswer | undefined> {
     return new Promise((resolve) => {
       const id = nextQuestionId++;
       executor.questions.set(id, resolve);
@@ -327,6 +337,12 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
       await Promise.all(
         ready().map((executor) => ask(executor, (id) => ({ type: 'watch', id, add, remove }))),
       );
+    },
+    preview: async (request) => {
+      const [executor] = ordinary();
+      if (!executor) return undefined;
+      // One that a template keeps from answering is killed as any silent one, which answers this.
+      return ask(executor, (id) => ({ type: 'preview', id, request }));
     },
     govern: async () => {
       await Promise.all(

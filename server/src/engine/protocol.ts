@@ -1,4 +1,4 @@
-import type { FeedChange } from './engine.ts';
+import type { FeedChange, PreviewAnswer, PreviewRequest } from './engine.ts';
 import type { ChunkKind, ChunkRef } from './log/chunk.ts';
 
 /** A slice as an executor gets it. */
@@ -31,6 +31,7 @@ export type ToExecutor =
     }
   /** Orders about queued work changed: begin nothing under those from before. */
   | { readonly type: 'govern'; readonly id: number }
+  | { readonly type: 'preview'; readonly id: number; readonly request: PreviewRequest }
   | { readonly type: 'ping'; readonly id: number }
   /** Finish what is under way, then exit. */
   | { readonly type: 'drain' };
@@ -53,6 +54,7 @@ export type FromExecutor =
   | { readonly type: 'returned'; readonly kind: ChunkKind; readonly id: number }
   /** The `watch` or `govern` of this id holds from now on. */
   | { readonly type: 'answered'; readonly id: number }
+  | { readonly type: 'previewed'; readonly id: number; readonly answer: PreviewAnswer }
   | {
       readonly type: 'pong';
       readonly id: number;

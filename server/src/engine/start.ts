@@ -419,6 +419,10 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     started: pool.started,
     trigger: (request) => appender.append(request),
     cancel: (request) => recordCancellation(db, clock.now(), request),
+    preview: async (request) => {
+      const answer = await pool.preview(request);
+      return answer ?? { kind: 'error', reason: 'no executor could render it; look at the log' };
+    },
     ledger: ledger.latest,
     orders,
     reloadShares: () => shares.load(db),

@@ -82,6 +82,40 @@ test('run shows each step as it happens, and what was rendered', async () => {
   expect(document.runs[0].messages.length).toBeGreaterThan(0);
 });
 
+test('run --preview renders a step for somebody, and nothing is sent', async () => {
+  const before = await runJson('runs', '--workflow', 'new-comment');
+  const data = ['--data', '{"comment":"Looks <b>good</b>","page":"Plan"}'];
+  const shown = await run(
+    'run',
+    'new-comment',
+    '--recipient',
+    '{"id":"ann","email":"new@example.com"}',
+    ...data,
+    '--preview',
+    'email_1',
+  );
+  expect(shown.stderr).toBe('');
+  expect(shown.stdout).toContain('to: new@example.com');
+  expect(shown.stdout).toContain('Looks <b>good</b>');
+  const document = await runJson(
+    'run',
+    'new-comment',
+    '--recipient',
+    'ann',
+    ...data,
+    '--preview',
+    'email_1',
+  );
+  expect(document).toMatchObject({ result: 'success', content_type: 'email' });
+  expect(document.template.html_body).toContain('Looks &lt;b&gt;good');
+  // What the preview brought along was not stored.
+  expect(document.template.to).toBe('a@example.com');
+  expect(await runJson('runs', '--workflow', 'new-comment')).toEqual(before);
+  const unknown = await run('run', 'new-comment', '--recipient', 'ann', '--preview', 'nope');
+  expect(unknown).toMatchObject({ code: 1 });
+  expect(unknown.stderr).toContain('There is no step "nope" of the workflow "new-comment"');
+});
+
 test('push tells file, JSON path and reason of each problem, and publishes nothing', async () => {
   const workflow = join(directory.path, 'bad', 'workflows', 'bad');
   await mkdir(workflow, { recursive: true });

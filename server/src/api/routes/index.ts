@@ -20,6 +20,7 @@ import { opsQuarantineRoutes } from './ops-quarantine.ts';
 import { opsTopRoutes } from './ops-top.ts';
 import { pageRoutes } from './pages.ts';
 import { preferenceRoutes } from './preferences.ts';
+import { previewTemplateRoutes } from './preview-template.ts';
 import { recipientRunRoutes } from './recipient-runs.ts';
 import { referenceRoutes } from './reference.ts';
 import { subscriptionRoutes } from './subscriptions.ts';
@@ -37,6 +38,7 @@ export const routes: readonly Routes[] = [
   preferenceRoutes,
   channelDataRoutes,
   controlRoutes,
+  previewTemplateRoutes,
   demoRoutes,
   devMailRoutes,
   healthRoutes,

@@ -8,7 +8,7 @@ import { feedTopicKey } from '../../feed/feed-topic.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { createPriority } from '../../lib/priority.ts';
 import { createSecretBox } from '../../lib/secret-box.ts';
-import type { FeedChange } from '../engine.ts';
+import type { FeedChange, PreviewAnswer, PreviewRequest } from '../engine.ts';
 import { parseDeliveriesBody, parseRunsBody } from '../log/body.ts';
 import { type ChunkRef, RUNS } from '../log/chunk.ts';
 import { openStream, type Stream } from '../log/stream.ts';
@@ -18,6 +18,7 @@ import { executeDeliveries } from './deliver.ts';
 import { openDeliveryWriter } from './delivery-writer.ts';
 import { createEnvironmentDefaults } from './environment-defaults.ts';
 import { createKnownOrders } from './governance.ts';
+import { previewStep } from './preview.ts';
 import { executeRuns, type WorkerServices } from './run-worker.ts';
 
 /** The executor process: takes orders from the server process over IPC until told to drain. */
@@ -131,6 +132,9 @@ function hear(message: ToExecutor): void {
     case 'govern':
       govern(message.id);
       break;
+    case 'preview':
+      void preview(message.id, message.request);
+      break;
     case 'ping': {
       const { user, system } = process.cpuUsage();
       const cpuMs = (user + system) / 1_000;
@@ -143,6 +147,13 @@ function hear(message: ToExecutor): void {
       else process.exit(0);
       break;
   }
+}
+
+async function preview(id: number, request: PreviewRequest): Promise<void> {
+  const answer = await previewStep(services, db, request).catch(
+    (error): PreviewAnswer => ({ kind: 'error', reason: String(error) }),
+  );
+  send({ type: 'previewed', id, answer });
 }
 
 /** One session executes one order after the other. */
