@@ -1,8 +1,9 @@
 import type { EnvironmentContext } from '../context.ts';
 import { BelfryError, invalidField } from '../lib/errors.ts';
-import type { JsonObject } from '../lib/json.ts';
+import type { Json, JsonObject } from '../lib/json.ts';
 import { type Page, type PageRequest, pageOf } from '../recipients/page.ts';
 import { parseId } from '../recipients/reference.ts';
+import { conditionNeeds } from '../workflows/condition-needs.ts';
 import { conditionProblems } from '../workflows/conditions.ts';
 import { forget, isNotRead } from './forget.ts';
 
@@ -69,7 +70,12 @@ function parseConditions(kind: AudienceKind, conditions: unknown): JsonObject | 
   if (conditions === undefined || conditions === null) {
     throw invalidField('conditions', 'are required: {"all": [...]} or {"any": [...]}');
   }
-  const problems = conditionProblems(conditions, 'conditions');
+  const problems = [
+    ...conditionProblems(conditions, 'conditions'),
+    ...(conditionNeeds(conditions as Json)
+      ? [{ path: 'conditions', reason: 'are over properties of users, not audiences or messages' }]
+      : []),
+  ];
   const [first] = problems;
   if (first) {
     throw new BelfryError('invalid_params', `${first.path} ${first.reason}`, {

@@ -1,5 +1,6 @@
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import type { CompiledWorkflow } from './compiled-workflow.ts';
+import { workflowNeeds } from './condition-needs.ts';
 import { compileConditions } from './conditions.ts';
 import { compileSteps } from './program.ts';
 import type { CompileEnvironment } from './step.ts';
@@ -22,6 +23,7 @@ export function compileWorkflow(input: CompileWorkflowInput): CompiledWorkflow {
   const settings = isJsonObject(content.settings) ? content.settings : {};
   const overridePreferences = settings.override_preferences === true;
   const { conditions } = content;
+  const needs = workflowNeeds(content, input.environment);
   return {
     versionId: input.versionId,
     environmentId: input.environmentId,
@@ -40,6 +42,7 @@ export function compileWorkflow(input: CompileWorkflowInput): CompiledWorkflow {
     ...(isJsonObject(conditions) && Object.keys(conditions).length > 0
       ? { conditions: compileConditions(conditions) }
       : {}),
+    ...(needs ? { needs } : {}),
     steps: compileSteps(stepList(content.steps), input.environment),
   };
 }

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../lib/json.ts';
+import type { ConditionNeeds } from './condition-needs.ts';
 import type { ProgramStep, RunScope } from './step.ts';
 
 /** A published version, ready to run. */
@@ -13,6 +14,8 @@ export type CompiledWorkflow = {
   readonly scope: JsonObject;
   /** Trigger conditions; absent: always. */
   readonly conditions?: (scope: RunScope) => boolean;
+  /** What its conditions need beside the run; absent: nothing. */
+  readonly needs?: ConditionNeeds;
   /** Every step, those of arms after the step that has them; where each goes on is in it. */
   readonly steps: readonly ProgramStep[];
 };

@@ -1,3 +1,5 @@
+import type { JsonObject } from '../lib/json.ts';
+import { conditionNeeds } from './condition-needs.ts';
 import { compileConditionList, type Predicate } from './conditions.ts';
 
 const MAX_LISTS = 5_000;
@@ -21,6 +23,19 @@ export function conditionListOf(conditions: readonly unknown[]): Predicate {
   }
   byList.set(conditions, predicate);
   return predicate;
+}
+
+const NO_AUDIENCES: readonly string[] = [];
+const asked = new WeakMap<JsonObject, readonly string[]>();
+
+/** Keys of the audiences that the conditions of a preference set ask about; found once for the same set. */
+export function audiencesAskedBy(set: JsonObject): readonly string[] {
+  let audiences = asked.get(set);
+  if (!audiences) {
+    audiences = conditionNeeds(set)?.audiences ?? NO_AUDIENCES;
+    asked.set(set, audiences);
+  }
+  return audiences;
 }
 
 /** Sets are checked when they are written; what is there nevertheless is not known to hold. */

@@ -1,5 +1,6 @@
-import { isJsonObject, type Json } from '../lib/json.ts';
+import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import { decodeArgument } from './condition-operands.ts';
+import type { CompileEnvironment } from './step.ts';
 
 /** What conditions need beside the run itself, and who loads it has to know beforehand. */
 export type ConditionNeeds = {
@@ -18,6 +19,19 @@ export function conditionNeeds(content: Json): ConditionNeeds | undefined {
   const audiences = new Set<string>();
   if (text.includes('audience_member"')) collectAudiences(content, audiences);
   return messages || audiences.size > 0 ? { audiences: [...audiences], messages } : undefined;
+}
+
+/** The same of a workflow, with the rules of the channel groups that it sends with. */
+export function workflowNeeds(
+  content: JsonObject,
+  environment: CompileEnvironment,
+): ConditionNeeds | undefined {
+  const keys = JSON.stringify(content).matchAll(/"channel_group_key":"([^"\\]+)"/g);
+  const rules = [...keys].flatMap(
+    ([, key = '']) =>
+      environment.channelGroup(key)?.rules.flatMap(({ condition }) => condition ?? []) ?? [],
+  );
+  return conditionNeeds([content, ...rules]);
 }
 
 export function isAudienceOperator(operator: unknown): boolean {

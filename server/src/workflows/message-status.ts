@@ -19,6 +19,18 @@ export type DeliveryStatus =
   | 'bounced'
   | 'not_sent';
 
+/** A message that nobody has seen. */
+export function newMessage(delivery: DeliveryStatus): MessageState {
+  return {
+    delivery,
+    seen: false,
+    read: false,
+    interacted: false,
+    linkClicked: false,
+    archived: false,
+  };
+}
+
 /** What may stand behind `$message.`. */
 const tests: { readonly [status: string]: (state: MessageState) => boolean } = {
   undelivered: ({ delivery }) => delivery === 'undelivered',

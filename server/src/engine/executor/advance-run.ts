@@ -1,6 +1,7 @@
 import type { JsonObject } from '../../lib/json.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
 import { explainConditions } from '../../workflows/conditions.ts';
+import { messagesRef, newMessage } from '../../workflows/message-status.ts';
 import type {
   BatchOfRun,
   Channel,
@@ -14,6 +15,7 @@ import type {
 } from '../../workflows/step.ts';
 import { StepError } from '../../workflows/step-error.ts';
 import { RUN_STATUS, type RunStatus } from '../status.ts';
+import { outcomeOf } from './message-outcome.ts';
 
 /** Times that a failing step is tried, the first included. */
 const STEP_ATTEMPTS = 3;
@@ -68,6 +70,8 @@ export type Resumption = {
   readonly data?: JsonObject;
   readonly refs?: JsonObject;
   readonly batch?: BatchOfRun;
+  /** See `RunState.messages`; known where messages get their ids. */
+  readonly messages?: { readonly [ref: string]: readonly string[] };
 };
 
 /** Nothing is to be recorded: another wake-up of the run has been, or will be. */
@@ -212,6 +216,7 @@ class Advance {
         for (const message of outcome.messages) {
           this.#messages.push({ ...message, stepRef: step.ref });
         }
+        if (this.#input.workflow.needs?.messages) this.#seeMessages(step, outcome.messages);
         this.#record(step, 'message', outcome.reason);
         return step.next;
       case 'continue':
@@ -242,6 +247,15 @@ class Advance {
           : this.#pause({ dueMs, step: at, attempt: 0, answer });
       }
     }
+  }
+
+  /** Conditions of this execution find its own messages as they will be written. */
+  #seeMessages(step: ProgramStep, messages: readonly StepMessage[]): void {
+    if (messages.length === 0) return;
+    const { settings } = this.#input;
+    const states = messages.map((message) => newMessage(outcomeOf(message, settings)));
+    const refs = { ...this.#scope.refs, [step.ref]: messagesRef(states) };
+    this.#scope = { ...this.#scope, refs };
   }
 
   #change(step: ProgramStep, outcome: Extract<StepOutcome, { kind: 'continue' }>): void {

@@ -16,6 +16,8 @@ import {
 import { RUN_STATUS, type RunStatus } from '../status.ts';
 import { type Advanced, advanceRun, type RunResult, type StepRecord } from './advance-run.ts';
 import type { EnvironmentDefaults } from './environment-defaults.ts';
+import type { Memberships } from './load-memberships.ts';
+import type { MessageRefs } from './load-message-status.ts';
 import { collectionOf, idOf, type LoadedRecipient } from './load-recipients.ts';
 
 /** What the runs of an assignment need beside the slices; looked up, never waited for. */
@@ -40,6 +42,10 @@ export type Surroundings = {
     trigger: ChunkTrigger,
     run: ChunkRun,
   ) => string | undefined;
+  /** Audiences of those that conditions ask about; absent: none asks. */
+  readonly memberships?: Memberships;
+  /** What resumed runs find of the messages of their steps; absent: none asks. */
+  readonly messageRefs?: MessageRefs;
   /** What a closed batch holds; read for every run that is in one. */
   readonly batch: (batch: BatchOfRun) => BatchScope;
   /** Lets the process answer others; called when evaluation has taken long. */
@@ -68,7 +74,11 @@ export type SharedByTrigger = {
   readonly trigger: ChunkTrigger;
   readonly environmentId: number;
   readonly workflow: CompiledWorkflow | Error;
-  readonly scopeFor: (recipient: JsonObject, state: RunState) => RunScope;
+  readonly scopeFor: (
+    recipient: JsonObject,
+    state: RunState,
+    audiences: JsonObject | undefined,
+  ) => RunScope;
   readonly defaults: EnvironmentDefaults;
   /** The tenant's default set. */
   readonly tenantPreferences: JsonObject | undefined;
@@ -98,7 +108,7 @@ export function shareTrigger(
     workflow,
     defaults: around.environmentDefaults(environmentId),
     tenantPreferences: tenant === null ? undefined : tenantPreferenceSet(tenant),
-    scopeFor: (recipient, state) =>
+    scopeFor: (recipient, state, audiences) =>
       runScope({
         recipient,
         actor,
@@ -107,7 +117,8 @@ export function shareTrigger(
         workflow: workflowScope,
         vars,
         timestamp,
-        ...(state.refs ? { refs: state.refs } : {}),
+        ...refsOf(state, around),
+        ...(audiences ? { audiences } : {}),
         ...(state.batch ? { batch: around.batch(state.batch) } : {}),
       }),
   };
@@ -163,7 +174,7 @@ export function evaluateRun(
   const isCommercial = workflow.scope.commercial === true;
   const advanced = advanceRun({
     workflow,
-    scope: common.scopeFor(recipient.scope, state),
+    scope: common.scopeFor(recipient.scope, state, audiencesOf(run, common, around)),
     settings: trigger.settings,
     step: state.step ?? 0,
     attempt: state.attempt ?? 0,
@@ -202,6 +213,25 @@ export function claimed({ claim }: RunState, advanced: Advanced): Advanced {
     question: claim.question,
     go: (reply) => (reply.taken === true ? advanced : { kind: 'gone' }),
   };
+}
+
+function refsOf(state: RunState, around: Surroundings): { readonly refs?: JsonObject } {
+  if (state.messages && around.messageRefs) {
+    return { refs: { ...state.refs, ...around.messageRefs(state) } };
+  }
+  return state.refs ? { refs: state.refs } : {};
+}
+
+function audiencesOf(
+  run: ChunkRun,
+  { trigger, environmentId }: SharedByTrigger,
+  { memberships }: Surroundings,
+): JsonObject | undefined {
+  if (!memberships) return undefined;
+  const { actor, tenant } = trigger;
+  const of = (reference: ChunkRun[1]): JsonObject =>
+    memberships(environmentId, collectionOf(reference), idOf(reference), tenant);
+  return { recipient: of(run[1]), actor: actor === null ? {} : of(actor) };
 }
 
 /** A run that was not taken through its steps. */

@@ -1,6 +1,7 @@
 import { channelTypeNumber } from '../../channels/channel-type.ts';
 import { messageEventTypes } from '../../feed/message-event-type.ts';
 import { addressesOf, MAX_MESSAGE_PARTS } from '../../lib/address.ts';
+import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
 import type { Effect, Question } from '../../workflows/step.ts';
 import type { FeedChange } from '../engine.ts';
 import {
@@ -13,7 +14,7 @@ import {
   USERS,
 } from '../log/chunk.ts';
 import { MESSAGE_STATUS, RUN_STATUS } from '../status.ts';
-import type { Advanced, Asking, StepRecord } from './advance-run.ts';
+import type { Advanced, Asking, RenderedMessage, StepRecord } from './advance-run.ts';
 import type { DecodedChunk } from './chunk-cache.ts';
 import {
   type Ask,
@@ -27,6 +28,7 @@ import {
   shareTrigger,
 } from './evaluate-run.ts';
 import { collectionOf, idOf } from './load-recipients.ts';
+import { outcomeOf } from './message-outcome.ts';
 import { PausedRuns, QueuedDeliveries } from './products.ts';
 import { Results } from './results.ts';
 import { type GovernedTriggers, RunsAside } from './set-aside.ts';
@@ -172,6 +174,21 @@ function asker({ chunk }: PreparedSlice, { number, recipient, id }: Runner, ref:
   return { environmentId: environmentOfLane(chunk.laneId), trigger, recipient, runId: id, ref };
 }
 
+/** Which messages the run's steps have made so far, where the workflow asks for their statuses. */
+function messagesOfRun(
+  workflow: CompiledWorkflow | Error,
+  { messages: before }: RunState,
+  made: readonly RenderedMessage[],
+  idOfPart: (part: number) => string,
+): Pick<RunState, 'messages'> {
+  if (workflow instanceof Error || !workflow.needs?.messages) return {};
+  const messages: Record<string, readonly string[]> = { ...before };
+  made.forEach(({ stepRef }, part) => {
+    messages[stepRef] = [...(messages[stepRef] ?? []), idOfPart(part + 1)];
+  });
+  return { messages };
+}
+
 /** What became of the runs, as rows, chunks and effects. */
 function record(courses: readonly Course[], around: Surroundings): Evaluation {
   const results = new Results();
@@ -207,8 +224,7 @@ function record(courses: readonly Course[], around: Surroundings): Evaluation {
         const messageId = productId(index, part + 1);
         const eventId = productId(index, part + 1 + EVENT_PARTS);
         const inApp = message.channelType === 'in_app_feed';
-        const sandbox = trigger.settings.sandbox_mode === true || message.sandbox === true;
-        const outcome = inApp ? 'delivered' : sandbox ? 'not_sent' : 'queued';
+        const outcome = outcomeOf(message, trigger.settings);
         results.addMessage(
           runNumber,
           messageId,
@@ -233,7 +249,13 @@ function record(courses: readonly Course[], around: Surroundings): Evaluation {
       }
       const { resume } = result;
       if (!resume) continue;
-      const next = paused.add(chunk, trigger, recipient, state, id, resume);
+      const messages = messagesOfRun(
+        around.workflow(trigger.version),
+        state,
+        result.messages,
+        (part) => productId(index, part),
+      );
+      const next = paused.add(chunk, trigger, recipient, state, id, { ...resume, ...messages });
       if (resume.listen && next.claim) {
         const { laneId, flow } = chunk;
         const { kind: listenTo, source, event } = resume.listen;

@@ -55,6 +55,7 @@ function nextState(state: RunState, id: string, resume: Resumption): RunState {
   const whole = resume.data === undefined ? state.whole : true;
   const refs = resume.refs ?? state.refs;
   const batch = resume.batch ?? state.batch;
+  const { messages } = resume;
   return {
     id,
     segment: (state.segment ?? 0) + 1,
@@ -65,6 +66,7 @@ function nextState(state: RunState, id: string, resume: Resumption): RunState {
     ...(whole ? { whole } : {}),
     ...(refs === undefined ? {} : { refs }),
     ...(batch === undefined ? {} : { batch }),
+    ...(messages === undefined ? {} : { messages }),
     ...(claim === undefined ? {} : { claim }),
   };
 }

@@ -8,6 +8,7 @@ import { type ChunkTrigger, environmentOfLane, isResumed, type RunsBody } from '
 import type { DecodedChunk } from './chunk-cache.ts';
 import { type EnvironmentDefaults, NO_DEFAULTS } from './environment-defaults.ts';
 import type { Surroundings } from './evaluate-run.ts';
+import { loadNeeds } from './load-needs.ts';
 import { collectionOf, createRecipientLoader, idOf } from './load-recipients.ts';
 import { loadStops, type Stops } from './load-stops.ts';
 import { isDatabaseTrouble } from './receipts.ts';
@@ -75,10 +76,8 @@ export async function loadSurroundings(
   }
   const stops: Stops | undefined = resumed.length > 0 ? await loadStops(db, resumed) : undefined;
   const recipients = await loader.load(db);
-  return {
+  const known: Pick<Surroundings, 'nowMs' | 'workflow' | 'recipient' | 'environmentDefaults'> = {
     nowMs: services.clock.now(),
-    ordersVersion,
-    breathe: () => new Promise((resolve) => setImmediate(resolve)),
     workflow: (versionId) =>
       workflows.get(versionId) ?? new Error('the workflow version is unknown'),
     recipient: (environmentId, collection, id, tenant) =>
@@ -87,8 +86,14 @@ export async function loadSurroundings(
         preferences: undefined,
         tenantPreferences: undefined,
       },
-    vars: (environmentId) => vars.get(environmentId) ?? NO_VARS,
     environmentDefaults: (environmentId) => defaults.get(environmentId) ?? NO_DEFAULTS,
+  };
+  return {
+    ...known,
+    ...(await loadNeeds(db, parts, workflows.values(), known)),
+    ordersVersion,
+    breathe: () => new Promise((resolve) => setImmediate(resolve)),
+    vars: (environmentId) => vars.get(environmentId) ?? NO_VARS,
     batch: () => NO_BATCH,
     stopped: (environmentId, trigger, run) => stops?.reason(environmentId, trigger, run[1]),
   };

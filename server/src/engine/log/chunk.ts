@@ -54,6 +54,8 @@ export type RunState = {
   readonly refs?: JsonObject;
   /** The batch that the run came out of. */
   readonly batch?: BatchOfRun;
+  /** Ids of the messages that steps made, by the steps' refs; of workflows that ask for their statuses. */
+  readonly messages?: { readonly [ref: string]: readonly string[] };
 };
 
 /** Whether the run was executed before; one that was only set aside was not. */
