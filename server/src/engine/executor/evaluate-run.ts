@@ -74,11 +74,8 @@ export type SharedByTrigger = {
   readonly trigger: ChunkTrigger;
   readonly environmentId: number;
   readonly workflow: CompiledWorkflow | Error;
-  readonly scopeFor: (
-    recipient: JsonObject,
-    state: RunState,
-    audiences: JsonObject | undefined,
-  ) => RunScope;
+  /** Audiences are for conditions; templates do without. */
+  readonly scopeFor: (recipient: JsonObject, state: RunState, audiences?: JsonObject) => RunScope;
   readonly defaults: EnvironmentDefaults;
   /** The tenant's default set. */
   readonly tenantPreferences: JsonObject | undefined;
