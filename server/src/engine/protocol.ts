@@ -1,4 +1,6 @@
+import type { ModelEndpoint } from '../workflows/step.ts';
 import type { FeedChange, PreviewAnswer, PreviewRequest } from './engine.ts';
+
 import type { ChunkKind, ChunkRef } from './log/chunk.ts';
 
 /** A slice as an executor gets it. */
@@ -83,6 +85,8 @@ export type ExecutorOptions = {
   readonly smtpUrl: string | undefined;
   readonly mailFrom: string;
   readonly allowPrivateWebhooks: boolean;
+  /** Where AI steps ask. */
+  readonly model?: ModelEndpoint | undefined;
   /** What webhook signing secrets are derived from. */
   readonly installationSecret: string;
   readonly logLevel: string;

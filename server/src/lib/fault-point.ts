@@ -17,6 +17,10 @@ export const faultPoints = [
   'delivery.before-call',
   'delivery.after-call',
   'delivery.after-record',
+  // A step asks somebody outside, and the run goes on with the answer.
+  'call.before-request',
+  'call.after-request',
+  'call.after-record',
   // A slot is given back: proof, fold, truncation and commit.
   'truncation.before-fold',
   'truncation.before-truncate',

@@ -1,4 +1,8 @@
-export type StepErrorCode = 'recipient_address_missing' | 'invalid_request_template';
+export type StepErrorCode =
+  | 'recipient_address_missing'
+  | 'invalid_request_template'
+  | 'call_refused'
+  | 'invalid_json';
 
 /** Why a step cannot be done for this recipient. Trying again would give the same. */
 export class StepError extends Error {

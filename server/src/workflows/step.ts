@@ -131,16 +131,48 @@ export type CompiledStep = {
   readonly execute: (input: StepInput) => StepOutcome;
   /** What happens after an `ask`, a `call`, or a `wait` with an answer. */
   readonly answer?: (input: StepInput, answer: JsonObject) => StepOutcome;
-  /** What a `call` does, outside of any transaction. Rejects when it is to be tried again. */
+  /**
+   * What a `call` does, outside of any transaction. Rejects when it is to be tried again; with a `StepError` when that is
+   * of no use.
+   */
   readonly call?: (input: StepInput, tools: CallTools) => Promise<JsonObject>;
 };
 
-/** What a call may use; anything slow ends with `signal`. */
+/** What a call may use. Each ends by itself, within the time that it is given or has. */
 export type CallTools = {
-  readonly fetch: typeof fetch;
-  readonly signal: AbortSignal;
-  /** The same for every attempt, so that the other side can tell a repetition. */
-  readonly idempotencyKey: string;
+  /** An HTTP request to whatever webhooks may reach. Never rejects. */
+  readonly request: (request: CallRequest) => Promise<CallResponse>;
+  /** Where AI steps ask; absent: nowhere. */
+  readonly model?: ModelEndpoint;
+};
+
+export type CallRequest = {
+  /** `method`, `url`, `headers` and `query_params` as pairs of key and value, `body`. */
+  readonly content: JsonObject;
+  readonly timeoutMs: number;
+  readonly maxBytes: number;
+  readonly signingKey?: string;
+  /** An endpoint of the operator's, which may be on a private address. */
+  readonly isTrusted?: boolean;
+};
+
+/** What was answered; or why nothing was, and whether asking again may help. */
+export type CallResponse =
+  | { readonly status: number; readonly body: string }
+  | { readonly failed: string; readonly again: boolean };
+
+/** An OpenAI-compatible endpoint. */
+export type ModelEndpoint = {
+  /** Such as `https://api.example.com/v1`. */
+  readonly url: string;
+  readonly apiKey: string | undefined;
+};
+
+/** What `answer` gets after a call: what `call` resolved to, or why it did not, and how often it was tried. */
+export type CallAnswer = {
+  readonly attempts: number;
+  readonly result?: JsonObject;
+  readonly error?: string;
 };
 
 /** A step in its workflow's program: what follows it, and where its arms begin. */

@@ -5,8 +5,8 @@ import { createProviders, type Providers } from '../../src/channels/registry.ts'
 import { createChunkCache } from '../../src/engine/executor/chunk-cache.ts';
 import { type DeliverServices, executeDeliveries } from '../../src/engine/executor/deliver.ts';
 import {
+  createDeliveryWriter,
   type DeliveryWriter,
-  openDeliveryWriter,
 } from '../../src/engine/executor/delivery-writer.ts';
 import { parseDeliveriesBody } from '../../src/engine/log/body.ts';
 import type { ChunkRef } from '../../src/engine/log/chunk.ts';
@@ -101,7 +101,7 @@ afterEach(async () => {
 });
 
 async function openWriter(): Promise<DeliveryWriter> {
-  const opened = await openDeliveryWriter({
+  const opened = createDeliveryWriter({
     url: world.test.url,
     applicationName: 'test deliveries',
     log: silentLog,

@@ -5,7 +5,7 @@ import { recordCancellation } from '../../src/engine/cancel.ts';
 import type { ExportedRun } from '../../src/engine/engine.ts';
 import { createChunkCache } from '../../src/engine/executor/chunk-cache.ts';
 import { executeDeliveries } from '../../src/engine/executor/deliver.ts';
-import { openDeliveryWriter } from '../../src/engine/executor/delivery-writer.ts';
+import { createDeliveryWriter } from '../../src/engine/executor/delivery-writer.ts';
 import { createKnownOrders, type KnownOrders } from '../../src/engine/executor/governance.ts';
 import { executeRuns } from '../../src/engine/executor/run-worker.ts';
 import { parseDeliveriesBody } from '../../src/engine/log/body.ts';
@@ -144,7 +144,7 @@ describe('work that was evaluated before an order and not written yet', () => {
 
 /** What an executor delivers with, and the messages that its provider was called for. */
 async function deliveriesUnder(orders: KnownOrders, appended: ChunkRef[] = []) {
-  const writer = await openDeliveryWriter({
+  const writer = createDeliveryWriter({
     url: world.test.url,
     applicationName: 'test deliveries',
     log: silentLog,

@@ -1,7 +1,6 @@
 import { channelTypeFromNumber } from '../../channels/channel-type.ts';
 import type { DeliveryOutcome } from '../../channels/provider.ts';
 import type { Providers } from '../../channels/registry.ts';
-import { plainArray } from '../../db/array-literal.ts';
 import type { Queryable } from '../../db/database.ts';
 import { parseAddress } from '../../lib/address.ts';
 import { faultPoint } from '../../lib/fault-point.ts';
@@ -13,6 +12,8 @@ import type { SliceOrder } from '../protocol.ts';
 import type { ChunkCache, DecodedChunk } from './chunk-cache.ts';
 import type { DeliveryWriter } from './delivery-writer.ts';
 import type { KnownOrders } from './governance.ts';
+import { unrecordedSlices } from './receipts.ts';
+import { settledOrders } from './settled-orders.ts';
 
 /** Longer than any provider's own time limit; whatever still hangs then is cut off. */
 const DELIVERY_TIMEOUT_MS = 60_000;
@@ -56,7 +57,7 @@ export async function executeDeliveries(
   attemptsLeft = ORDERS_ATTEMPTS,
 ): Promise<void> {
   const wanted: Wanted[] = [];
-  const open = await withoutReceipts(services.db, slot, slices);
+  const open = await unrecordedSlices(services.db, slot, slices);
   const chunks = await services.chunks.get(services.db, slot, open);
   for (const [i, slice] of open.entries()) {
     const chunk = chunks[i];
@@ -127,32 +128,30 @@ async function rulesFor(
   ) => { readonly rule: Rule; readonly ordersVersion: number } | undefined
 > {
   const { orders, db } = services;
-  const inForce = messages[0]?.orders_version;
-  // A process that was not told of an order still does not begin what it is about.
-  if (inForce !== undefined && inForce > orders.current().version) await orders.reload();
-  for (;;) {
-    if (orders.isChanged()) await orders.reload();
-    const asked = orders.current();
-    const environments = messages.map((message) => message.environment_id);
-    const accounts = await orders.accountsOf(asked, environments);
-    const keys = await keysOf(db, asked, messages);
-    if (orders.current() !== asked || orders.isChanged()) continue;
-    return (message, own) => {
-      const rule = ruleFor(
-        asked.rules,
-        {
-          environmentId: message.environment_id,
-          accountId: accounts.get(message.environment_id),
-          apiKeyId: keys.get(message.workflow_run_id),
-          workflow: message.workflow_key,
-          tenant: message.tenant,
-          acceptedMs: parseAddress(message.workflow_run_id)?.timeMs ?? 0,
-        },
-        own,
-      );
-      return rule && { rule, ordersVersion: asked.version };
-    };
-  }
+  const environments = messages.map((message) => message.environment_id);
+  const { asked, facts } = await settledOrders(
+    orders,
+    messages[0]?.orders_version,
+    async (current) => ({
+      accounts: await orders.accountsOf(current, environments),
+      keys: await keysOf(db, current, messages),
+    }),
+  );
+  return (message, own) => {
+    const rule = ruleFor(
+      asked.rules,
+      {
+        environmentId: message.environment_id,
+        accountId: facts.accounts.get(message.environment_id),
+        apiKeyId: facts.keys.get(message.workflow_run_id),
+        workflow: message.workflow_key,
+        tenant: message.tenant,
+        acceptedMs: parseAddress(message.workflow_run_id)?.timeMs ?? 0,
+      },
+      own,
+    );
+    return rule && { rule, ordersVersion: asked.version };
+  };
 }
 
 /** Which key brought each workflow run, where one of the orders asks for that. */
@@ -170,35 +169,6 @@ async function keysOf(
     [messages.map((message) => message.workflow_run_id)],
   );
   return new Map(rows.map((row) => [row.id, row.api_key_id]));
-}
-
-/**
- * The slices that were not recorded yet, each once: an order comes again as a whole when its executor
- * dies, and what a provider has acknowledged must not be sent again.
- */
-async function withoutReceipts(
-  db: Queryable,
-  slot: number,
-  slices: readonly SliceOrder[],
-): Promise<SliceOrder[]> {
-  const rows = await db.query<{ n: number }>(
-    `select min(wanted.n)::int as n
-     from unnest($1::smallint[], $2::bigint[], $3::smallint[]) with ordinality
-       as wanted(stream, sequence, slice, n)
-     where not exists (
-       select
-       from receipt_${slot} r
-       where r.stream = wanted.stream and r.sequence = wanted.sequence and r.slice = wanted.slice
-     )
-     group by wanted.stream, wanted.sequence, wanted.slice
-     order by 1`,
-    [
-      plainArray(slices.map((slice) => slice.stream)),
-      plainArray(slices.map((slice) => slice.sequence)),
-      plainArray(slices.map((slice) => slice.slice)),
-    ],
-  );
-  return rows.flatMap(({ n }) => slices[n - 1] ?? []);
 }
 
 const MESSAGE_GONE: DeliveryOutcome = {

@@ -3,30 +3,24 @@ import { MAX_ATTEMPTS, nextAttemptDelayMs } from '../../channels/retry-schedule.
 import { plainArray, textArray } from '../../db/array-literal.ts';
 import type { Statement } from '../../db/database.ts';
 import { messageEventNames, messageEventTypes } from '../../feed/message-event-type.ts';
-import type { Clock } from '../../lib/clock.ts';
 import { faultPoint } from '../../lib/fault-point.ts';
-import type { Logger } from '../../lib/log.ts';
 import { timeOrderedUuid } from '../../lib/uuid.ts';
 import { signalsSql } from '../../signals/signals-sql.ts';
-import { type ChunkRef, DELIVERIES, type NewChunk } from '../log/chunk.ts';
-import {
-  CHUNK_PARAMETERS,
-  chunkRefs,
-  chunkValues,
-  insertChunksSql,
-  placeChunks,
-} from '../log/insert-chunks.ts';
-import { openStream, type Stream, type StreamOptions } from '../log/stream.ts';
+import { DELIVERIES, type NewChunk } from '../log/chunk.ts';
+import { CHUNK_PARAMETERS, insertChunksSql } from '../log/insert-chunks.ts';
 import { MESSAGE_STATUS } from '../status.ts';
-import { isRefusal, openSlices, receiptsSql } from './receipts.ts';
+import { receiptsSql } from './receipts.ts';
 import { type DeliveryAside, deliveriesAside } from './set-aside.ts';
+import {
+  createSliceWriter,
+  type SliceRecord,
+  type SliceWriter,
+  type SliceWriterOptions,
+  type SliceWrites,
+} from './slice-writer.ts';
 
 /** What became of one attempt, and the slice whose receipt it is. */
-export type DeliveryRecord = {
-  readonly slot: number;
-  readonly stream: number;
-  readonly sequence: number;
-  readonly slice: number;
+export type DeliveryRecord = SliceRecord & {
   readonly laneId: number;
   readonly messageId: string;
   /** Undefined: the message is gone, only the receipt is written. */
@@ -36,121 +30,44 @@ export type DeliveryRecord = {
   readonly outcome: DeliveryOutcome | DeliveryAside;
 };
 
-export type DeliveryWriter = {
-  /**
-   * Resolves after the commit. False: nothing was written of what an order sets aside, because the orders in
-   * force are others by now.
-   */
-  readonly write: (record: DeliveryRecord) => Promise<boolean>;
-  readonly close: () => Promise<void>;
-};
+export type DeliveryWriter = SliceWriter<DeliveryRecord>;
 
-export type DeliveryWriterOptions = StreamOptions & {
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly random: () => number;
-  readonly onAppended: (refs: readonly ChunkRef[]) => void;
-};
+export type DeliveryWriterOptions = SliceWriterOptions & { readonly random: () => number };
 
-const MAX_BATCH = 500;
-const RECONNECT_MS = 200;
-/** A batch may be refused because its slices are done; more often than this, its data is at fault. */
-const MAX_REFUSALS = 3;
 /** Retries fall due on whole seconds, so that those of one lane share a chunk. */
 const RETRY_GRAIN_MS = 1_000;
 
-type Pending = {
-  readonly record: DeliveryRecord;
-  readonly resolve: (written: boolean) => void;
-};
-
 /** Group commit of delivery outcomes: receipts, attempts, events and retries in one statement a slot. */
-export async function openDeliveryWriter(options: DeliveryWriterOptions): Promise<DeliveryWriter> {
-  const { clock, log } = options;
-  let stream: Stream = await openStream(options);
-  let pending: Pending[] = [];
-  let closing = false;
-  let wake: (() => void) | undefined;
-  const running = run();
+export function createDeliveryWriter(options: DeliveryWriterOptions): DeliveryWriter {
+  return createSliceWriter<DeliveryRecord>(options, {
+    statement: recordDeliveries,
+    ordersOf,
+    bare: (record) => ({ ...record, environmentId: undefined }),
+    committed: () => faultPoint('delivery.after-record'),
+    writes: (records, nowMs) => writesOf(records, nowMs, options.random),
+  });
+}
 
-  async function run(): Promise<void> {
-    while (pending.length > 0 || !closing) {
-      if (pending.length === 0) {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-        wake = undefined;
-        continue;
-      }
-      const first = pending[0]?.record;
-      const batch = pending
-        .filter(({ record }) => record.slot === first?.slot && ordersOf(record) === ordersOf(first))
-        .slice(0, MAX_BATCH);
-      const taken = new Set(batch);
-      pending = pending.filter((item) => !taken.has(item));
-      await commit(first?.slot ?? 0, batch);
-    }
-  }
-
-  async function commit(slot: number, batch: readonly Pending[]): Promise<void> {
-    let records = batch.map((item) => item.record);
-    let refusals = 0;
-    while (records.length > 0) {
-      try {
-        await insert(slot, records);
-        break;
-      } catch (error) {
-        if (isRefusal(error)) {
-          refusals += 1;
-          if (ordersOf(records[0]) !== null) {
-            for (const item of batch) item.resolve(false);
-            return;
-          }
-        } else {
-          log.warn({ err: error }, 'recording deliveries failed; trying again');
-          await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
-          await reconnect();
-        }
-        if (refusals > MAX_REFUSALS) {
-          log.error(
-            { err: error },
-            'the database refuses the outcome of deliveries; only their receipts are kept',
-          );
-          records = records.map((record) => ({ ...record, environmentId: undefined }));
-        }
-        const known = records;
-        records = await openSlices(stream.session, slot, known).then(
-          (positions) => positions.flatMap((position) => known[position] ?? []),
-          () => known,
-        );
-      }
-    }
-    for (const item of batch) item.resolve(true);
-  }
-
-  async function insert(slot: number, records: readonly DeliveryRecord[]): Promise<void> {
-    const nowMs = clock.now();
-    const verdicts = records.map(({ outcome, attempt }) =>
-      outcome.kind === 'aside' ? undefined : verdictOf(outcome, attempt, nowMs, options.random),
-    );
-    const products = [...retryChunks(records, verdicts), ...deliveriesAside(records)];
-    const chunks = placeChunks(products, stream.nextSequence, nowMs);
-    const told = records.flatMap((record, i) => {
-      const verdict = verdicts[i];
-      const { environmentId, outcome } = record;
-      return environmentId === undefined || !verdict || outcome.kind === 'aside'
-        ? []
-        : [{ record, outcome, verdict }];
-    });
-    const sources = new Set(records.map((record) => `${record.stream} ${record.sequence}`));
-    await stream.session.query(recordDeliveries(slot), [
-      ...chunkValues(stream.number, new Date(nowMs).toISOString(), chunks),
-      sources.size,
-      plainArray(records.map((record) => record.stream)),
-      plainArray(records.map((record) => record.sequence)),
-      plainArray(records.map((record) => record.slice)),
-      plainArray(verdicts.map((verdict) => (verdict && verdict.final !== 'failed' ? 1 : 0))),
-      plainArray(verdicts.map((verdict) => (verdict?.final === 'failed' ? 1 : 0))),
+function writesOf(
+  records: readonly DeliveryRecord[],
+  nowMs: number,
+  random: () => number,
+): SliceWrites {
+  const verdicts = records.map(({ outcome, attempt }) =>
+    outcome.kind === 'aside' ? undefined : verdictOf(outcome, attempt, nowMs, random),
+  );
+  const told = records.flatMap((record, i) => {
+    const verdict = verdicts[i];
+    const { environmentId, outcome } = record;
+    return environmentId === undefined || !verdict || outcome.kind === 'aside'
+      ? []
+      : [{ record, outcome, verdict }];
+  });
+  return {
+    chunks: [...retryChunks(records, verdicts), ...deliveriesAside(records)],
+    done: verdicts.map((verdict) => (verdict && verdict.final !== 'failed' ? 1 : 0)),
+    failed: verdicts.map((verdict) => (verdict?.final === 'failed' ? 1 : 0)),
+    rest: [
       plainArray(told.map(({ record }) => record.messageId)),
       plainArray(told.map(({ record }) => record.environmentId)),
       plainArray(told.map(({ record }) => record.attempt)),
@@ -162,40 +79,13 @@ export async function openDeliveryWriter(options: DeliveryWriterOptions): Promis
       textArray(
         told.map(({ record, outcome, verdict }) => eventText(outcome, record.attempt, verdict)),
       ),
-      ordersOf(records[0]),
-    ]);
-    faultPoint('delivery.after-record');
-    stream.nextSequence += chunks.length;
-    options.onAppended(chunkRefs(chunks, stream.number));
-  }
-
-  async function reconnect(): Promise<void> {
-    await stream.session.close().catch(() => undefined);
-    try {
-      stream = await openStream(options);
-    } catch (error) {
-      log.warn({ err: error }, 'the database is away; delivery outcomes wait for it');
-    }
-  }
-
-  return {
-    write: (record) =>
-      new Promise((resolve) => {
-        pending.push({ record, resolve });
-        wake?.();
-      }),
-    close: async () => {
-      closing = true;
-      wake?.();
-      await running;
-      await stream.session.close();
-    },
+    ],
   };
 }
 
 /** The number of the orders that set it aside; null for what a provider was asked for. */
-function ordersOf(record: DeliveryRecord | undefined): number | null {
-  return record?.outcome.kind === 'aside' ? record.outcome.ordersVersion : null;
+function ordersOf({ outcome }: DeliveryRecord): number | null {
+  return outcome.kind === 'aside' ? outcome.ordersVersion : null;
 }
 
 type Verdict = {

@@ -8,6 +8,7 @@ import {
   type ChunkRun,
   environmentOfLane,
   type NewChunk,
+  RUNS,
   type RunState,
   type RunsBody,
   SLICE_RUNS,
@@ -95,7 +96,7 @@ export async function evaluate(
   around: Surroundings,
   ask: Ask,
 ): Promise<Evaluation> {
-  const aside = new RunsAside();
+  const aside = new RunsAside(RUNS);
   const courses: Course[] = [];
   const breath = { atMs: performance.now() };
   for (const slice of slices) courses.push(await setOff(slice, around, aside, breath));

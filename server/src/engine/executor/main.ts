@@ -10,13 +10,18 @@ import { createPriority } from '../../lib/priority.ts';
 import { createSecretBox } from '../../lib/secret-box.ts';
 import type { FeedChange, PreviewAnswer, PreviewRequest } from '../engine.ts';
 import { parseDeliveriesBody, parseRunsBody } from '../log/body.ts';
-import { type ChunkRef, RUNS } from '../log/chunk.ts';
+import { CALLS, type ChunkRef, RUNS } from '../log/chunk.ts';
 import { openStream, type Stream } from '../log/stream.ts';
 import type { ExecutorOptions, FromExecutor, ToExecutor } from '../protocol.ts';
+import { executeCalls } from './call.ts';
+import { createCallTools } from './call-tools.ts';
+import { createCallWriter } from './call-writer.ts';
 import { createChunkCache } from './chunk-cache.ts';
 import { executeDeliveries } from './deliver.ts';
-import { openDeliveryWriter } from './delivery-writer.ts';
+
+import { createDeliveryWriter } from './delivery-writer.ts';
 import { createEnvironmentDefaults } from './environment-defaults.ts';
+
 import { createKnownOrders } from './governance.ts';
 import { previewStep } from './preview.ts';
 import { executeRuns, type WorkerServices } from './run-worker.ts';
@@ -49,7 +54,7 @@ const streamOptions = { url: options.databaseUrl, applicationName: `belfry ${opt
 const priority = createPriority(options.niceness, log);
 const db = openDatabase({ ...streamOptions, max: 4 });
 const orders: WorkMessage[] = [];
-let appendedByDeliveries: ChunkRef[] = [];
+let appendedByWriters: ChunkRef[] = [];
 let underWay = 0;
 let draining = false;
 let failures = 0;
@@ -93,14 +98,33 @@ const deliverServices = {
     webhookSigningSecret: deriveWebhookSigningSecret(options.installationSecret),
     log,
   }),
-  writer: await openDeliveryWriter({
+  writer: createDeliveryWriter({
     ...streamOptions,
     clock: systemClock,
     random: Math.random,
     onAppended: (refs) => {
-      appendedByDeliveries.push(...refs);
+      appendedByWriters.push(...refs);
     },
   }),
+};
+
+const callTools = createCallTools({
+  clock: systemClock,
+  allowPrivate: options.allowPrivateWebhooks,
+  model: options.model,
+});
+
+const callServices = {
+  ...services,
+  db,
+  writer: createCallWriter({
+    ...streamOptions,
+    clock: systemClock,
+    onAppended: (refs) => {
+      appendedByWriters.push(...refs);
+    },
+  }),
+  tools: callTools.of,
 };
 
 const workers = Array.from({ length: options.concurrency }, () => work());
@@ -110,7 +134,7 @@ takeWork = (message) => {
     orders.push(message);
     wakeWorker.pop()?.();
   } else {
-    void deliver(message);
+    void waitForOthers(message);
   }
 };
 
@@ -200,23 +224,26 @@ async function openWorkStream(): Promise<Stream> {
   return stream;
 }
 
-async function deliver(order: WorkMessage): Promise<void> {
+/** Deliveries and calls: many at once, on no session of their own. */
+async function waitForOthers(order: WorkMessage): Promise<void> {
   underWay += 1;
   const startedMs = performance.now();
+  const isCalls = order.kind === CALLS;
   try {
-    await executeDeliveries(deliverServices, order.slot, order.slices);
+    if (isCalls) await executeCalls(callServices, order.slot, order.slices);
+    else await executeDeliveries(deliverServices, order.slot, order.slices);
     send({
       type: 'done',
       kind: order.kind,
       id: order.id,
       serviceMs: performance.now() - startedMs,
       runs: 0,
-      messages: order.slices.length,
+      messages: isCalls ? 0 : order.slices.length,
       appended: takeAppended(),
       feeds: [],
     });
   } catch (error) {
-    complain(error, 'deliveries came back undone');
+    complain(error, `${isCalls ? 'calls' : 'deliveries'} came back undone`);
     await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
     send({ type: 'returned', kind: order.kind, id: order.id });
   }
@@ -244,8 +271,8 @@ function complain(error: unknown, message: string): void {
 }
 
 function takeAppended(): ChunkRef[] {
-  const refs = appendedByDeliveries;
-  appendedByDeliveries = [];
+  const refs = appendedByWriters;
+  appendedByWriters = [];
   return refs;
 }
 
@@ -267,6 +294,8 @@ async function drain(): Promise<void> {
   await Promise.all(workers);
   while (underWay > 0) await new Promise((resolve) => setTimeout(resolve, 20));
   await deliverServices.writer.close();
+  await callServices.writer.close();
+  await callTools.close();
   await deliverServices.providers.close();
   await db.close();
   await ordersDb.close();

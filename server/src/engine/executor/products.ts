@@ -1,6 +1,8 @@
 import { runsBodyText } from '../log/body.ts';
 import {
   CALLS,
+  CHUNK_BYTES,
+  CHUNK_RUNS,
   type ChunkRun,
   type ChunkTrigger,
   DELIVERIES,
@@ -71,46 +73,48 @@ function nextState(state: RunState, id: string, resume: Resumption): RunState {
   };
 }
 
-/** Runs that wait, gathered into one chunk for each lane, flow, due time and whether somebody outside is asked. */
-export class PausedRuns {
-  readonly #groups = new Map<
-    string,
-    Place & {
-      readonly kind: typeof RUNS | typeof CALLS;
-      readonly dueMs: number | undefined;
-      readonly triggers: Map<ChunkTrigger, number>;
-      readonly runs: ChunkRun[];
-    }
-  >();
+type RunsKind = typeof RUNS | typeof CALLS;
 
+type RunsGroup = Place & {
+  readonly kind: RunsKind;
+  readonly dueMs: number | undefined;
+  readonly triggers: Map<ChunkTrigger, number>;
+  readonly runs: ChunkRun[];
+  bytes: number;
+};
+
+/** Runs that stand somewhere, gathered into chunks of one lane, flow, kind and due time each. */
+export class GatheredRuns {
+  readonly #open = new Map<string, RunsGroup>();
+  readonly #groups: RunsGroup[] = [];
+
+  /** Undefined as due time: at once. */
   add(
+    kind: RunsKind,
     { laneId, flow }: Place,
+    dueMs: number | undefined,
     trigger: ChunkTrigger,
     recipient: ChunkRun[1],
     state: RunState,
-    id: string,
-    resume: Resumption,
-  ): RunState {
-    const dueMs = resume.call ? undefined : resume.dueMs;
-    const kind = resume.call ? CALLS : RUNS;
+  ): void {
     const key = `${laneId} ${flow} ${dueMs} ${kind}`;
-    let group = this.#groups.get(key);
-    if (!group) {
-      group = { laneId, flow, kind, dueMs, triggers: new Map(), runs: [] };
-      this.#groups.set(key, group);
+    let group = this.#open.get(key);
+    if (!group || group.runs.length >= CHUNK_RUNS || group.bytes >= CHUNK_BYTES) {
+      group = { laneId, flow, kind, dueMs, triggers: new Map(), runs: [], bytes: 0 };
+      this.#open.set(key, group);
+      this.#groups.push(group);
     }
     let number = group.triggers.get(trigger);
     if (number === undefined) {
       number = group.triggers.size;
       group.triggers.set(trigger, number);
     }
-    const next = nextState(state, id, resume);
-    group.runs.push([number, recipient, next]);
-    return next;
+    group.bytes += sizeOf(state);
+    group.runs.push([number, recipient, state]);
   }
 
   chunks(): NewChunk[] {
-    return [...this.#groups.values()].map(({ laneId, flow, kind, dueMs, triggers, runs }) => ({
+    return this.#groups.map(({ laneId, flow, kind, dueMs, triggers, runs }) => ({
       laneId,
       flow,
       kind,
@@ -118,5 +122,34 @@ export class PausedRuns {
       dueMs,
       body: runsBodyText([...triggers.keys()], runs),
     }));
+  }
+}
+
+/** Bytes that a run brings of its own, about: what it got from elsewhere may be large. */
+function sizeOf({ data, answer }: RunState): number {
+  if (data === undefined && answer === undefined) return 0;
+  return JSON.stringify([data, answer]).length;
+}
+
+/** Runs that wait: for a time, or for somebody outside. */
+export class PausedRuns {
+  readonly #runs = new GatheredRuns();
+
+  add(
+    place: Place,
+    trigger: ChunkTrigger,
+    recipient: ChunkRun[1],
+    state: RunState,
+    id: string,
+    resume: Resumption,
+  ): RunState {
+    const next = nextState(state, id, resume);
+    if (resume.call) this.#runs.add(CALLS, place, undefined, trigger, recipient, next);
+    else this.#runs.add(RUNS, place, resume.dueMs, trigger, recipient, next);
+    return next;
+  }
+
+  chunks(): NewChunk[] {
+    return this.#runs.chunks();
   }
 }

@@ -1,3 +1,4 @@
+import { plainArray } from '../../db/array-literal.ts';
 import { type Queryable, sqlState } from '../../db/database.ts';
 
 /** A slice, wherever it comes from. */
@@ -64,6 +65,35 @@ export async function openSlices(
     ],
   );
   return rows.map((row) => row.position);
+}
+
+/**
+ * The slices that were not recorded yet, each once: an order comes again as a whole when its executor
+ * dies, and whom a provider has acknowledged, or an endpoint answered, must not be asked again.
+ */
+export async function unrecordedSlices<Slice extends SliceKey>(
+  db: Queryable,
+  slot: number,
+  slices: readonly Slice[],
+): Promise<Slice[]> {
+  const rows = await db.query<{ n: number }>(
+    `select min(wanted.n)::int as n
+     from unnest($1::smallint[], $2::bigint[], $3::smallint[]) with ordinality
+       as wanted(stream, sequence, slice, n)
+     where not exists (
+       select
+       from receipt_${slot} r
+       where r.stream = wanted.stream and r.sequence = wanted.sequence and r.slice = wanted.slice
+     )
+     group by wanted.stream, wanted.sequence, wanted.slice
+     order by 1`,
+    [
+      plainArray(slices.map((slice) => slice.stream)),
+      plainArray(slices.map((slice) => slice.sequence)),
+      plainArray(slices.map((slice) => slice.slice)),
+    ],
+  );
+  return rows.flatMap(({ n }) => slices[n - 1] ?? []);
 }
 
 /** Whether a statement was refused because its chunks are gone or other orders are in force. */

@@ -1,5 +1,6 @@
 import { runsBodyText } from '../log/body.ts';
 import {
+  type CALLS,
   CHUNK_RUNS,
   type ChunkRun,
   type ChunkTrigger,
@@ -7,7 +8,7 @@ import {
   type DeliveriesBody,
   environmentOfLane,
   type NewChunk,
-  RUNS,
+  type RUNS,
   type RunState,
   type RunsBody,
   SLICE_RUNS,
@@ -59,10 +60,15 @@ type Group = {
   readonly runs: ChunkRun[];
 };
 
-/** Runs that are set aside, gathered into chunks of one order and one chunk that they came with. */
+/** Runs (or calls) that are set aside, gathered into chunks of one order and one chunk that they came with. */
 export class RunsAside {
+  readonly #kind: typeof RUNS | typeof CALLS;
   readonly #open = new Map<string, Group>();
   readonly #groups: Group[] = [];
+
+  constructor(kind: typeof RUNS | typeof CALLS) {
+    this.#kind = kind;
+  }
 
   add(
     rule: Rule,
@@ -92,7 +98,7 @@ export class RunsAside {
     return this.#groups.map(({ rule, source, chunk, triggers, runs }) => ({
       laneId: chunk.laneId,
       flow: chunk.flow,
-      kind: RUNS,
+      kind: this.#kind,
       runCount: runs.length,
       // What came from a timer was accepted work before.
       dueMs: chunk.dueMs,

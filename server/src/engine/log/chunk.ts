@@ -3,6 +3,8 @@ import type { BatchOfRun, Question } from '../../workflows/step.ts';
 import type { RecipientReference } from '../engine.ts';
 
 export const CHUNK_RUNS = 500;
+/** A chunk gets no further runs once it has so much data. */
+export const CHUNK_BYTES = 256 * 1024;
 export const SLICE_RUNS = 100;
 
 export const RUNS = 0;

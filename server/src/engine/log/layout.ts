@@ -1,10 +1,15 @@
 import { formatAddress, WORKFLOW_RUN_PART } from '../../lib/address.ts';
 import type { TriggerRequest } from '../engine.ts';
-import { CHUNK_RUNS, laneOf, type NewChunk, NORMAL, RUNS, wireReference } from './chunk.ts';
+import {
+  CHUNK_BYTES,
+  CHUNK_RUNS,
+  laneOf,
+  type NewChunk,
+  NORMAL,
+  RUNS,
+  wireReference,
+} from './chunk.ts';
 import { flowOfTenant } from './flow.ts';
-
-/** A chunk's shared data past which it takes no further trigger. */
-const CHUNK_BYTES = 256 * 1024;
 
 /** A request with its data already serialised. */
 export type SerialisedTrigger = { readonly request: TriggerRequest; readonly dataText: string };

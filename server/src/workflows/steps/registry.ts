@@ -4,6 +4,7 @@ import { branchStep } from './branch.ts';
 import { delayStep } from './delay.ts';
 import { emailStep } from './email.ts';
 import { httpStep } from './http.ts';
+import { httpFetchStep } from './http-fetch.ts';
 import { inAppFeedStep } from './in-app-feed.ts';
 import { randomCohortStep } from './random-cohort.ts';
 import { waitForEventStep } from './wait-for-event.ts';
@@ -17,6 +18,7 @@ const all: readonly StepDefinition[] = [
   branchStep,
   randomCohortStep,
   waitForEventStep,
+  httpFetchStep,
 ];
 
 const definitions: ReadonlyMap<string, StepDefinition> = new Map(
