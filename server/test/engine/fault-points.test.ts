@@ -8,9 +8,10 @@ import {
   faultPoints,
 } from '../../src/lib/fault-point.ts';
 import type { JsonObject } from '../../src/lib/json.ts';
+import { serveHttp } from '../channels/support.ts';
 import { spawnBelfry } from '../cli/belfry.ts';
 import { sourceFiles } from '../house/source-files.ts';
-import { feedStep } from '../support/engine-world.ts';
+import { feedStep, fetchStep } from '../support/engine-world.ts';
 import { type FaultServer, startFaultServer } from '../support/fault-server.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -139,6 +140,34 @@ async function inWait(point: FaultPoint): Promise<void> {
   await server.loadSome();
 }
 
+/** A run asks somebody; the other side may hear of it twice, with one key, and the run goes on once. */
+async function inCall(point: FaultPoint): Promise<void> {
+  const keys: string[] = [];
+  const other = await serveHttp((request, response) => {
+    keys.push(String(request.headers['idempotency-key']));
+    response.end('{"name": "Ada"}');
+  });
+  const workflow = point.replaceAll('.', '-');
+  await server.push(workflow, [fetchStep(), feedStep('{{ data.name }}')]);
+  await server.arm(point);
+  const body = { recipients: [workflow], data: { url: other.url } };
+  const runId = await server.trigger(workflow, body);
+  await waitFor(point, async () => ((await server.isReached(point)) ? true : undefined), 20_000);
+  const items = async () => {
+    await server.ensureRunning();
+    return server.test.db.query<{ body: string }>(
+      `select content->>'body' as body from message where workflow_run_id = $1`,
+      [runId],
+    );
+  };
+  await waitFor('the item', async () => ((await items()).length > 0 ? true : undefined), 20_000);
+  expect(await items()).toEqual([{ body: 'Ada' }]);
+  expect(new Set(keys).size).toBe(1);
+  expect(keys).toHaveLength(point === 'call.after-request' ? 2 : 1);
+  await other.close();
+  await server.loadSome();
+}
+
 /** A hold is given, work comes and is set aside, the hold is ended, and what is done is cleared away. */
 async function inOrder(point: FaultPoint): Promise<void> {
   const active = async (): Promise<readonly JsonObject[] | undefined> => {
@@ -179,6 +208,9 @@ const drivers: { readonly [Point in FaultPoint]: (point: Point) => Promise<void>
   'delivery.before-call': duringLoad,
   'delivery.after-call': duringLoad,
   'delivery.after-record': duringLoad,
+  'call.before-request': inCall,
+  'call.after-request': inCall,
+  'call.after-record': inCall,
   'truncation.before-fold': inTool('truncate'),
   'truncation.before-truncate': inTool('truncate'),
   'truncation.before-commit': inTool('truncate'),

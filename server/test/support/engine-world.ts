@@ -4,6 +4,9 @@ import { createEnvironmentsInUse } from '../../src/control/environments-in-use.t
 import { publishWorkflows } from '../../src/control/publish.ts';
 import { createWorkflowVersions } from '../../src/control/workflow-versions.ts';
 import type { TriggerRequest } from '../../src/engine/engine.ts';
+import { executeCalls } from '../../src/engine/executor/call.ts';
+import { createCallTools } from '../../src/engine/executor/call-tools.ts';
+import { createCallWriter } from '../../src/engine/executor/call-writer.ts';
 import { createChunkCache } from '../../src/engine/executor/chunk-cache.ts';
 import type { WorkReport } from '../../src/engine/executor/commit-evaluation.ts';
 import { createEnvironmentDefaults } from '../../src/engine/executor/environment-defaults.ts';
@@ -11,11 +14,12 @@ import { createKnownOrders } from '../../src/engine/executor/governance.ts';
 import { executeRuns, type WorkerServices } from '../../src/engine/executor/run-worker.ts';
 import { openAppender } from '../../src/engine/log/appender.ts';
 import { parseRunsBody } from '../../src/engine/log/body.ts';
-import { type ChunkRef, DELIVERIES, RUNS } from '../../src/engine/log/chunk.ts';
+import { CALLS, type ChunkRef, DELIVERIES, RUNS } from '../../src/engine/log/chunk.ts';
 import { openStream, type Stream } from '../../src/engine/log/stream.ts';
 import type { SliceOrder } from '../../src/engine/protocol.ts';
 import type { JsonObject } from '../../src/lib/json.ts';
 import { createSecretBox } from '../../src/lib/secret-box.ts';
+import type { ModelEndpoint } from '../../src/workflows/step.ts';
 import { type MovableClock, movableClock } from './clock.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { silentLog } from './log.ts';
@@ -51,7 +55,12 @@ export const testSecrets = createSecretBox('the installation secret of a test');
 
 const MAX_ROUNDS = 20;
 
-export async function createEngineWorld(): Promise<EngineWorld> {
+export type EngineWorldOptions = {
+  /** Where AI steps ask. */
+  readonly model?: ModelEndpoint;
+};
+
+export async function createEngineWorld(options: EngineWorldOptions = {}): Promise<EngineWorld> {
   const test = await createTestDatabase({ max: 8 });
   const { db } = test;
   const clock = movableClock();
@@ -107,6 +116,21 @@ export async function createEngineWorld(): Promise<EngineWorld> {
     return stream;
   };
   const ownStream = await open();
+  let answered: ChunkRef[] = [];
+  const callTools = createCallTools({ clock, allowPrivate: true, model: options.model });
+  const callWriter = createCallWriter({
+    url: test.url,
+    applicationName: 'test calls',
+    log: silentLog,
+    clock,
+    onAppended: (refs) => answered.push(...refs),
+  });
+  const callServices = { ...services, db, writer: callWriter, tools: callTools.of };
+  const call = async (ref: ChunkRef): Promise<WorkReport> => {
+    answered = [];
+    await executeCalls(callServices, ref.slot, slicesOf(ref));
+    return { runs: 0, messages: 0, appended: answered, feeds: [] };
+  };
 
   const world: EngineWorld = {
     test,
@@ -136,6 +160,10 @@ export async function createEngineWorld(): Promise<EngineWorld> {
     execute: async (refs, stream = ownStream) => {
       const reports: WorkReport[] = [];
       for (const ref of refs) {
+        if (ref.kind === CALLS) {
+          reports.push(await call(ref));
+          continue;
+        }
         reports.push(
           await executeRuns(services, stream, {
             id: 1,
@@ -152,7 +180,8 @@ export async function createEngineWorld(): Promise<EngineWorld> {
       let rounds = 0;
       while (next.length > 0 && rounds < MAX_ROUNDS) {
         clock.moveTo(Math.max(clock.now(), ...next.map((ref) => ref.dueMs ?? 0)));
-        next = appendedRuns(await world.execute(next));
+        const reports = await world.execute(next);
+        next = reports.flatMap(({ appended }) => appended.filter((ref) => ref.kind !== DELIVERIES));
         rounds += 1;
       }
       return rounds;
@@ -164,6 +193,8 @@ export async function createEngineWorld(): Promise<EngineWorld> {
     },
     close: async () => {
       await appender.close();
+      await callWriter.close();
+      await callTools.close();
       for (const stream of streams) await stream.session.close().catch(() => undefined);
       await test.drop();
     },
@@ -184,6 +215,9 @@ export function slicesOf(ref: ChunkRef): SliceOrder[] {
 
 export const appendedRuns = (reports: readonly WorkReport[]): ChunkRef[] =>
   reports.flatMap((report) => report.appended.filter((ref) => ref.kind === RUNS));
+
+export const appendedCalls = (reports: readonly WorkReport[]): ChunkRef[] =>
+  reports.flatMap((report) => report.appended.filter((ref) => ref.kind === CALLS));
 
 export const appendedDeliveries = (reports: readonly WorkReport[]): ChunkRef[] =>
   reports.flatMap((report) => report.appended.filter((ref) => ref.kind === DELIVERIES));
@@ -206,6 +240,15 @@ export function emailStep(ref = 'email_1', more: JsonObject = {}): JsonObject {
     channel_key: 'email',
     template: { subject: 'Hello {{ recipient.name }}', text_body: 'Text' },
     ...more,
+  };
+}
+
+/** A step that asks the trigger's `data.url`. */
+export function fetchStep(settings: JsonObject = {}, ref = 'fetch_1'): JsonObject {
+  return {
+    ref,
+    type: 'http_fetch',
+    settings: { method: 'get', url: '{{ data.url }}', ...settings },
   };
 }
 

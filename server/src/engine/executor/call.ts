@@ -135,7 +135,12 @@ async function call(
   const step = workflow.steps[state.step ?? 0];
   const attempts = (state.attempt ?? 0) + 1;
   if (!step?.call) return answered({ attempts, error: 'the step has nobody to ask' });
-  const { scope } = around.recipient(environmentId, collectionOf(recipient), idOf(recipient));
+  const { scope } = around.recipient(
+    environmentId,
+    collectionOf(recipient),
+    idOf(recipient),
+    trigger.tenant,
+  );
   const input: StepInput = {
     scope: common.scopeFor(scope, state),
     nowMs: around.nowMs,
