@@ -13,7 +13,7 @@ import { ruleFor } from '../orders/rules.ts';
 import type { SliceOrder } from '../protocol.ts';
 import type { CallOutcome, CallWriter } from './call-writer.ts';
 import type { ChunkCache, DecodedChunk } from './chunk-cache.ts';
-import { type Surroundings, shareTrigger } from './evaluate-run.ts';
+import { audiencesOf, type Surroundings, shareTrigger } from './evaluate-run.ts';
 import type { KnownOrders } from './governance.ts';
 import { collectionOf, idOf } from './load-recipients.ts';
 import { unrecordedSlices } from './receipts.ts';
@@ -142,7 +142,7 @@ async function call(
     trigger.tenant,
   );
   const input: StepInput = {
-    scope: common.scopeFor(scope, state),
+    scope: common.scopeFor(scope, state, audiencesOf(run, common, around)),
     nowMs: around.nowMs,
     settings: trigger.settings,
     attempt: attempts - 1,

@@ -219,7 +219,8 @@ function refsOf(state: RunState, around: Surroundings): { readonly refs?: JsonOb
   return state.refs ? { refs: state.refs } : {};
 }
 
-function audiencesOf(
+/** In which of the audiences that the workflow asks for the recipient and the actor are. */
+export function audiencesOf(
   run: ChunkRun,
   { trigger, environmentId }: SharedByTrigger,
   { memberships }: Surroundings,
