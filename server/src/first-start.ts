@@ -9,7 +9,7 @@ import { keyHash } from './accounts/key.ts';
 import { reissueCredentials } from './accounts/reissue-credentials.ts';
 import type { Config } from './config.ts';
 import type { Context, Environment } from './context.ts';
-import { publishWorkflows } from './control/publish.ts';
+import { publish } from './control/publish.ts';
 import { readDirectory } from './control/read-directory.ts';
 import { StartError, systemErrorCode } from './db/start-error.ts';
 
@@ -133,7 +133,7 @@ async function publishExamples(ctx: Context): Promise<void> {
        and e.slug = 'development'`,
     [DEMO_ACCOUNT],
   );
-  const { workflows } = await readDirectory(EXAMPLES);
+  const { workflows, resources } = await readDirectory(EXAMPLES);
   if (!row || workflows.length === 0) return;
   const environment: Environment = {
     id: row.id,
@@ -142,7 +142,7 @@ async function publishExamples(ctx: Context): Promise<void> {
     slug: row.slug,
     settings: row.settings,
   };
-  await publishWorkflows({ ...ctx, environment }, workflows);
+  await publish({ ...ctx, environment }, { workflows, resources });
 }
 
 /** A secret of this installation that is made once and kept in the data dir. */

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { Access, ServiceAccess } from '../accounts/access.ts';
-import type { EnvironmentContext } from '../context.ts';
+import type { Environment, EnvironmentContext } from '../context.ts';
+import { findAccountEnvironment } from '../control/find-account-environment.ts';
 import { BelfryError } from '../lib/errors.ts';
 import { wrongKind } from './authentication.ts';
 import type { App } from './route.ts';
@@ -99,6 +100,21 @@ export function environmentContext(
 export function serviceOf(request: FastifyRequest): ServiceAccess {
   if (request.access?.kind === 'service') return request.access;
   throw new Error(`${request.routeOptions.url ?? ''} is not restricted to service tokens`);
+}
+
+/** An environment of the service token's account: by its slug, or `development`. */
+export async function requireEnvironment(
+  services: Services,
+  request: FastifyRequest,
+  slug = 'development',
+): Promise<Environment> {
+  const { accountId } = serviceOf(request);
+  const environment = await findAccountEnvironment(services.db, accountId, slug);
+  if (environment) return environment;
+  throw new BelfryError(
+    'resource_missing',
+    `The account has no environment ${JSON.stringify(slug.slice(0, 200))}`,
+  );
 }
 
 function pathUser(params: unknown): string | undefined {

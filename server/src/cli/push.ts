@@ -1,5 +1,6 @@
 import { Command } from 'commander';
-import { locateProblem, readDirectory, type WorkflowFiles } from '../control/read-directory.ts';
+import { locateProblem, readDirectory, type ThingFiles } from '../control/read-directory.ts';
+import { RESOURCE_KINDS, resourcePlace } from '../control/resources.ts';
 import { isJsonObject, type JsonObject } from '../lib/json.ts';
 import { CliError, type CommandResult, type ErrorDetail } from './result.ts';
 import { type CommandContext, runCommand, withServerOptions } from './run-command.ts';
@@ -7,17 +8,23 @@ import { table } from './table.ts';
 
 export function pushCommand(): Command {
   const command = new Command('push')
-    .description('Publish the workflows of a directory, all or none.')
-    .argument('<dir>', 'holds workflows/<key>/workflow.json; one workflow’s own directory will do');
+    .description('Publish the workflows of a directory and what they share, all or none.')
+    .argument(
+      '<dir>',
+      'holds workflows/<key>/workflow.json, layouts/, partials/, translations/; one workflow’s own directory will do',
+    )
+    .option('--check', 'only say what is wrong; publish nothing');
   return withServerOptions(command).action((dir: string, options) =>
-    runCommand(options, (ctx) => push(ctx, dir)),
+    runCommand(options, (ctx) => push(ctx, dir, options.check === true)),
   );
 }
 
-async function push(ctx: CommandContext, dir: string): Promise<CommandResult> {
-  const { workflows, problems, warnings } = await readDirectory(dir);
+async function push(ctx: CommandContext, dir: string, check: boolean): Promise<CommandResult> {
+  const { workflows, resources, problems, warnings } = await readDirectory(dir);
   for (const { file, reason } of warnings) ctx.say(`warning: ${file}: ${reason}`);
   if (problems.length > 0) throw refused(problems);
+  const things = [...workflows, ...resources];
+  const bodyOf = (of: readonly ThingFiles[]) => of.map(({ key, content }) => ({ key, content }));
   let answer: JsonObject;
   try {
     answer = await ctx.client.request({
@@ -25,22 +32,52 @@ async function push(ctx: CommandContext, dir: string): Promise<CommandResult> {
       method: 'POST',
       path: '/control/v1/push',
       query: { environment: ctx.environment },
-      body: { workflows: workflows.map(({ key, content }) => ({ key, content })) },
+      body: {
+        workflows: bodyOf(workflows),
+        ...Object.fromEntries(
+          RESOURCE_KINDS.map((kind) => [
+            `${kind}s`,
+            bodyOf(resources.filter((resource) => resource.kind === kind)),
+          ]),
+        ),
+        check,
+      },
     });
   } catch (error) {
     if (!(error instanceof CliError) || error.details.length === 0) throw error;
-    throw refused(error.details.map((detail) => located(workflows, detail)));
+    throw refused(error.details.map((detail) => located(things, detail)));
   }
-  const published = Array.isArray(answer.published) ? answer.published.filter(isJsonObject) : [];
-  const rows = published.map(({ key, number, changed }) => [
-    String(key),
-    String(number),
-    changed === true ? 'published' : 'unchanged',
-  ]);
+  const doubts = objects(answer.warnings).map(({ field, message }) =>
+    located(things, { path: String(field), reason: String(message) }),
+  );
+  for (const { file, path, reason } of doubts) {
+    ctx.say(`warning: ${[file, path].filter((part) => part).join(': ')}: ${reason}`);
+  }
+  const json = { ...answer, warnings: [...warnings, ...doubts] };
+  if (check) {
+    const found = `${things.length} ${things.length === 1 ? 'thing' : 'things'}`;
+    return { json, text: () => `Checked ${found}: nothing is wrong. Nothing was published.` };
+  }
+  const rows = [
+    ...objects(answer.published).map((version) => row(String(version.key), version)),
+    ...RESOURCE_KINDS.flatMap((kind) =>
+      objects(answer[`${kind}s`]).map((resource) =>
+        row(resourcePlace({ kind, key: String(resource.key) }), resource),
+      ),
+    ),
+  ];
   return {
-    json: { ...answer, warnings },
-    text: (style) => table(style, ['WORKFLOW', 'VERSION', ctx.environment.toUpperCase()], rows),
+    json,
+    text: (style) => table(style, ['WHAT', 'VERSION', ctx.environment.toUpperCase()], rows),
   };
+}
+
+function row(name: string, { number, changed }: JsonObject): string[] {
+  return [name, String(number ?? ''), changed === true ? 'published' : 'unchanged'];
+}
+
+function objects(value: unknown): JsonObject[] {
+  return Array.isArray(value) ? value.filter(isJsonObject) : [];
 }
 
 function refused(details: readonly ErrorDetail[]): CliError {
@@ -48,12 +85,17 @@ function refused(details: readonly ErrorDetail[]): CliError {
   return new CliError('push_refused', `Nothing was published: ${count}.`, details);
 }
 
-/** The server names `<key>: <JSON path>`; a person wants the file. */
-function located(workflows: readonly WorkflowFiles[], detail: ErrorDetail): ErrorDetail {
+/** The server names `<key>: <JSON path>`; a person wants the file, and the line where there is one. */
+function located(things: readonly ThingFiles[], detail: ErrorDetail): ErrorDetail {
   const colon = detail.path.indexOf(': ');
-  const workflow = workflows.find(({ key }) => key === detail.path.slice(0, colon));
-  if (!workflow || colon < 0) return detail;
-  const place = locateProblem(workflow, detail.path.slice(colon + 2));
-  const end = place.indexOf(': ');
-  return { file: place.slice(0, end), path: place.slice(end + 2), reason: detail.reason };
+  const place = colon < 0 ? detail.path : detail.path.slice(0, colon);
+  const thing = things.find((one) => placeOf(one) === place);
+  if (!thing) return detail;
+  if (colon < 0) return { file: thing.file, path: '', reason: detail.reason };
+  return locateProblem(thing, detail.path.slice(colon + 2), detail.reason);
+}
+
+/** What the server calls it. */
+function placeOf({ kind, key }: ThingFiles): string {
+  return kind === 'workflow' ? key : resourcePlace({ kind, key });
 }

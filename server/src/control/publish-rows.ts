@@ -3,8 +3,8 @@ import type { Queryable } from '../db/database.ts';
 import type { JsonObject } from '../lib/json.ts';
 import { contentSha } from './canonical-json.ts';
 import type { PublishedResource, PublishedVersion } from './publish.ts';
-import { withoutFileFields } from './read-directory.ts';
 import type { Resource } from './resources.ts';
+import { withoutFileFields } from './without-file-fields.ts';
 
 /** Publishes one workflow without problems. The caller has locked the environment. */
 export async function publishWorkflow(

@@ -21,8 +21,9 @@ import {
   unusableResources,
   type WorkflowToPublish,
 } from './push-problems.ts';
-import { withoutFileFields } from './read-directory.ts';
+import { pushWarnings } from './push-warnings.ts';
 import { type Resource, type ResourceKind, resourcePlace } from './resources.ts';
+import { withoutFileFields } from './without-file-fields.ts';
 
 export type PublishedVersion = {
   readonly key: string;
@@ -51,6 +52,8 @@ export type Published = {
   /** Empty after a check. */
   readonly workflows: readonly PublishedVersion[];
   readonly resources: readonly PublishedResource[];
+  /** What is doubtful and refuses nothing; fields as of problems. */
+  readonly warnings: readonly FieldError[];
 };
 
 const MAX_WORKFLOWS = 1000;
@@ -89,7 +92,8 @@ export async function publish(ctx: EnvironmentContext, input: Publication): Prom
     ...pushedResourceProblems(resources, environment),
     ...pushedWorkflowProblems(workflows, environment),
   ]);
-  if (input.check) return { workflows: [], resources: [] };
+  const warnings = await pushWarnings(ctx, { workflows, resources, environment });
+  if (input.check) return { workflows: [], resources: [], warnings };
   return ctx.db.transaction(async (tx) => {
     const ofAccount = resources.some(({ kind }) => kind === 'channel_group');
     await lockEnvironments(tx, accountId, ofAccount ? undefined : id);
@@ -104,7 +108,7 @@ export async function publish(ctx: EnvironmentContext, input: Publication): Prom
     const changed = published.filter((resource) => resource.changed);
     const changedAll = changed.some(({ kind }) => kind === 'channel_group');
     if (changed.length > 0) await raiseRevision(tx, accountId, changedAll ? undefined : id);
-    return { workflows: versions, resources: published };
+    return { workflows: versions, resources: published, warnings };
   });
 }
 

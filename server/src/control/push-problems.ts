@@ -2,10 +2,10 @@ import type { FieldError } from '../lib/errors.ts';
 import { isJsonObject } from '../lib/json.ts';
 import type { CompileEnvironment, Problem } from '../workflows/step.ts';
 import { workflowKeyProblem, workflowProblems } from '../workflows/workflow-problems.ts';
-import { withoutFileFields } from './read-directory.ts';
 import { resourceKeyProblem, resourceProblems } from './resource-problems.ts';
 import { type Resource, resourcePlace } from './resources.ts';
 import { storableProblems } from './storable-problems.ts';
+import { withoutFileFields } from './without-file-fields.ts';
 
 export type WorkflowToPublish = { readonly key: string; readonly content: unknown };
 

@@ -4,99 +4,161 @@ import { isJsonObject, type JsonObject } from '../lib/json.ts';
 import { workflowKeyProblem } from '../workflows/workflow-problems.ts';
 import { type FileProblem, type InlinedFile, inlineFiles } from './inline-files.ts';
 import { parseJsonFile } from './parse-json-file.ts';
+import { readTranslations } from './read-translations.ts';
+import { resourceKeyProblem } from './resource-problems.ts';
+import type { ResourceKind } from './resources.ts';
+import { withoutFileFields } from './without-file-fields.ts';
 
-/** A workflow as its directory has it, extracted files inlined. */
-export type WorkflowFiles = {
+/** A workflow or resource as its directory has it, extracted files inlined. */
+export type ThingFiles = {
+  readonly kind: 'workflow' | ResourceKind;
   readonly key: string;
   readonly content: JsonObject;
-  /** `workflow.json`, as seen from the directory that was read. */
+  /** Its JSON file, as seen from the directory that was read; of a translation its one file. */
   readonly file: string;
   readonly files: readonly InlinedFile[];
 };
 
 export type DirectoryContent = {
-  readonly workflows: readonly WorkflowFiles[];
+  readonly workflows: readonly ThingFiles[];
+  readonly resources: readonly (ThingFiles & { readonly kind: ResourceKind })[];
   readonly problems: readonly FileProblem[];
   /** What is there and cannot be used yet. */
   readonly warnings: readonly { readonly file: string; readonly reason: string }[];
 };
 
-const WORKFLOW_FILE = 'workflow.json';
-const MAX_WORKFLOWS = 1000;
+/** What one directory holds: `<directory>/<key>/<file>`. */
+type Layout = {
+  readonly kind: Exclude<ThingFiles['kind'], 'translation'>;
+  readonly directory: string;
+  readonly file: string;
+};
+
+const LAYOUTS: readonly Layout[] = [
+  { kind: 'workflow', directory: 'workflows', file: 'workflow.json' },
+  { kind: 'layout', directory: 'layouts', file: 'layout.json' },
+  { kind: 'partial', directory: 'partials', file: 'partial.json' },
+  { kind: 'channel_group', directory: 'channel-groups', file: 'channel_group.json' },
+];
+
+const TRANSLATIONS = 'translations';
+const MAX_THINGS = 2000;
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 
 /** Resource directories of the wire contract that come later. */
-const LATER = [
-  'audiences',
-  'broadcasts',
-  'guides',
-  'layouts',
-  'message-types',
-  'partials',
-  'schemas',
-  'translations',
-];
-
-/** Fields that belong to files and not to workflows. */
-const FILE_FIELDS = new Set(['$schema', '__readonly', '__annotation']);
+const LATER = ['audiences', 'broadcasts', 'guides', 'message-types', 'schemas'];
 
 /**
- * Reads a directory in the layout of Knock's CLI. `directory` may be the one that holds
- * `workflows/`, `workflows` itself, or one workflow's own.
+ * Reads a directory in the layout of Knock's CLI. `directory` may be the one that holds `workflows/`, `layouts/` and
+ * the others, one of these itself, or the directory of one workflow, layout, partial or channel group.
  */
 export async function readDirectory(directory: string): Promise<DirectoryContent> {
   const root = resolve(directory);
-  const workflows: WorkflowFiles[] = [];
-  const problems: FileProblem[] = [];
   const names = await entries(root);
   if (!names) {
     const reason = 'there is no such directory, or it cannot be read';
-    return { workflows, problems: [{ file: directory, path: '', reason }], warnings: [] };
+    return {
+      workflows: [],
+      resources: [],
+      problems: [{ file: directory, path: '', reason }],
+      warnings: [],
+    };
   }
-  const found = await workflowDirectories(root, names);
-  for (const path of found.slice(0, MAX_WORKFLOWS)) {
-    const read = await readWorkflow(path, root);
+  const things: ThingFiles[] = [];
+  const problems: FileProblem[] = [];
+  const found = await places(root, names);
+  for (const place of found.slice(0, MAX_THINGS)) {
+    const read = await readThing(place.layout, place.path, root);
     problems.push(...read.problems);
-    if (read.workflow) workflows.push(read.workflow);
+    if (read.thing) things.push(read.thing);
+  }
+  const translations = await readTranslations(root, names.includes(TRANSLATIONS));
+  problems.push(...translations.problems);
+  const resources = [...things, ...translations.things].filter(isResource);
+  const count = found.length + translations.things.length + translations.problems.length;
+  if (count > MAX_THINGS) {
+    const reason = `holds ${count} workflows and resources, at most ${MAX_THINGS} go in one push`;
+    problems.push({ file: directory, path: '', reason });
+  }
+  if (count === 0) {
+    const reason = `holds no workflow; expected workflows/<key>/workflow.json`;
+    problems.push({ file: directory, path: '', reason });
   }
   const warnings = LATER.filter((name) => names.includes(name)).map((name) => ({
     file: name,
     reason: `${name} are not supported yet; they were left out`,
   }));
-  if (found.length > MAX_WORKFLOWS) {
-    const reason = `holds ${found.length} workflows, at most ${MAX_WORKFLOWS} go in one push`;
-    problems.push({ file: directory, path: '', reason });
-  }
-  if (found.length === 0) {
-    const reason = `holds no workflow; expected workflows/<key>/${WORKFLOW_FILE}`;
-    problems.push({ file: directory, path: '', reason });
-  }
-  return { workflows, problems, warnings };
+  const workflows = things.filter(({ kind }) => kind === 'workflow');
+  return { workflows, resources, problems, warnings };
 }
 
-async function workflowDirectories(root: string, names: readonly string[]): Promise<string[]> {
-  if (names.includes(WORKFLOW_FILE)) return [root];
-  const parent = names.includes('workflows') ? join(root, 'workflows') : root;
-  const children = (await entries(parent)) ?? [];
-  const found: string[] = [];
-  for (const name of children.sort()) {
-    const path = join(parent, name);
-    // A directory of workflows/ without workflow.json is a mistake; elsewhere it is none of ours.
-    const files = await entries(path);
-    if (files && (parent !== root || files.includes(WORKFLOW_FILE))) found.push(path);
+/**
+ * Where a problem of a pushed thing is: the extracted file whose field it is in, with the line where the reason says
+ * one, or its JSON file and the JSON path.
+ */
+export function locateProblem(
+  thing: ThingFiles,
+  path: string,
+  reason: string,
+): { readonly file: string; readonly path: string; readonly reason: string } {
+  const inlined = thing.files.find(
+    (file) =>
+      path === file.path || path.startsWith(`${file.path}.`) || path.startsWith(`${file.path}[`),
+  );
+  if (!inlined) return { file: thing.file, path, reason };
+  const position = path === inlined.path ? / \(line (\d+), column (\d+)\)$/.exec(reason) : null;
+  if (!position) return { file: inlined.file, path, reason };
+  const file = `${inlined.file}:${position[1]}:${position[2]}`;
+  return { file, path, reason: reason.slice(0, position.index) };
+}
+
+function isResource(thing: ThingFiles): thing is ThingFiles & { readonly kind: ResourceKind } {
+  return thing.kind !== 'workflow';
+}
+
+type Found = { readonly layout: Layout; readonly path: string };
+
+async function places(root: string, names: readonly string[]): Promise<Found[]> {
+  const itself = LAYOUTS.find(({ file }) => names.includes(file));
+  if (itself) return [{ layout: itself, path: root }];
+  const found: Found[] = [];
+  for (const layout of LAYOUTS) {
+    const parent = join(root, layout.directory);
+    for (const path of names.includes(layout.directory) ? await children(parent) : []) {
+      found.push({ layout, path });
+    }
+  }
+  if (LAYOUTS.some(({ directory }) => names.includes(directory))) return found;
+  // One of these directories itself; what has no such file is none of ours.
+  for (const path of await children(root)) {
+    const files = (await entries(path)) ?? [];
+    const layout = LAYOUTS.find(({ file }) => files.includes(file));
+    if (layout) found.push({ layout, path });
   }
   return found;
 }
 
-async function readWorkflow(
+/** The directories in a directory, by name. */
+async function children(parent: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of ((await entries(parent)) ?? []).sort()) {
+    const path = join(parent, name);
+    if (await entries(path)) found.push(path);
+  }
+  return found;
+}
+
+async function readThing(
+  { kind, file: fileName }: Layout,
   directory: string,
   root: string,
-): Promise<{ readonly workflow?: WorkflowFiles; readonly problems: readonly FileProblem[] }> {
+): Promise<{ readonly thing?: ThingFiles; readonly problems: readonly FileProblem[] }> {
   const key = basename(directory);
-  const absolute = join(directory, WORKFLOW_FILE);
-  const file = relative(root, absolute) || WORKFLOW_FILE;
+  const absolute = join(directory, fileName);
+  const file = relative(root, absolute) || fileName;
   const problem = (reason: string) => ({ problems: [{ file, path: '', reason }] });
-  const keyProblem = workflowKeyProblem(key);
+  const keyProblem =
+    kind === 'workflow' ? workflowKeyProblem(key) : resourceKeyProblem({ kind, key });
   if (keyProblem) return problem(`${keyProblem}; it is the name of the directory`);
   let text: string;
   try {
@@ -114,24 +176,7 @@ async function readWorkflow(
   const problems = inlined.problems.map((found) => ({ ...found, file: seen(found.file) }));
   if (problems.length > 0 || !isJsonObject(inlined.value)) return { problems };
   const files = inlined.files.map((found) => ({ ...found, file: seen(found.file) }));
-  return { workflow: { key, content: inlined.value, file, files }, problems };
-}
-
-/** A workflow's content without what only its file needs. */
-export function withoutFileFields(content: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries(content).filter(([name]) => !FILE_FIELDS.has(name)));
-}
-
-/**
- * Where a problem of a pushed workflow is: the extracted file whose field it is in, or
- * `workflow.json` and the JSON path.
- */
-export function locateProblem(workflow: WorkflowFiles, path: string): string {
-  const inlined = workflow.files.find(
-    (file) =>
-      path === file.path || path.startsWith(`${file.path}.`) || path.startsWith(`${file.path}[`),
-  );
-  return inlined ? `${inlined.file}: ${path}` : `${workflow.file}: ${path}`;
+  return { thing: { kind, key, content: inlined.value, file, files }, problems };
 }
 
 async function entries(directory: string): Promise<string[] | undefined> {

@@ -1,10 +1,10 @@
 import { type TSchema, Type } from 'typebox';
 import { isJsonObject, type JsonObject } from '../lib/json.ts';
 import { compileTemplate } from '../templates/compile-template.ts';
-import { conditionProblems } from '../workflows/conditions.ts';
+import { memberProblems } from '../workflows/condition-problems.ts';
 import { nullable, schemaProblems } from '../workflows/schema-problems.ts';
 import type { CompileEnvironment, Problem } from '../workflows/step.ts';
-import { type Resource, type ResourceKind, translationTexts } from './resources.ts';
+import { type Resource, type ResourceKind, translationOf } from './resources.ts';
 
 const Name = Type.String({ minLength: 1, maxLength: 255 });
 const ChannelTypes = Type.Enum(['email', 'in_app_feed', 'sms', 'push', 'chat', 'http']);
@@ -95,12 +95,8 @@ export function resourceProblems(
       return layoutProblems(content, environment);
     case 'partial':
       return syntaxProblems(content, 'content', content.type === 'html', environment);
-    case 'translation': {
-      const texts = translationTexts(content);
-      return 'reason' in texts
-        ? [{ path: '$.content', reason: texts.reason }]
-        : textProblems(texts.value, '$.content');
-    }
+    case 'translation':
+      return translationProblems(content);
     case 'channel_group':
       return channelGroupProblems(content, environment);
   }
@@ -139,13 +135,14 @@ function syntaxProblems(
   }
 }
 
-function textProblems(texts: JsonObject, path: string): Problem[] {
-  return Object.entries(texts).flatMap(([key, value]) => {
-    const place = `${path}[${JSON.stringify(key)}]`;
-    if (typeof value === 'string') return [];
-    if (isJsonObject(value)) return textProblems(value, place);
-    return [{ path: place, reason: 'must be a text, or an object of texts' }];
-  });
+function translationProblems(content: JsonObject): Problem[] {
+  try {
+    translationOf({ key: '', content });
+    return [];
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return [{ path: '$.content', reason }];
+  }
 }
 
 function channelGroupProblems(content: JsonObject, environment: CompileEnvironment): Problem[] {
@@ -161,28 +158,6 @@ function channelGroupProblems(content: JsonObject, environment: CompileEnvironme
       const reason = `the channel "${key}" is of the type ${channel.type}, the group of ${String(content.channel_type)}`;
       problems.push({ path: `${path}.channel_key`, reason });
     }
-    if (rule.rule_type === 'always') return problems;
-    return [...problems, ...ruleProblems(rule, path)];
+    return rule.rule_type === 'always' ? problems : [...problems, ...memberProblems(rule, path)];
   });
-}
-
-/** A share of recipients is a rule of its own kind; all others are conditions. */
-function ruleProblems(rule: JsonObject, path: string): Problem[] {
-  if (rule.operator === 'is_in_random_cohort') {
-    const share = Number(rule.argument);
-    return [
-      ...(rule.variable === 'recipient.id'
-        ? []
-        : [{ path: `${path}.variable`, reason: 'must be "recipient.id"' }]),
-      ...(rule.argument && share >= 0 && share <= 100
-        ? []
-        : [{ path: `${path}.argument`, reason: 'must be a percentage from 0 to 100' }]),
-    ];
-  }
-  const { variable = null, operator = null, argument = null } = rule;
-  const group = { all: [{ variable, operator, argument }] };
-  return conditionProblems(group, path).map((problem) => ({
-    ...problem,
-    path: problem.path.replace(`${path}.all[0]`, path),
-  }));
 }

@@ -1,4 +1,5 @@
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
+import { parseTranslation } from '../templates/parse-translation.ts';
 import type { Partial, Translation } from '../templates/template-environment.ts';
 import type { ChannelGroup, ChannelType, EmailLayout } from '../workflows/step.ts';
 
@@ -65,9 +66,8 @@ export function channelGroupOf({ content }: Pick<Resource, 'content'>): ChannelG
 
 /** Throws an Error that says why the texts cannot be read. */
 export function translationOf({ key, content }: Pick<Resource, 'key' | 'content'>): Translation {
-  const texts = translationTexts(content);
-  if ('reason' in texts) throw new Error(`translations/${key} ${texts.reason}`);
-  return { ...translationKey(key), content: texts.value };
+  const texts = parseTranslation(content.format === 'po' ? 'po' : 'json', String(content.content));
+  return { ...translationKey(key), content: texts };
 }
 
 /** `es/ns~tenant` in parts. */
@@ -79,20 +79,6 @@ export function translationKey(key: string): Omit<Translation, 'content'> {
     ...(namespace ? { namespace } : {}),
     ...(tenant.length > 0 ? { tenant: tenant.join('~') } : {}),
   };
-}
-
-/** The texts that a translation's `content`, a text itself, holds; or why there are none. */
-export function translationTexts(
-  content: JsonObject,
-): { readonly value: JsonObject } | { readonly reason: string } {
-  if (content.format === 'po') return { reason: 'is a PO file, which is not supported yet' };
-  let value: Json;
-  try {
-    value = JSON.parse(String(content.content));
-  } catch (error) {
-    return { reason: `is not JSON: ${error instanceof Error ? error.message : String(error)}` };
-  }
-  return isJsonObject(value) ? { value } : { reason: 'must hold a JSON object of texts' };
 }
 
 function numberOr(value: Json | undefined, otherwise: number): number {

@@ -54,10 +54,18 @@ describe('a directory in the layout of the knock CLI', () => {
       { key: 'other', content: { name: 'Other', steps: [] } },
     ]);
     const [hello] = read.workflows;
-    expect(hello && locateProblem(hello, '$.steps[0].template.markdown_body')).toBe(
-      'workflows/hello/a/body.md: $.steps[0].template.markdown_body',
-    );
-    expect(hello && locateProblem(hello, '$.name')).toBe('workflows/hello/workflow.json: $.name');
+    const body = '$.steps[0].template.markdown_body';
+    const found = hello && locateProblem(hello, body, 'output not closed (line 2, column 5)');
+    expect(found).toEqual({
+      file: 'workflows/hello/a/body.md:2:5',
+      path: body,
+      reason: 'output not closed',
+    });
+    expect(hello && locateProblem(hello, '$.name', 'is missing')).toEqual({
+      file: 'workflows/hello/workflow.json',
+      path: '$.name',
+      reason: 'is missing',
+    });
   });
 
   test('may be the directory of workflows, or of one workflow', async () => {
@@ -69,15 +77,61 @@ describe('a directory in the layout of the knock CLI', () => {
     }
   });
 
+  test('holds what workflows share, too', async () => {
+    await files({
+      'layouts/default/layout.json': { name: 'Default', 'html_layout@': 'html_layout.html' },
+      'layouts/default/html_layout.html': '<p>{{ content }}</p>',
+      'partials/sign-off/partial.json': { name: 'S', type: 'json', 'content@': 'content.json' },
+      'partials/sign-off/content.json': '{"a": 1}',
+      'channel-groups/mails/channel_group.json': { name: 'Mails', channel_type: 'email' },
+      'translations/es/es.json': '{"hi": "Hola"}',
+      'translations/pt-BR/app.pt-BR.po': 'msgid "hi"',
+      'translations/es/app.web.es~wayne.json': '{}',
+      'translations/es/notes.txt': 'none of ours',
+    });
+    const read = await readDirectory(root);
+    expect(read.problems).toEqual([
+      expect.objectContaining({ file: 'translations/es/app.web.es~wayne.json' }),
+    ]);
+    expect(read.workflows).toEqual([]);
+    expect(read.resources.map(({ kind, key, content }) => ({ kind, key, content }))).toEqual([
+      {
+        kind: 'layout',
+        key: 'default',
+        content: { name: 'Default', html_layout: '<p>{{ content }}</p>' },
+      },
+      {
+        kind: 'partial',
+        key: 'sign-off',
+        content: { name: 'S', type: 'json', content: '{"a": 1}' },
+      },
+      {
+        kind: 'channel_group',
+        key: 'mails',
+        content: { name: 'Mails', channel_type: 'email' },
+      },
+      { kind: 'translation', key: 'es', content: { format: 'json', content: '{"hi": "Hola"}' } },
+      {
+        kind: 'translation',
+        key: 'pt-BR/app',
+        content: { format: 'po', content: 'msgid "hi"' },
+      },
+    ]);
+    for (const path of ['layouts', 'layouts/default', 'partials', 'translations/..']) {
+      expect((await readDirectory(join(root, path))).resources.length).toBeGreaterThan(0);
+    }
+    expect((await readDirectory(join(root, 'translations'))).resources).toHaveLength(2);
+  });
+
   test('with resources that cannot be pushed yet is read with a warning for each kind', async () => {
     await files({
       'workflows/hello/workflow.json': { name: 'Hello', steps: [] },
-      'layouts/default/layout.json': {},
-      'partials/x/partial.json': {},
+      'guides/x/guide.json': {},
+      'message-types/x/message_type.json': {},
     });
     const read = await readDirectory(root);
     expect(read.workflows).toHaveLength(1);
-    expect(read.warnings.map((warning) => warning.file)).toEqual(['layouts', 'partials']);
+    expect(read.warnings.map((warning) => warning.file)).toEqual(['guides', 'message-types']);
   });
 });
 

@@ -1,17 +1,34 @@
 import { Type } from 'typebox';
-import { findAccountEnvironment } from '../../control/find-account-environment.ts';
-import { publishWorkflows } from '../../control/publish.ts';
-import { BelfryError } from '../../lib/errors.ts';
-import { serviceOf } from '../access.ts';
+import { publish } from '../../control/publish.ts';
+import { RESOURCE_KINDS, type ResourceKind } from '../../control/resources.ts';
+import { requireEnvironment, serviceOf } from '../access.ts';
 import type { App } from '../route.ts';
 import type { Services } from '../services.ts';
 
+const Thing = Type.Object({
+  key: Type.String(),
+  content: Type.Record(Type.String(), Type.Unknown()),
+});
+
+const Things = Type.Optional(Type.Array(Thing, { maxItems: 2000 }));
+
 const Push = Type.Object({
-  workflows: Type.Array(
-    Type.Object({ key: Type.String(), content: Type.Record(Type.String(), Type.Unknown()) }),
-    { maxItems: 1000 },
+  workflows: Type.Optional(Type.Array(Thing, { maxItems: 1000 })),
+  layouts: Things,
+  partials: Things,
+  translations: Type.Optional(
+    Type.Array(Thing, {
+      maxItems: 2000,
+      description: 'With keys such as `es`, `es/namespace`, `es/namespace~tenant` and `es~tenant`.',
+    }),
+  ),
+  channel_groups: Things,
+  check: Type.Optional(
+    Type.Boolean({ description: 'Only say what is wrong; nothing is published.' }),
   ),
 });
+
+const PushedResources = Type.Array(Type.Object({ key: Type.String(), changed: Type.Boolean() }));
 
 const Pushed = Type.Object({
   environment: Type.String(),
@@ -23,6 +40,11 @@ const Pushed = Type.Object({
       changed: Type.Boolean(),
     }),
   ),
+  layouts: PushedResources,
+  partials: PushedResources,
+  translations: PushedResources,
+  channel_groups: PushedResources,
+  warnings: Type.Array(Type.Object({ field: Type.String(), message: Type.String() })),
 });
 
 const Whoami = Type.Object({
@@ -34,7 +56,7 @@ const Whoami = Type.Object({
   account_features: Type.Object({ translations_allowed: Type.Boolean() }),
 });
 
-/** Publishing workflows with a service token. */
+/** Publishing workflows and what they share, with a service token. */
 export function controlRoutes(app: App, services: Services): void {
   app.post(
     '/control/v1/push',
@@ -42,9 +64,10 @@ export function controlRoutes(app: App, services: Services): void {
       config: { access: 'service' },
       schema: {
         description:
-          'Publishes workflows to an environment, all or none. A workflow whose content is the ' +
-          'published one already gets no new version. Each defect is an error with the field ' +
-          '`<key>: <JSON path>`.',
+          'Publishes workflows and what they share to an environment, all or none. A workflow whose content is the ' +
+          'published one already gets no new version. What is not named stays as it is. Channel groups are those of all ' +
+          'environments. Each defect is an error with the field `<key>: <JSON path>`, for what is no workflow ' +
+          '`layouts/<key>: <JSON path>` and so on; warnings refuse nothing.',
         tags: ['Control'],
         querystring: Type.Object({
           environment: Type.Optional(Type.String({ description: 'Default: development' })),
@@ -54,27 +77,35 @@ export function controlRoutes(app: App, services: Services): void {
       },
     },
     async (request) => {
-      const { accountId } = serviceOf(request);
-      const slug = request.query.environment ?? 'development';
-      const environment = await findAccountEnvironment(services.db, accountId, slug);
-      if (!environment) {
-        throw new BelfryError(
-          'resource_missing',
-          `The account has no environment ${JSON.stringify(slug.slice(0, 200))}`,
-        );
-      }
+      const environment = await requireEnvironment(services, request, request.query.environment);
       const { db, clock, log } = services;
-      const { published } = await publishWorkflows(
+      const { body } = request;
+      const published = await publish(
         { db, clock, log, environment },
-        request.body.workflows,
+        {
+          workflows: body.workflows ?? [],
+          resources: RESOURCE_KINDS.flatMap((kind) =>
+            (body[`${kind}s`] ?? []).map(({ key, content }) => ({ kind, key, content })),
+          ),
+          check: body.check ?? false,
+        },
       );
       services.workflows.invalidate(environment.id);
+      const changedOf = (kind: ResourceKind) =>
+        published.resources
+          .filter((resource) => resource.kind === kind)
+          .map(({ key, changed }) => ({ key, changed }));
       return {
         environment: environment.slug,
-        published: published.map(({ versionId, ...version }) => ({
+        published: published.workflows.map(({ versionId, ...version }) => ({
           ...version,
           version_id: versionId,
         })),
+        layouts: changedOf('layout'),
+        partials: changedOf('partial'),
+        translations: changedOf('translation'),
+        channel_groups: changedOf('channel_group'),
+        warnings: [...published.warnings],
       };
     },
   );
