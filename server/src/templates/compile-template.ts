@@ -5,7 +5,7 @@ import { RecipientNeeded } from './recipient-needed.ts';
 import { type Escape, engineIn } from './setting.ts';
 import type { TemplateEnvironment } from './template-environment.ts';
 import { TemplateError } from './template-error.ts';
-import type { TemplateScope } from './template-scope.ts';
+import { lookup, type TemplateScope } from './template-scope.ts';
 import { parseSource } from './template-source.ts';
 
 export type CompileOptions = {
@@ -42,9 +42,9 @@ export function compileTemplate(source: string, options: CompileOptions): Compil
     return { constant, render: () => constant };
   }
   if (plain) {
-    return { render: (scope) => guarded(() => renderPlain(plain, escaping, scope)) };
+    return { render: (scope) => guarded(scope, () => renderPlain(plain, escaping, scope)) };
   }
-  return { render: (scope) => guarded(() => renderLiquid(templates, escaping, scope)) };
+  return { render: (scope) => guarded(scope, () => renderLiquid(templates, escaping, scope)) };
 }
 
 /** Renders by liquidjs alone. */
@@ -68,21 +68,18 @@ export function parse(source: string, options: CompileOptions): LiquidTemplate[]
   }
 }
 
-function guarded(render: () => string): string {
+function guarded(scope: TemplateScope, render: () => string): string {
+  const missed = scope[lookup]?.missed;
   let text: string;
   try {
     text = render();
   } catch (error) {
-    const needed = recipientNeeded(error);
-    if (needed) throw needed;
+    // Whoever is missing may be the reason; else the error comes again.
+    if (missed && missed.length > 0) throw new RecipientNeeded(missed.splice(0));
     throw templateError('template_render_error', error);
   }
+  if (missed && missed.length > 0) throw new RecipientNeeded(missed.splice(0));
   return storable(text);
-}
-
-function recipientNeeded(error: unknown): RecipientNeeded | undefined {
-  const original = LiquidError.is(error) ? error.originalError : error;
-  return original instanceof RecipientNeeded ? original : undefined;
 }
 
 /** PostgreSQL stores neither NUL nor half a surrogate pair, and no mail or page needs them. */

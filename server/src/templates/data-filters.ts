@@ -6,8 +6,9 @@ import { rootOf } from './setting.ts';
 import { type Lookup, lookup } from './template-scope.ts';
 
 /**
- * `user`, `object`, `tenant` and `subscriptions`: what the database has of somebody. Nobody is null; rendering
- * does no I/O, so somebody who is not in memory ends it with a RecipientNeeded.
+ * `user`, `object`, `tenant` and `subscriptions`: what the database has of somebody. Nobody is null, and so is, for
+ * now, who is not in memory: rendering does no I/O. It goes on to learn whom else it needs, and ends with a
+ * RecipientNeeded.
  */
 export function registerDataFilters(liquid: Liquid): void {
   liquid.registerFilter('user', function (this: FilterCall, id: unknown) {
@@ -28,6 +29,9 @@ export function registerDataFilters(liquid: Liquid): void {
   });
 }
 
+/** A template that needs more at once is not rendered further. */
+const MAX_MISSED = 100;
+
 /** Longer ids than these exist nowhere. */
 const MAX_ID_LENGTH = 1_000;
 
@@ -40,7 +44,11 @@ function find(call: FilterCall, kind: Wanted['kind'], collection: string, id: un
   const look = root[lookup];
   if (!look) throw new Error(`"${kind}" can be looked up in the templates of workflows only`);
   const want = { kind, collection, id: text };
-  const found = look(want);
-  if (found === undefined) throw new RecipientNeeded(want);
-  return found;
+  const found = look.find(want);
+  if (found !== undefined) return found;
+  const isKnown = look.missed.some(
+    (other) => other.kind === kind && other.collection === collection && other.id === text,
+  );
+  if (!isKnown && look.missed.push(want) > MAX_MISSED) throw new RecipientNeeded(look.missed);
+  return null;
 }

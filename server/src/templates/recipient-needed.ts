@@ -1,11 +1,11 @@
-/** Rendering cannot go on without somebody who is not in memory. It is caught, loaded, and rendered again. */
+/** Rendering needs somebody who is not in memory. They are loaded, and the template is rendered again. */
 export class RecipientNeeded extends Error {
-  readonly want: Wanted;
+  readonly wants: readonly Wanted[];
 
-  constructor(want: Wanted) {
-    super(`the ${want.kind} of "${want.id}" in "${want.collection}" is needed`);
+  constructor(wants: readonly Wanted[]) {
+    super(`${wants.length} recipients are needed that are not in memory`);
     this.name = 'RecipientNeeded';
-    this.want = want;
+    this.wants = wants;
   }
 }
 

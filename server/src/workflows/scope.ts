@@ -1,4 +1,5 @@
 import type { JsonObject } from '../lib/json.ts';
+import { type Lookup, lookup } from '../templates/template-scope.ts';
 import type { RunScope } from './step.ts';
 
 export type RunScopeInput = {
@@ -16,6 +17,8 @@ export type RunScopeInput = {
   /** Absent: the run came out of no batch. */
   readonly batch?: BatchScope;
   readonly audiences?: JsonObject;
+  /** Absent: templates cannot look anybody up. */
+  readonly lookup?: Lookup;
 };
 
 /** What a run sees of the batch that it came out of. */
@@ -36,6 +39,11 @@ const NO_AUDIENCES: JsonObject = {};
  */
 export function runScope(input: RunScopeInput): RunScope {
   const { actor, batch } = input;
+  const run = batch
+    ? { total_activities: batch.totalActivities, total_actors: batch.totalActors }
+    : actor
+      ? ONE_ACTIVITY
+      : ONE_ACTIVITY_OF_NOBODY;
   return {
     recipient: input.recipient,
     actor,
@@ -44,17 +52,16 @@ export function runScope(input: RunScopeInput): RunScope {
     workflow: input.workflow,
     vars: input.vars,
     timestamp: input.timestamp,
-    run: batch
-      ? { total_activities: batch.totalActivities, total_actors: batch.totalActors }
-      : actor
-        ? ONE_ACTIVITY
-        : ONE_ACTIVITY_OF_NOBODY,
+    run,
+    total_activities: run.total_activities,
+    total_actors: run.total_actors,
     refs: input.refs ?? NO_REFS,
     activities: batch?.activities ?? [],
     actors: batch?.actors ?? (actor ? [actor] : []),
     $audiences: input.audiences ?? NO_AUDIENCES,
+    [lookup]: input.lookup,
   };
 }
 
-const ONE_ACTIVITY: JsonObject = { total_activities: 1, total_actors: 1 };
-const ONE_ACTIVITY_OF_NOBODY: JsonObject = { total_activities: 1, total_actors: 0 };
+const ONE_ACTIVITY = { total_activities: 1, total_actors: 1 };
+const ONE_ACTIVITY_OF_NOBODY = { total_activities: 1, total_actors: 0 };

@@ -1,6 +1,7 @@
 import type { TSchema } from 'typebox';
 import type { Json, JsonObject } from '../lib/json.ts';
 import type { TemplateEnvironment } from '../templates/template-environment.ts';
+import type { Lookup, lookup } from '../templates/template-scope.ts';
 
 /** What templates and conditions of a run can see. Data keys are also usable at the top level. */
 export type RunScope = {
@@ -19,6 +20,8 @@ export type RunScope = {
   /** The first or last of a batch's activities; without a batch the run's own. */
   readonly activities: readonly JsonObject[];
   readonly actors: readonly JsonObject[];
+  /** Whom templates can look up by id; not in JSON. */
+  readonly [lookup]?: Lookup | undefined;
   /** Audiences that `recipient` and `actor` are in, of those that conditions ask about: `{"recipient": {"beta": true}}`. */
   readonly $audiences: JsonObject;
   readonly [key: string]: Json;

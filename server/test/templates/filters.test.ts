@@ -161,14 +161,17 @@ describe('text and data', () => {
 describe('somebody else', () => {
   const scope = {
     data: { other: 'u2' },
-    [lookup]: ({ kind, collection, id }: { kind: string; collection: string; id: string }) =>
-      id === 'nobody'
-        ? null
-        : id === 'later'
-          ? undefined
-          : kind === 'recipient'
-            ? { id, name: `${collection}/${id}` }
-            : [{ object: { id: 'p1' }, properties: { role: 'owner' } }],
+    [lookup]: {
+      missed: [],
+      find: ({ kind, collection, id }: { kind: string; collection: string; id: string }) =>
+        id === 'nobody'
+          ? null
+          : id === 'later'
+            ? undefined
+            : kind === 'recipient'
+              ? { id, name: `${collection}/${id}` }
+              : [{ object: { id: 'p1' }, properties: { role: 'owner' } }],
+    },
   };
 
   test.each([
@@ -196,7 +199,7 @@ describe('somebody else', () => {
     const error = failure(() => rendered(source, scope));
     expect(error).toBeInstanceOf(RecipientNeeded);
     expect(error).toMatchObject({
-      want: { kind: 'recipient', collection: '$users', id: 'later' },
+      wants: [{ kind: 'recipient', collection: '$users', id: 'later' }],
     });
   });
 });

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../../lib/json.ts';
+import { RecipientNeeded, type Wanted } from '../../templates/recipient-needed.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
 import { explainConditions } from '../../workflows/conditions.ts';
 import { messagesRef, newMessage } from '../../workflows/message-status.ts';
@@ -20,6 +21,9 @@ import { outcomeOf } from './message-outcome.ts';
 /** Times that a failing step is tried, the first included. */
 const STEP_ATTEMPTS = 3;
 const FIRST_RETRY_MS = 30_000;
+/** How often, and whom altogether, the templates of a run may look up at a time. */
+const MAX_LOOK_UP_ROUNDS = 5;
+const MAX_LOOKED_UP = 100;
 
 export type RunInput = {
   readonly workflow: CompiledWorkflow;
@@ -95,8 +99,16 @@ export type Asking = {
   readonly go: (answer: JsonObject) => Advanced;
 };
 
+/** A run whose templates name somebody who is not in memory. */
+export type Needing = {
+  readonly kind: 'needing';
+  readonly wants: readonly Wanted[];
+  /** Once they are loaded. */
+  readonly go: () => Advanced;
+};
+
 /** How far a run has come. */
-export type Advanced = RunResult | Asking | Gone;
+export type Advanced = RunResult | Asking | Needing | Gone;
 
 /**
  * Takes a recipient run from `step` to its end or its next pause. Pure: what it wants to happen is in the
@@ -115,6 +127,8 @@ class Advance {
   #scope: RunScope;
   /** What the execution changed of the run, for its next one. */
   #changed: Pick<Resumption, 'data' | 'refs' | 'batch'> = {};
+  #lookUpRounds = 0;
+  #lookedUp = 0;
   readonly #refusal: StepInput['refusal'] = (channel) => {
     const { workflow, refusal, isOfBatch } = this.#input;
     if (workflow.overridePreferences) return undefined;
@@ -140,6 +154,7 @@ class Advance {
           return this.#end(0);
         }
       } catch (error) {
+        if (this.#mayLookUp(error)) return needing(error, () => this.start());
         this.#steps.push({ ...record, outcome: 'error', reason: reasonOf(error) });
         return this.#end(1);
       }
@@ -159,6 +174,10 @@ class Advance {
       try {
         outcome = this.#outcome(step, at, given);
       } catch (error) {
+        if (this.#mayLookUp(error)) {
+          const [place, answered] = [at, given];
+          return needing(error, () => this.#from(place, answered));
+        }
         if (!(error instanceof StepError)) return this.#failed(step, at, given, error);
         // Trying again cannot help this recipient; the other steps can still reach it.
         this.#record(step, 'skipped', error.message);
@@ -180,6 +199,17 @@ class Advance {
       at = next;
     }
     return this.#end(0);
+  }
+
+  /** Whether whom a template needs may be loaded; otherwise it is an error like another. */
+  #mayLookUp(error: unknown): error is RecipientNeeded {
+    if (!(error instanceof RecipientNeeded)) return false;
+    const rounds = this.#lookUpRounds + 1;
+    const wanted = this.#lookedUp + error.wants.length;
+    if (rounds > MAX_LOOK_UP_ROUNDS || wanted > MAX_LOOKED_UP) return false;
+    this.#lookUpRounds = rounds;
+    this.#lookedUp = wanted;
+    return true;
   }
 
   /** What the step says, or undefined when it is skipped. */
@@ -330,6 +360,13 @@ class Advance {
   }
 }
 
+function needing({ wants }: RecipientNeeded, go: () => Advanced): Needing {
+  return { kind: 'needing', wants, go };
+}
+
 function reasonOf(error: unknown): string {
+  if (error instanceof RecipientNeeded) {
+    return `templates look up more than ${MAX_LOOKED_UP} recipients, or one by another more than ${MAX_LOOK_UP_ROUNDS} times`;
+  }
   return error instanceof Error ? error.message : String(error);
 }

@@ -19,6 +19,7 @@ import type { EnvironmentDefaults } from './environment-defaults.ts';
 import type { Memberships } from './load-memberships.ts';
 import type { MessageRefs } from './load-message-status.ts';
 import { collectionOf, idOf, type LoadedRecipient } from './load-recipients.ts';
+import type { LookUps, WantedIn } from './look-ups.ts';
 
 /** What the runs of an assignment need beside the slices; looked up, never waited for. */
 export type Surroundings = {
@@ -46,6 +47,9 @@ export type Surroundings = {
   readonly memberships?: Memberships;
   /** What resumed runs find of the messages of their steps; absent: none asks. */
   readonly messageRefs?: MessageRefs;
+  /** Whom templates name by id. */
+  readonly lookUps: LookUps;
+  readonly loadLookUps: (wants: readonly WantedIn[]) => Promise<void>;
   /** What a closed batch holds; read for every run that is in one. */
   readonly batch: (batch: BatchOfRun) => BatchScope;
   /** Lets the process answer others; called when evaluation has taken long. */
@@ -97,6 +101,7 @@ export function shareTrigger(
       ? null
       : around.recipient(environmentId, '$tenants', trigger.tenant, null).scope;
   const vars = withBranding(around.vars(environmentId), tenant);
+  const lookup = around.lookUps.of(environmentId);
   const timestamp = new Date(around.nowMs).toISOString();
   const workflowScope = workflow instanceof Error ? {} : workflow.scope;
   return {
@@ -116,6 +121,7 @@ export function shareTrigger(
         timestamp,
         ...refsOf(state, around),
         ...(audiences ? { audiences } : {}),
+        lookup,
         ...(state.batch ? { batch: around.batch(state.batch) } : {}),
       }),
   };
@@ -203,7 +209,11 @@ export function evaluateRun(
  * woken asks by itself.
  */
 export function claimed({ claim }: RunState, advanced: Advanced): Advanced {
-  if (!claim || advanced.kind !== 'result') return advanced;
+  if (!claim) return advanced;
+  if (advanced.kind === 'needing') {
+    return { ...advanced, go: () => claimed({ claim }, advanced.go()) };
+  }
+  if (advanced.kind !== 'result') return advanced;
   return {
     kind: 'asking',
     stepRef: claim.ref,

@@ -15,7 +15,7 @@ import {
   USERS,
 } from '../log/chunk.ts';
 import { MESSAGE_STATUS, RUN_STATUS } from '../status.ts';
-import type { Advanced, Asking, RenderedMessage, StepRecord } from './advance-run.ts';
+import type { Advanced, Asking, Needing, RenderedMessage, StepRecord } from './advance-run.ts';
 import type { DecodedChunk } from './chunk-cache.ts';
 import {
   type Ask,
@@ -29,6 +29,7 @@ import {
   shareTrigger,
 } from './evaluate-run.ts';
 import { collectionOf, idOf } from './load-recipients.ts';
+import type { WantedIn } from './look-ups.ts';
 import { outcomeOf } from './message-outcome.ts';
 import { PausedRuns, QueuedDeliveries } from './products.ts';
 import { Results } from './results.ts';
@@ -100,7 +101,7 @@ export async function evaluate(
   const courses: Course[] = [];
   const breath = { atMs: performance.now() };
   for (const slice of slices) courses.push(await setOff(slice, around, aside, breath));
-  await answerAll(courses, ask);
+  await answerAll(courses, around, ask);
   const outcome = record(courses, around);
   return { ...outcome, chunks: [...outcome.chunks, ...aside.chunks()] };
 }
@@ -148,9 +149,17 @@ async function setOff(
   return { slice, runners, setAside };
 }
 
-/** Rounds of questions and answers, until nobody asks. A run asks at most once for each step that it takes. */
-async function answerAll(courses: readonly Course[], ask: Ask): Promise<void> {
+/**
+ * Rounds of questions and answers, until nobody asks or needs anything. A run asks at most once for each step that it
+ * takes, and needs somebody a few times.
+ */
+async function answerAll(
+  courses: readonly Course[],
+  around: Surroundings,
+  ask: Ask,
+): Promise<void> {
   for (;;) {
+    await lookUpAll(courses, around);
     const waiting: { readonly runner: Runner; readonly asking: Asking }[] = [];
     const questions: Asked<Question>[] = [];
     for (const { slice, runners } of courses) {
@@ -166,6 +175,26 @@ async function answerAll(courses: readonly Course[], ask: Ask): Promise<void> {
     waiting.forEach(({ runner, asking }, i) => {
       runner.advanced = asking.go(answers[i] ?? {});
     });
+  }
+}
+
+/** Loads whom templates name, for all runs at once, until those runs can go on. */
+async function lookUpAll(courses: readonly Course[], around: Surroundings): Promise<void> {
+  for (;;) {
+    const needing: (readonly [Runner, Needing])[] = [];
+    const wants: WantedIn[] = [];
+    for (const { slice, runners } of courses) {
+      const environmentId = environmentOfLane(slice.chunk.laneId);
+      for (const runner of runners) {
+        const { advanced } = runner;
+        if (advanced.kind !== 'needing') continue;
+        needing.push([runner, advanced]);
+        for (const want of advanced.wants) wants.push({ ...want, environmentId });
+      }
+    }
+    if (needing.length === 0) return;
+    await around.loadLookUps(wants);
+    for (const [runner, { go }] of needing) runner.advanced = go();
   }
 }
 

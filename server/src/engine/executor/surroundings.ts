@@ -11,6 +11,7 @@ import type { Surroundings } from './evaluate-run.ts';
 import { loadNeeds } from './load-needs.ts';
 import { collectionOf, createRecipientLoader, idOf } from './load-recipients.ts';
 import { loadStops, type Stops } from './load-stops.ts';
+import { LookUps } from './look-ups.ts';
 import { isDatabaseTrouble } from './receipts.ts';
 import type { GovernedTriggers } from './set-aside.ts';
 
@@ -76,6 +77,7 @@ export async function loadSurroundings(
   }
   const stops: Stops | undefined = resumed.length > 0 ? await loadStops(db, resumed) : undefined;
   const recipients = await loader.load(db);
+  const lookUps = new LookUps();
   const known: Pick<Surroundings, 'nowMs' | 'workflow' | 'recipient' | 'environmentDefaults'> = {
     nowMs: services.clock.now(),
     workflow: (versionId) =>
@@ -94,6 +96,8 @@ export async function loadSurroundings(
     ordersVersion,
     breathe: () => new Promise((resolve) => setImmediate(resolve)),
     vars: (environmentId) => vars.get(environmentId) ?? NO_VARS,
+    lookUps,
+    loadLookUps: (wants) => lookUps.load(db, wants),
     batch: () => NO_BATCH,
     stopped: (environmentId, trigger, run) => stops?.reason(environmentId, trigger, run[1]),
   };
