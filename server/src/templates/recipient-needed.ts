@@ -3,7 +3,7 @@ export class RecipientNeeded extends Error {
   readonly wants: readonly Wanted[];
 
   constructor(wants: readonly Wanted[]) {
-    super(`${wants.length} recipients are needed that are not in memory`);
+    super('the templates look up too many recipients, or one by another too often');
     this.name = 'RecipientNeeded';
     this.wants = wants;
   }

@@ -78,7 +78,7 @@ describe('templates of a run', () => {
     const { bodies, runs } = await outcome(body.replace('LAST', '101'));
     expect(bodies).toEqual([]);
     expect(runs.at(-1)).toMatchObject({ status: RUN_STATUS.completed });
-    expect(JSON.stringify(runs)).toContain('more than 100 recipients');
+    expect(JSON.stringify(runs)).toContain('look up too many recipients');
   });
 
   test('may look up one by another five times', async () => {

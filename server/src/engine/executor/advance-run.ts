@@ -16,14 +16,12 @@ import type {
 } from '../../workflows/step.ts';
 import { StepError } from '../../workflows/step-error.ts';
 import { RUN_STATUS, type RunStatus } from '../status.ts';
+import { MAX_LOOK_UP_ROUNDS, MAX_LOOKED_UP } from './look-ups.ts';
 import { outcomeOf } from './message-outcome.ts';
 
 /** Times that a failing step is tried, the first included. */
 const STEP_ATTEMPTS = 3;
 const FIRST_RETRY_MS = 30_000;
-/** How often, and whom altogether, the templates of a run may look up at a time. */
-const MAX_LOOK_UP_ROUNDS = 5;
-const MAX_LOOKED_UP = 100;
 
 export type RunInput = {
   readonly workflow: CompiledWorkflow;
@@ -365,8 +363,5 @@ function needing({ wants }: RecipientNeeded, go: () => Advanced): Needing {
 }
 
 function reasonOf(error: unknown): string {
-  if (error instanceof RecipientNeeded) {
-    return `templates look up more than ${MAX_LOOKED_UP} recipients, or one by another more than ${MAX_LOOK_UP_ROUNDS} times`;
-  }
   return error instanceof Error ? error.message : String(error);
 }

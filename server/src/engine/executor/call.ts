@@ -16,6 +16,7 @@ import type { ChunkCache, DecodedChunk } from './chunk-cache.ts';
 import { audiencesOf, type Surroundings, shareTrigger } from './evaluate-run.ts';
 import type { KnownOrders } from './governance.ts';
 import { collectionOf, idOf } from './load-recipients.ts';
+import { withLookUps } from './look-ups.ts';
 import { unrecordedSlices } from './receipts.ts';
 import type { GovernedTriggers } from './set-aside.ts';
 import { settledOrders } from './settled-orders.ts';
@@ -151,7 +152,10 @@ async function call(
   try {
     faultPoint('call.before-request');
     const key = `${state.id}/${encodeURIComponent(step.ref)}`;
-    const result = await step.call(input, tools(key));
+    const ask = step.call;
+    const result = await withLookUps(around.loadLookUps, environmentId, () =>
+      ask(input, tools(key)),
+    );
     faultPoint('call.after-request');
     return answered({ attempts, result });
   } catch (error) {

@@ -1,11 +1,16 @@
 import { plainArray, textArray } from '../../db/array-literal.ts';
 import type { Queryable, Statement } from '../../db/database.ts';
 import type { Json, JsonObject } from '../../lib/json.ts';
-import type { Wanted } from '../../templates/recipient-needed.ts';
+import { RecipientNeeded, type Wanted } from '../../templates/recipient-needed.ts';
 import type { Lookup } from '../../templates/template-scope.ts';
 import { USERS } from '../log/chunk.ts';
 
 export type WantedIn = Wanted & { readonly environmentId: number };
+
+/** How often templates of a run may look somebody up by what they found before. */
+export const MAX_LOOK_UP_ROUNDS = 5;
+/** Whom they may look up altogether, each time it is evaluated. */
+export const MAX_LOOKED_UP = 100;
 
 /** Most objects that the filter `subscriptions` gives. */
 const MAX_SUBSCRIPTIONS = 25;
@@ -112,6 +117,28 @@ export class LookUps {
     wants.forEach((want, i) => {
       this.#found.set(keyOf(want), lists[i] ?? []);
     });
+  }
+}
+
+/**
+ * What `render` gives, which is called again when those are loaded whom its templates named. Throws what it throws, and
+ * a RecipientNeeded of more than a run may look up.
+ */
+export async function withLookUps<Result>(
+  load: (wants: readonly WantedIn[]) => Promise<void>,
+  environmentId: number,
+  render: () => Result | Promise<Result>,
+): Promise<Result> {
+  let lookedUp = 0;
+  for (let round = 1; ; round++) {
+    try {
+      return await render();
+    } catch (error) {
+      if (!(error instanceof RecipientNeeded) || round > MAX_LOOK_UP_ROUNDS) throw error;
+      lookedUp += error.wants.length;
+      if (lookedUp > MAX_LOOKED_UP) throw error;
+      await load(error.wants.map((want) => ({ ...want, environmentId })));
+    }
   }
 }
 

@@ -4,6 +4,7 @@ import type { PreviewAnswer, PreviewRequest } from '../engine.ts';
 import { type ChunkTrigger, laneOf, NORMAL, wireReference } from '../log/chunk.ts';
 import { shareTrigger } from './evaluate-run.ts';
 import { collectionOf, idOf } from './load-recipients.ts';
+import { withLookUps } from './look-ups.ts';
 import { type LoadServices, loadSurroundings } from './surroundings.ts';
 
 /**
@@ -57,13 +58,15 @@ export async function previewStep(
   const properties: JsonObject = { ...stored.scope, ...request.properties };
   const scope = shareTrigger(trigger, environmentId, around).scopeFor(properties, {});
   try {
-    const outcome = step.execute({
-      scope,
-      nowMs: around.nowMs,
-      settings: {},
-      attempt: 0,
-      refusal: () => undefined,
-    });
+    const outcome = await withLookUps(around.loadLookUps, environmentId, () =>
+      step.execute({
+        scope,
+        nowMs: around.nowMs,
+        settings: {},
+        attempt: 0,
+        refusal: () => undefined,
+      }),
+    );
     if (outcome.kind !== 'message') return { kind: 'no_message' };
     return {
       kind: 'rendered',
