@@ -204,6 +204,19 @@ create table channel_group (
   constraint channel_group_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id)
 );
 
+create table channel_setting (
+  channel_id uuid not null,
+  environment_id integer not null,
+  is_sandbox boolean default false not null,
+  conditions jsonb,
+  link_tracking boolean default false not null,
+  open_tracking boolean default false not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint channel_setting_pkey PRIMARY KEY (channel_id, environment_id),
+  constraint channel_setting_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channel(id),
+  constraint channel_setting_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
+);
+
 create table chunk (
   slot smallint not null,
   stream smallint not null,
@@ -386,9 +399,9 @@ create table message (
   interacted_at timestamp with time zone,
   archived_at timestamp with time zone,
   link_clicked_at timestamp with time zone,
+  scheduled_at timestamp with time zone,
   constraint message_pkey PRIMARY KEY (id)
 ) partition by range (id);
-CREATE INDEX message_email ON ONLY message USING btree (id) WHERE (channel_type = 1);
 CREATE INDEX message_recipient ON ONLY message USING btree (environment_id, recipient_id, channel_id, id);
 
 create table message_event (

@@ -45,6 +45,9 @@ const ENVIRONMENTS = [
 const CHANNELS = [
   { key: 'in-app', name: 'In-app feed', type: 'in_app_feed', provider: 'in_app_feed_knock' },
   { key: 'email', name: 'E-mail', type: 'email', provider: 'email_smtp' },
+  { key: 'sms', name: 'SMS', type: 'sms', provider: 'sms_viewer' },
+  { key: 'push', name: 'Push', type: 'push', provider: 'push_viewer' },
+  { key: 'chat', name: 'Chat', type: 'chat', provider: 'chat_viewer' },
   { key: 'webhook', name: 'Webhook', type: 'http', provider: 'http_knock_webhook' },
 ] as const;
 

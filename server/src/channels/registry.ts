@@ -1,16 +1,16 @@
 import { type Clock, systemClock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { ChannelType } from './channel-type.ts';
-import { createMailViewerProvider } from './mail-viewer.ts';
 import type { Provider } from './provider.ts';
 import { createSinkProvider, SINK } from './sink.ts';
 import { createSmtpProvider } from './smtp.ts';
 import { smtpHealth } from './smtp-outcome.ts';
+import { createViewerProvider } from './viewer.ts';
 import { createWebhookProvider } from './webhook.ts';
 import { withBreaker } from './with-breaker.ts';
 
 export type ProvidersOptions = {
-  /** Absent: e-mail goes to the built-in mail viewer. */
+  /** Absent: e-mail goes to the built-in viewer. */
   readonly smtpUrl?: string | undefined;
   /** The sender of mails that name none: `a@b.org` or `Name <a@b.org>`. */
   readonly mailFrom: string;
@@ -22,7 +22,7 @@ export type ProvidersOptions = {
 };
 
 export type Providers = {
-  /** The way out for a channel; one that refuses everything where there is none. */
+  /** The way out for a channel; the viewer where there is none. */
   readonly forChannel: (channelType: ChannelType, provider: string) => Provider;
   readonly close: () => Promise<void>;
 };
@@ -32,15 +32,20 @@ export function createProviders(options: ProvidersOptions): Providers {
   const { smtpUrl, mailFrom, allowPrivateWebhooks, webhookSigningSecret, log } = options;
   const clock = options.clock ?? systemClock;
 
-  const byChannelType: Partial<Record<ChannelType, Provider>> = {
+  const byChannelType: Record<ChannelType, Provider> = {
     email:
       smtpUrl === undefined
-        ? createMailViewerProvider()
+        ? createViewerProvider('delivered')
         : withBreaker(createSmtpProvider({ url: smtpUrl, mailFrom }), {
             clock,
             log,
             healthOf: smtpHealth,
           }),
+    sms: createViewerProvider('sent'),
+    push: createViewerProvider('sent'),
+    chat: createViewerProvider('sent'),
+    // What had to wait for its send window: the feed shows it from now on.
+    in_app_feed: createViewerProvider('delivered'),
     http: createWebhookProvider({
       allowPrivate: allowPrivateWebhooks,
       signingSecret: webhookSigningSecret,
@@ -50,21 +55,9 @@ export function createProviders(options: ProvidersOptions): Providers {
 
   const sink = createSinkProvider();
   return {
-    forChannel: (channelType, provider) =>
-      (provider === SINK ? sink : undefined) ??
-      byChannelType[channelType] ??
-      missingProvider(channelType, provider),
+    forChannel: (channelType, provider) => (provider === SINK ? sink : byChannelType[channelType]),
     close: async () => {
       await Promise.all(Object.values(byChannelType).map((provider) => provider.close()));
     },
-  };
-}
-
-function missingProvider(channelType: ChannelType, name: string): Provider {
-  const reason = `there is no provider "${name}" for channels of type ${channelType}`;
-  return {
-    name,
-    deliver: async () => ({ kind: 'rejected', code: 'provider_missing', detail: { reason } }),
-    close: async () => {},
   };
 }

@@ -19,6 +19,9 @@ export type AccountChannel = {
   readonly key: string;
   readonly type: ChannelType;
   readonly provider: string;
+  /** Of the environment: messages are recorded and not sent; what must hold for every step that uses the channel. */
+  readonly isSandbox: boolean;
+  readonly conditions: JsonObject | null;
 };
 
 /** What workflows of an environment may refer to, as it is kept. */
@@ -42,11 +45,14 @@ export async function loadShared(
 ): Promise<Shared> {
   const channels = await db.query<AccountChannel>(
     `
-    select id, key, type, provider
-    from channel
-    where account_id = $1
-    order by key`,
-    [accountId],
+    select c.id, c.key, c.type, c.provider, coalesce(s.is_sandbox, false) as "isSandbox", s.conditions
+    from channel c
+    left join channel_setting s
+      on s.channel_id = c.id
+     and s.environment_id = $2
+    where c.account_id = $1
+    order by c.key`,
+    [accountId, id],
   );
   const resources = await db.query<ResourceRow>(
     `
@@ -74,7 +80,14 @@ export async function loadShared(
 export function fingerprint({ channels, resources, defaultLocale }: Shared): string {
   return contentSha([
     defaultLocale,
-    channels.map(({ id, key, type, provider }) => [id, key, type, provider]),
+    channels.map(({ id, key, type, provider, isSandbox, conditions }) => [
+      id,
+      key,
+      type,
+      provider,
+      isSandbox,
+      conditions,
+    ]),
     resources.map(({ kind, key, sha }) => [kind, key, sha]),
   ]);
 }
@@ -94,7 +107,10 @@ export function compileEnvironment(
   keys: KnownKeys = ANY_KEYS,
 ): CompileEnvironment {
   const channels = new Map(
-    shared.channels.map(({ id, key, type, provider }) => [key, { id, type, provider }]),
+    shared.channels.map(({ id, key, type, provider, isSandbox, conditions }) => [
+      key,
+      { id, type, provider, ...(isSandbox && { isSandbox }), ...(conditions && { conditions }) },
+    ]),
   );
   const read = <Value>(kind: ResourceKind, reader: (resource: Resource) => Value) =>
     new Map(

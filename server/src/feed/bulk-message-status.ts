@@ -4,6 +4,7 @@ import { invalidField } from '../lib/errors.ts';
 import {
   allOf,
   createValues,
+  HAS_ARRIVED,
   JOINED_TABLES,
   triggerDataConditions,
   type Values,
@@ -164,7 +165,7 @@ function changeChunk(
 ): Promise<string[]> {
   const { recipientIds } = input.filter;
   const values = createValues(ctx.environment.id, input.channelId, input.after, CHUNK);
-  const conditions = input.filter.conditions(values);
+  const conditions = [HAS_ARRIVED, ...input.filter.conditions(values)];
   if (recipientIds) {
     conditions.push(`m.recipient_id = any(${values.add(recipientIds)}::text[])`);
     conditions.push("m.collection = '$users'");

@@ -21,13 +21,17 @@ export const JOINED_TABLES = `message m
 join workflow_version v on v.id = m.version_id
 left join workflow_run r on r.id = m.workflow_run_id`;
 
+/** What waits for its send window is in no feed, and nobody can have seen it. */
+export const HAS_ARRIVED = `(m.scheduled_at is null
+  or exists (select from delivery arrival where arrival.message_id = m.id))`;
+
 export function feedConditions(filter: FeedFilter, values: Values): string[] {
   return [...lastingConditions(filter, values), ...changingConditions(filter)];
 }
 
 /** Those that are true or false for the whole life of an item. */
 export function lastingConditions(filter: FeedFilter, values: Values): string[] {
-  const conditions = timeConditions(filter.insertedAt, values);
+  const conditions = [HAS_ARRIVED, ...timeConditions(filter.insertedAt, values)];
   if (filter.source !== undefined) conditions.push(`m.workflow_key = ${values.add(filter.source)}`);
   if (filter.tenant !== undefined) {
     const tenant = `m.tenant = ${values.add(filter.tenant)}`;

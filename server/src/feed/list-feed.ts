@@ -140,9 +140,15 @@ function insertedSince(id: string, values: Values): string {
   const cursor = values.add(id);
   const acceptedAt = values.add(new Date(idMs));
   const floor = values.add(lowestUuidAt(Math.max(0, idMs - LATEST_ARRIVAL_MS)));
+  const seenAt = `coalesce((select seen.inserted_at from message seen where seen.id = ${cursor}), ${acceptedAt})`;
   return `m.id > ${floor}
-  and (m.inserted_at, m.id) > (
-    coalesce((select seen.inserted_at from message seen where seen.id = ${cursor}), ${acceptedAt}),
-    ${cursor}
+  and (
+    (m.inserted_at, m.id) > (${seenAt}, ${cursor})
+    or (m.scheduled_at is not null and exists (
+      select
+      from delivery late
+      where late.message_id = m.id
+        and late.attempted_at > ${seenAt}
+    ))
   )`;
 }

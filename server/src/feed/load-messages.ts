@@ -11,7 +11,7 @@ export type MessageScope = { readonly userId?: string | undefined };
 export const DELIVERY_STATUS = 'coalesce(d.status, m.status)';
 
 export const MESSAGE_COLUMNS = `m.id, m.collection, m.recipient_id, m.tenant, m.workflow_run_id,
-  m.recipient_run_id, m.workflow_key, m.version_id, m.step_ref, m.trigger_data, m.inserted_at,
+  m.recipient_run_id, m.workflow_key, m.version_id, m.step_ref, m.trigger_data, m.inserted_at, m.scheduled_at,
   m.updated_at, m.seen_at, m.read_at, m.interacted_at, m.archived_at, m.link_clicked_at,
   ${RUN_DATA} as run_data,
   r.actor,

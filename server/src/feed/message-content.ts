@@ -76,13 +76,49 @@ function contentData(row: ContentRow): MessageContents['data'] {
     const template = isJsonObject(row.template) ? row.template : null;
     return { __typename: 'MessageInAppFeedContent', blocks: feedBlocks(content, template) };
   }
-  return { ...content, __typename: typenames[row.channel_type] ?? 'MessageContent' };
+  return contentForms[row.channel_type]?.(content) ?? { ...content, __typename: 'MessageContent' };
 }
 
-const typenames: Readonly<Record<string, string>> = {
-  email: 'MessageEmailContent',
-  sms: 'MessageSmsContent',
-  push: 'MessagePushContent',
-  chat: 'MessageChatContent',
-  http: 'MessageHttpContent',
+/** What a channel step rendered, as the wire contract has it for each type. */
+const contentForms: Readonly<Record<string, (content: JsonObject) => MessageContents['data']>> = {
+  email: ({ subject, overrides: _, tracking: __, ...content }) => ({
+    __typename: 'MessageEmailContent',
+    from: null,
+    cc: null,
+    bcc: null,
+    reply_to: null,
+    html_body: '',
+    ...content,
+    subject_line: subject ?? '',
+  }),
+  sms: ({ to, body }) => ({ __typename: 'MessageSmsContent', to: to ?? '', body: body ?? '' }),
+  push: ({ token, title, body, overrides }) => ({
+    __typename: 'MessagePushContent',
+    token: token ?? '',
+    title: title ?? '',
+    body: body ?? '',
+    data: isJsonObject(overrides) && isJsonObject(overrides.data) ? overrides.data : null,
+  }),
+  chat: ({ connection, body, json, summary }) => ({
+    __typename: 'MessageChatContent',
+    connection: withoutSecrets(connection),
+    metadata: null,
+    template: {
+      blocks: typeof body === 'string' ? [{ type: 'markdown', name: 'body', content: body }] : null,
+      json_content: json ?? null,
+      summary: summary ?? null,
+    },
+  }),
+  http: (content) => ({ ...content, __typename: 'MessageHttpContent' }),
 };
+
+/** A connection without what lets its holder post in the chat. */
+export function withoutSecrets(connection: Json | undefined): JsonObject {
+  if (!isJsonObject(connection)) return {};
+  const { access_token: token, incoming_webhook: webhook, ...rest } = connection;
+  return {
+    ...rest,
+    ...(token === undefined ? {} : { access_token: null }),
+    ...(isJsonObject(webhook) ? { incoming_webhook: { url: null } } : {}),
+  };
+}

@@ -20,6 +20,7 @@ export type MessageRow = {
   readonly step_ref: string;
   readonly trigger_data: JsonObject | null;
   readonly inserted_at: Date;
+  readonly scheduled_at: Date | null;
   readonly updated_at: Date | null;
   readonly seen_at: Date | null;
   readonly read_at: Date | null;
@@ -84,7 +85,7 @@ export function messageJson(row: MessageRow): Message {
     tenant: row.tenant,
     status: deliveryStatusName(row.delivery_status),
     engagement_statuses: engagementStatuses(row),
-    scheduled_at: null,
+    scheduled_at: iso(row.scheduled_at),
     seen_at: iso(row.seen_at),
     read_at: iso(row.read_at),
     interacted_at: iso(row.interacted_at),

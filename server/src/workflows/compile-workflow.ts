@@ -24,6 +24,7 @@ export function compileWorkflow(input: CompileWorkflowInput): CompiledWorkflow {
   const overridePreferences = settings.override_preferences === true;
   const { conditions } = content;
   const needs = workflowNeeds(content, input.environment);
+  const steps = compileSteps(stepList(content.steps), input.environment);
   return {
     versionId: input.versionId,
     environmentId: input.environmentId,
@@ -43,7 +44,8 @@ export function compileWorkflow(input: CompileWorkflowInput): CompiledWorkflow {
       ? { conditions: compileConditions(conditions) }
       : {}),
     ...(needs ? { needs } : {}),
-    steps: compileSteps(stepList(content.steps), input.environment),
+    ...(steps.some((step) => step.needsChannelData) ? { needsChannelData: true as const } : {}),
+    steps,
   };
 }
 

@@ -16,6 +16,8 @@ export type CompiledWorkflow = {
   readonly conditions?: (scope: RunScope) => boolean;
   /** What its conditions need beside the run; absent: nothing. */
   readonly needs?: ConditionNeeds;
+  /** A step looks at the recipients' push tokens or chat connections. */
+  readonly needsChannelData?: true;
   /** Every step, those of arms after the step that has them; where each goes on is in it. */
   readonly steps: readonly ProgramStep[];
 };

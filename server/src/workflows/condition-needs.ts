@@ -21,17 +21,23 @@ export function conditionNeeds(content: Json): ConditionNeeds | undefined {
   return messages || audiences.size > 0 ? { audiences: [...audiences], messages } : undefined;
 }
 
-/** The same of a workflow, with the rules of the channel groups that it sends with. */
+/** The same of a workflow, with the rules and channels that it sends with. */
 export function workflowNeeds(
   content: JsonObject,
   environment: CompileEnvironment,
 ): ConditionNeeds | undefined {
-  const keys = JSON.stringify(content).matchAll(/"channel_group_key":"([^"\\]+)"/g);
-  const rules = [...keys].flatMap(
-    ([, key = '']) =>
-      environment.channelGroup(key)?.rules.flatMap(({ condition }) => condition ?? []) ?? [],
-  );
-  return conditionNeeds([content, ...rules]);
+  const text = JSON.stringify(content);
+  const groupKeys = [...text.matchAll(/"channel_group_key":"([^"\\]+)"/g)];
+  const rules = groupKeys.flatMap(([, key = '']) => environment.channelGroup(key)?.rules ?? []);
+  const channelKeys = [
+    ...rules.map(({ channelKey }) => channelKey),
+    ...[...text.matchAll(/"channel_key":"([^"\\]+)"/g)].map(([, key = '']) => key),
+  ];
+  const conditions = [
+    ...rules.map(({ condition }) => condition),
+    ...channelKeys.map((key) => environment.channel(key)?.conditions),
+  ];
+  return conditionNeeds([content, ...conditions.filter((one) => one !== undefined)]);
 }
 
 export function isAudienceOperator(operator: unknown): boolean {

@@ -1,5 +1,6 @@
 export type StepErrorCode =
   | 'recipient_address_missing'
+  | 'no_channel'
   | 'invalid_request_template'
   | 'call_refused'
   | 'invalid_json';

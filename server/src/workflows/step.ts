@@ -120,6 +120,8 @@ export type StepInput = {
   readonly attempt: number;
   /** Why the recipient must not get a message on this channel, or undefined. */
   readonly refusal: (channel: Channel) => string | undefined;
+  /** The recipient's push tokens and chat connections by channel id; absent: none, or nobody needs them. */
+  readonly channelData?: { readonly [channelId: string]: JsonObject };
 };
 
 /** A step, made ready once a version: templates parsed, conditions compiled, channel resolved. */
@@ -128,6 +130,8 @@ export type CompiledStep = {
   readonly type: string;
   /** For channel steps with one channel: what preferences decide on, before the step is executed. */
   readonly channel?: Channel;
+  /** Looks at the recipient's channel data. */
+  readonly needsChannelData?: true;
   /** Absent: always. */
   readonly conditions?: (scope: RunScope) => boolean;
   /** Throws a TemplateError (or any error) when this recipient's step cannot be done. */
@@ -198,9 +202,7 @@ export type Arm = {
 /** What a step may refer to while it is validated and compiled. */
 export type CompileEnvironment = {
   /** The account's channel of this key, or undefined. */
-  readonly channel: (
-    key: string,
-  ) => { id: string; type: ChannelType; provider: string } | undefined;
+  readonly channel: (key: string) => EnvironmentChannel | undefined;
   readonly channelGroup: (key: string) => ChannelGroup | undefined;
   readonly layout: (key: string) => EmailLayout | undefined;
   /** Whether the environment has a workflow of this key. */
@@ -208,6 +210,17 @@ export type CompileEnvironment = {
   /** Whether the environment has an audience of this key. */
   readonly audience: (key: string) => boolean;
   readonly templates: TemplateEnvironment;
+};
+
+/** A channel as one environment has it. */
+export type EnvironmentChannel = {
+  readonly id: string;
+  readonly type: ChannelType;
+  readonly provider: string;
+  /** Messages are recorded and not sent. */
+  readonly isSandbox?: boolean;
+  /** A group of conditions that hold for every step that uses the channel, beside its own. */
+  readonly conditions?: JsonObject;
 };
 
 /** Several channels of one type behind one key. */

@@ -18,21 +18,22 @@ function createWith(smtpUrl: string | undefined): Providers {
   return providers;
 }
 
-test('without an SMTP server e-mail is delivered to the mail viewer at once', async () => {
+test('without an SMTP server e-mail is delivered to the viewer at once', async () => {
   const provider = createWith(undefined).forChannel('email', 'email_smtp');
-  expect(provider.name).toBe('mail-viewer');
+  expect(provider.name).toBe('viewer');
   expect(await provider.deliver(outgoing({ to: 'ann@example.org' }), noAbort())).toMatchObject({
     kind: 'delivered',
   });
 });
 
-test('a channel type without a provider rejects and says so', async () => {
-  const provider = createWith(undefined).forChannel('sms', 'sms_twilio');
-  expect(await provider.deliver(outgoing({}), noAbort())).toMatchObject({
-    kind: 'rejected',
-    code: 'provider_missing',
-    detail: { reason: expect.stringContaining('sms_twilio') },
-  });
+test('what has no provider goes to the viewer, and is never more than sent', async () => {
+  for (const type of ['sms', 'push', 'chat'] as const) {
+    const provider = createWith('smtp://127.0.0.1:1').forChannel(type, `${type}_any`);
+    expect(await provider.deliver(outgoing({}), noAbort())).toEqual({
+      kind: 'sent',
+      detail: { viewer: '/dev/messages' },
+    });
+  }
 });
 
 test('a dead SMTP server is left alone after five failures, bad addresses between them or not', async () => {

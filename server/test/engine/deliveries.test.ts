@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { SMTPServer } from 'smtp-server';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createProviders, type Providers } from '../../src/channels/registry.ts';
+import type { FeedChange } from '../../src/engine/engine.ts';
 import { createChunkCache } from '../../src/engine/executor/chunk-cache.ts';
 import { type DeliverServices, executeDeliveries } from '../../src/engine/executor/deliver.ts';
 import {
@@ -12,6 +13,8 @@ import { parseDeliveriesBody } from '../../src/engine/log/body.ts';
 import type { ChunkRef } from '../../src/engine/log/chunk.ts';
 import { truncateSlot } from '../../src/engine/log/maintain.ts';
 import { MESSAGE_STATUS } from '../../src/engine/status.ts';
+import { listFeed, readFeedQuery } from '../../src/feed/list-feed.ts';
+import { getMessage } from '../../src/feed/load-messages.ts';
 import { messageEventName } from '../../src/feed/message-event-type.ts';
 import { ksuidFromUuid } from '../../src/lib/ksuid.ts';
 import { type HttpServer, serveHttp } from '../channels/support.ts';
@@ -20,6 +23,7 @@ import {
   createEngineWorld,
   type EngineWorld,
   emailStep,
+  feedStep,
   slicesOf,
   webhookStep,
 } from '../support/engine-world.ts';
@@ -61,12 +65,14 @@ let providers: Providers;
 let writer: DeliveryWriter;
 let services: DeliverServices;
 let appended: ChunkRef[];
+let arrived: FeedChange[];
 const writers: DeliveryWriter[] = [];
 
 beforeEach(async () => {
   calls = [];
   answers = [];
   appended = [];
+  arrived = [];
   webhook = await serveHttp((request, response) => {
     let body = '';
     request.on('data', (data) => {
@@ -91,6 +97,7 @@ beforeEach(async () => {
     providers,
     writer,
     orders: world.services.orders,
+    onFeed: (change) => arrived.push(change),
   };
   world.clock.move(20_000);
 });
@@ -151,6 +158,48 @@ async function eventsOf(runId: string): Promise<string[]> {
   );
   return rows.map((row) => messageEventName(row.type));
 }
+
+describe('a message of the feed that waits for its send window', () => {
+  const days = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'];
+
+  it('is in no feed before, and comes into it with its event when the window opens [channel/in_app_feed.send_windows]', async () => {
+    const openMs = Math.ceil((world.clock.now() + 1) / 86_400_000) * 86_400_000;
+    const opens = days[(new Date(openMs).getUTCDay() + 6) % 7];
+    const of = await world.workflow({
+      steps: [
+        {
+          ...feedStep('Later'),
+          send_windows: days.map((day) => ({ day, type: day === opens ? 'send' : 'do_not_send' })),
+        },
+      ],
+    });
+    const { refs, runIds } = await world.accept({ ...of, recipients: users(1) });
+    const [report] = await world.execute(refs);
+    expect(report?.feeds).toEqual([]);
+    const [ref] = appendedDeliveries(report ? [report] : []);
+    expect(ref?.dueMs).toBe(openMs);
+    const feed = { userId: 'user-0', channelId: world.channels['in-app'] ?? '' };
+    const list = () => listFeed(world.ctx, { ...feed, query: readFeedQuery({}) });
+    const before = (await list()).entries.length;
+    const [message] = await world.test.db.query<{ id: string }>(
+      'select id from message where workflow_run_id = $1',
+      [runIds[0]],
+    );
+    const messageId = ksuidFromUuid(message?.id ?? '');
+    expect(await getMessage(world.ctx, { messageId })).toMatchObject({
+      status: 'queued',
+      scheduled_at: new Date(openMs).toISOString(),
+    });
+    world.clock.moveTo(openMs);
+    await deliver(ref ? [ref] : []);
+    const after = (await list()).entries;
+    expect(after).toHaveLength(before + 1);
+    expect(after[0]?.id).toBe(messageId);
+    expect(await getMessage(world.ctx, { messageId })).toMatchObject({ status: 'delivered' });
+    expect(arrived).toEqual([{ ...feed, environmentId: world.ctx.environment.id }]);
+    expect(await eventsOf(runIds[0] ?? '')).toEqual(['message.queued', 'message.delivered']);
+  });
+});
 
 describe('a delivery', () => {
   it('is recorded with its outcome, an event and a receipt', async () => {

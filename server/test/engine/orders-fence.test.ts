@@ -167,6 +167,7 @@ async function deliveriesUnder(orders: KnownOrders, appended: ChunkRef[] = []) {
     providers: { forChannel: () => provider, close: async () => undefined },
     writer,
     orders,
+    onFeed: () => undefined,
   };
   return { writer, services, asked };
 }

@@ -238,9 +238,18 @@ from (values (1, 3), (2, 5)) as d (attempt, status)`,
 });
 
 test('the content of a message has the form of its channel', async () => {
-  const [feed = '', email = ''] = await world.insert([
+  const [feed = '', email = '', sms = '', push = '', chat = ''] = await world.insert([
     {},
-    { channel: 'email', content: { to: 'a@b.c', subject_line: 'Hi', html_body: '<p>Hi</p>' } },
+    { channel: 'email', content: { to: 'a@b.c', subject: 'Hi', html_body: '<p>Hi</p>' } },
+    { channel: 'sms', content: { to: '+1', body: 'Hi', tracking: { links: true } } },
+    {
+      channel: 'push',
+      content: { token: 't', title: 'T', body: 'B', overrides: { data: { a: 1 } } },
+    },
+    {
+      channel: 'chat',
+      content: { connection: { access_token: 'secret', channel_id: 'C' }, body: '*Hi*' },
+    },
   ]);
   expect(await getMessageContent(world.development, { messageId: feed })).toMatchObject({
     __typename: 'MessageContent',
@@ -258,4 +267,19 @@ test('the content of a message has the form of its channel', async () => {
     __typename: 'MessageEmailContent',
     subject_line: 'Hi',
   });
+  const others = await loadMessageContents(world.development, { messageIds: [sms, push, chat] });
+  expect(others.map(({ data }) => data)).toEqual([
+    { __typename: 'MessageSmsContent', to: '+1', body: 'Hi' },
+    { __typename: 'MessagePushContent', token: 't', title: 'T', body: 'B', data: { a: 1 } },
+    {
+      __typename: 'MessageChatContent',
+      connection: { access_token: null, channel_id: 'C' },
+      metadata: null,
+      template: {
+        blocks: [{ type: 'markdown', name: 'body', content: '*Hi*' }],
+        json_content: null,
+        summary: null,
+      },
+    },
+  ]);
 });

@@ -12,7 +12,7 @@ import { silentLog } from './log.ts';
 export type MessageFixture = {
   readonly userId?: string;
   readonly collection?: string;
-  readonly channel?: 'in-app' | 'email' | 'webhook';
+  readonly channel?: 'in-app' | 'email' | 'sms' | 'push' | 'chat' | 'webhook';
   readonly tenant?: string | null;
   readonly workflow?: string;
   readonly categories?: readonly string[];
@@ -91,7 +91,7 @@ where a.name = $1`,
   };
 }
 
-const channelTypes = { 'in-app': 1, email: 0, webhook: 5 } as const;
+const channelTypes = { email: 1, 'in-app': 2, sms: 3, push: 4, chat: 5, webhook: 6 } as const;
 
 async function insertMessages(
   db: Database,

@@ -111,7 +111,11 @@ describe('a defect is told with its JSON path', () => {
       { ...feed, channel_key: null, channel_type: 'in_app_feed', channel_group_key: 'g' },
       ['$.steps[0].channel_group_key'],
     ],
-    ['send windows', { ...feed, send_windows: [{ day: 'monday' }] }, ['$.steps[0].send_windows']],
+    [
+      'send windows',
+      { ...feed, send_windows: [{ day: 'monday', type: 'send' }] },
+      ['$.steps[0].send_windows'],
+    ],
     ['no template', { ...feed, template: {} }, ['$.steps[0].template']],
     [
       'template syntax',
@@ -187,6 +191,6 @@ describe('a defect is told with its JSON path', () => {
       { name: 'W', steps: [{ type: 'x', ref: 'x' }] },
       environment,
     );
-    expect(problem?.reason).toContain('channel/in_app_feed, channel/email, channel/http, delay');
+    expect(problem?.reason).toContain('channel/push, channel/chat, channel/http, delay');
   });
 });

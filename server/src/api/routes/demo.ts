@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { DEMO_ACCOUNT } from '../../accounts/bootstrap.ts';
 import { findEnvironment } from '../../accounts/environments.ts';
-import { isForwarded, isLoopbackHost } from '../../channels/mail-viewer.ts';
+import { isForwarded, isLoopbackHost } from '../../channels/viewer.ts';
 import type { Database } from '../../db/database.ts';
 import { BelfryError, invalidField } from '../../lib/errors.ts';
 import { isJsonObject } from '../../lib/json.ts';

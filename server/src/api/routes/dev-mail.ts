@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { channelTypeNumber } from '../../channels/channel-type.ts';
-import { isForwarded, isLoopbackHost, mailViewerIsOn } from '../../channels/mail-viewer.ts';
+import { isForwarded, isLoopbackHost, viewerIsOn } from '../../channels/viewer.ts';
 import type { Database } from '../../db/database.ts';
 import { cutPage, type PageRequest, readPage, readsBackward } from '../../feed/page.ts';
 import { BelfryError } from '../../lib/errors.ts';
@@ -57,7 +57,7 @@ export function devMailRoutes(app: App, services: Services): void {
     if (!config.demo) {
       throw new BelfryError('mail_viewer_off', 'The mail viewer is turned off (BELFRY_DEMO)');
     }
-    if (!mailViewerIsOn(config)) {
+    if (!viewerIsOn(config)) {
       throw new BelfryError(
         'mail_viewer_off',
         'The mail viewer is on only without BELFRY_SMTP_URL and with BELFRY_HOST at a loopback address such as 127.0.0.1',

@@ -1,3 +1,4 @@
+import { MAX_MESSAGE_PARTS } from '../../lib/address.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { RecipientNeeded, type Wanted } from '../../templates/recipient-needed.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
@@ -42,6 +43,7 @@ export type RunInput = {
    * first activity decides.
    */
   readonly refusal: (channel: Channel, scope: RunScope, isOfBatch: boolean) => string | undefined;
+  readonly channelData?: StepInput['channelData'];
 };
 
 export type RenderedMessage = StepMessage & { readonly stepRef: string };
@@ -212,10 +214,12 @@ class Advance {
 
   /** What the step says, or undefined when it is skipped. */
   #outcome(step: ProgramStep, at: number, answer: JsonObject | undefined): StepOutcome | undefined {
-    const { nowMs, timezone, settings } = this.#input;
+    const { nowMs, timezone, settings, channelData } = this.#input;
     const refusal = this.#refusal;
     const attempt = this.#attemptOf(at);
-    const input = { scope: this.#scope, nowMs, timezone, settings, refusal, attempt };
+    const scope = this.#scope;
+    const base = { scope, nowMs, timezone, settings, refusal, attempt };
+    const input = channelData ? { ...base, channelData } : base;
     if (answer !== undefined && step.answer) return step.answer(input, answer);
     if (step.conditions && !step.conditions(this.#scope)) {
       this.#record(step, 'skipped', this.#falseCondition(step.conditions));
@@ -241,6 +245,10 @@ class Advance {
   ): number | RunResult {
     switch (outcome.kind) {
       case 'message':
+        if (this.#messages.length + outcome.messages.length > MAX_MESSAGE_PARTS) {
+          // Ids of an execution's messages are not more; the next one sends the rest.
+          return this.#pause({ dueMs: this.#input.nowMs, step: at, attempt: 0 });
+        }
         for (const message of outcome.messages) {
           this.#messages.push({ ...message, stepRef: step.ref });
         }

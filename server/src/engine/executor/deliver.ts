@@ -1,4 +1,4 @@
-import { channelTypeFromNumber } from '../../channels/channel-type.ts';
+import { channelTypeFromNumber, channelTypeNumber } from '../../channels/channel-type.ts';
 import type { DeliveryOutcome } from '../../channels/provider.ts';
 import type { Providers } from '../../channels/registry.ts';
 import type { Queryable } from '../../db/database.ts';
@@ -6,7 +6,8 @@ import { parseAddress } from '../../lib/address.ts';
 import { faultPoint } from '../../lib/fault-point.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { ksuidFromUuid } from '../../lib/ksuid.ts';
-import type { DeliveriesBody } from '../log/chunk.ts';
+import type { FeedChange } from '../engine.ts';
+import { type DeliveriesBody, USERS } from '../log/chunk.ts';
 import { type Governance, type Rule, ruleFor } from '../orders/rules.ts';
 import type { SliceOrder } from '../protocol.ts';
 import type { ChunkCache, DecodedChunk } from './chunk-cache.ts';
@@ -24,12 +25,17 @@ export type DeliverServices = {
   readonly providers: Providers;
   readonly writer: DeliveryWriter;
   readonly orders: KnownOrders;
+  /** A message has come into this feed, later than its run. */
+  readonly onFeed: (change: FeedChange) => void;
 };
 
 type MessageRow = {
   readonly id: string;
   readonly environment_id: number;
+  readonly channel_id: string;
   readonly channel_type: number;
+  readonly collection: string;
+  readonly recipient_id: string;
   readonly content: JsonObject;
   readonly provider: string;
   readonly workflow_key: string;
@@ -67,7 +73,7 @@ export async function executeDeliveries(
   }
   const askedAtMs = performance.now();
   const rows = await services.db.query<MessageRow>(
-    `select m.id, m.environment_id, m.channel_type, m.content, c.provider, m.workflow_key, m.tenant,
+    `select m.id, m.environment_id, m.channel_id, m.channel_type, m.collection, m.recipient_id, m.content, c.provider, m.workflow_key, m.tenant,
             m.workflow_run_id, (select version from governance) as orders_version
      from message m
      join channel c on c.id = m.channel_id
@@ -104,6 +110,7 @@ export async function executeDeliveries(
         outcome,
       });
       if (!isWritten) stale.push(slice);
+      else if (message && outcome.kind === 'delivered') tellFeed(services, message);
     }),
   );
   if (stale.length === 0) return;
@@ -111,6 +118,17 @@ export async function executeDeliveries(
   await services.orders.reload();
   await executeDeliveries(services, slot, stale, attemptsLeft - 1);
 }
+
+function tellFeed(services: DeliverServices, message: MessageRow): void {
+  if (message.channel_type !== FEED || message.collection !== USERS) return;
+  services.onFeed({
+    environmentId: message.environment_id,
+    channelId: message.channel_id,
+    userId: message.recipient_id,
+  });
+}
+
+const FEED = channelTypeNumber('in_app_feed');
 
 /** How often orders may change under the same deliveries, before they come back undone. */
 const ORDERS_ATTEMPTS = 5;

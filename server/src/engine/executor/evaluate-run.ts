@@ -184,6 +184,7 @@ export function evaluateRun(
     ...(state.answer ? { answer: state.answer } : {}),
     isOfBatch: state.batch !== undefined,
     nowMs: around.nowMs,
+    ...(recipient.channelData ? { channelData: recipient.channelData } : {}),
     timezone: common.defaults.timezone,
     refusal: (channel, scope, isOfBatch) =>
       preferenceRefusal({

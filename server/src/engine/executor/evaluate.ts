@@ -251,9 +251,14 @@ function record(courses: readonly Course[], around: Surroundings): Evaluation {
         state.segment ?? 0,
       );
       result.messages.forEach((message, part) => {
-        const messageId = productId(index, part + 1);
         const eventId = productId(index, part + 1 + EVENT_PARTS);
+        const { scheduledMs } = message;
         const inApp = message.channelType === 'in_app_feed';
+        // The feed is in the order of ids, and this message comes into it later.
+        const messageId =
+          inApp && scheduledMs !== undefined
+            ? addressesOf(scheduledMs, stream, sequence)(index, part + 1)
+            : productId(index, part + 1);
         const outcome = outcomeOf(message, trigger.settings);
         results.addMessage(
           runNumber,
@@ -267,11 +272,12 @@ function record(courses: readonly Course[], around: Surroundings): Evaluation {
           MESSAGE_STATUS[outcome],
           state.data === undefined ? null : JSON.stringify(state.data),
           { id: eventId, type: messageEventTypes[outcome] },
+          scheduledMs,
         );
-        if (inApp && collection === USERS) {
+        if (outcome === 'delivered' && collection === USERS) {
           feeds.push({ environmentId, channelId: message.channelId, userId: recipientId });
         } else if (outcome === 'queued') {
-          deliveries.add(chunk, messageId, message.scheduledMs);
+          deliveries.add(chunk, messageId, scheduledMs);
         }
       });
       for (const { stepRef, effect } of result.effects) {

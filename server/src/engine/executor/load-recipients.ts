@@ -10,6 +10,8 @@ export type LoadedRecipient = {
   readonly preferences: JsonObject | undefined;
   /** The recipient's set for the tenant with which it was wanted. */
   readonly tenantPreferences: JsonObject | undefined;
+  /** By channel id; absent where nobody asked for it. */
+  readonly channelData?: { readonly [channelId: string]: JsonObject };
 };
 
 /** Recipients, actors and tenants of a slice, each asked for once. */
@@ -21,8 +23,14 @@ export type RecipientLoader = {
     id: string,
     tenant: string | null,
   ) => number;
+  /** Registers one whose channel data is needed too. */
+  readonly wantChannelData: (number: number) => void;
   readonly load: (db: Queryable) => Promise<readonly LoadedRecipient[]>;
 };
+
+type ChannelDataOf = { readonly [channelId: string]: JsonObject };
+
+const NO_CHANNEL_DATA: ReadonlyMap<number, ChannelDataOf> = new Map();
 
 const LOAD: Statement = {
   name: 'load_recipients',
@@ -63,6 +71,17 @@ const LOAD_WITH_TENANTS: Statement = {
   order by wanted.n`,
 };
 
+const LOAD_CHANNEL_DATA: Statement = {
+  name: 'load_channel_data',
+  text: `select wanted.number, jsonb_object_agg(d.channel_id, d.data) as data
+  from unnest($1::int[], $2::text[], $3::text[], $4::int[]) as wanted(environment_id, collection, id, number)
+  join channel_data d
+    on d.environment_id = wanted.environment_id
+   and d.collection = wanted.collection
+   and d.recipient_id = wanted.id
+  group by wanted.number`,
+};
+
 export function createRecipientLoader(): RecipientLoader {
   const environments: number[] = [];
   const collections: string[] = [];
@@ -70,7 +89,22 @@ export function createRecipientLoader(): RecipientLoader {
   const tenants: string[] = [];
   let hasTenants = false;
   const numbers = new Map<string, number>();
+  const withChannelData = new Set<number>();
+
+  async function loadChannelData(db: Queryable): Promise<ReadonlyMap<number, ChannelDataOf>> {
+    if (withChannelData.size === 0) return NO_CHANNEL_DATA;
+    const wanted = [...withChannelData];
+    const rows = await db.query<{ number: number; data: ChannelDataOf }>(LOAD_CHANNEL_DATA, [
+      plainArray(wanted.map((number) => environments[number] ?? 0)),
+      textArray(wanted.map((number) => collections[number] ?? '')),
+      textArray(wanted.map((number) => ids[number] ?? '')),
+      plainArray(wanted),
+    ]);
+    return new Map(rows.map(({ number, data }) => [number, data]));
+  }
+
   return {
+    wantChannelData: (number) => withChannelData.add(number),
     want: (environmentId, collection, id, tenant) => {
       const key =
         tenant === null
@@ -98,19 +132,22 @@ export function createRecipientLoader(): RecipientLoader {
         textArray(ids),
         ...(hasTenants ? [textArray(tenants)] : []),
       ]);
+      const channelData = await loadChannelData(db);
       return ids.map((id, n) => {
         const row = rows[n];
+        const data = channelData.get(n);
         const collection = collections[n];
         // Someone who was never identified is a recipient with nothing but an id.
         const scope: JsonObject =
           collection === USERS
             ? { ...row?.properties, id }
             : { ...row?.properties, id, collection: collection ?? '' };
-        return {
+        const loaded = {
           scope,
           preferences: row?.preferences ?? undefined,
           tenantPreferences: row?.tenant_preferences ?? undefined,
         };
+        return data ? { ...loaded, channelData: data } : loaded;
       });
     },
   };

@@ -55,6 +55,7 @@ const priority = createPriority(options.niceness, log);
 const db = openDatabase({ ...streamOptions, max: 4 });
 const orders: WorkMessage[] = [];
 let appendedByWriters: ChunkRef[] = [];
+let arrivedInFeeds: FeedChange[] = [];
 let underWay = 0;
 let draining = false;
 let failures = 0;
@@ -90,6 +91,9 @@ const services: WorkerServices = {
 const deliverServices = {
   db,
   orders: knownOrders,
+  onFeed: (change: FeedChange) => {
+    arrivedInFeeds.push(change);
+  },
   chunks: createChunkCache(parseDeliveriesBody),
   providers: createProviders({
     smtpUrl: options.smtpUrl,
@@ -240,7 +244,7 @@ async function waitForOthers(order: WorkMessage): Promise<void> {
       runs: 0,
       messages: isCalls ? 0 : order.slices.length,
       appended: takeAppended(),
-      feeds: [],
+      feeds: takeArrived(),
     });
   } catch (error) {
     complain(error, `${isCalls ? 'calls' : 'deliveries'} came back undone`);
@@ -274,6 +278,12 @@ function takeAppended(): ChunkRef[] {
   const refs = appendedByWriters;
   appendedByWriters = [];
   return refs;
+}
+
+function takeArrived(): FeedChange[] {
+  const feeds = heard(arrivedInFeeds);
+  arrivedInFeeds = [];
+  return feeds;
 }
 
 /** The changes that somebody listens to, each feed once. */

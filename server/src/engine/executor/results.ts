@@ -1,3 +1,4 @@
+import { channelTypeNumber } from '../../channels/channel-type.ts';
 import { plainArray, textArray } from '../../db/array-literal.ts';
 import type { Statement } from '../../db/database.ts';
 import { messageEventNames } from '../../feed/message-event-type.ts';
@@ -49,6 +50,8 @@ export class Results {
     data: [] as (string | null)[],
     events: [] as string[],
     eventTypes: [] as number[],
+    /** Milliseconds since 1970, or null. */
+    scheduled: [] as (number | null)[],
   };
 
   get runCount(): number {
@@ -102,6 +105,7 @@ export class Results {
     status: number,
     data: string | null,
     event: { readonly id: string; readonly type: number },
+    scheduledMs?: number,
   ): void {
     const messages = this.#messages;
     messages.runs.push(run);
@@ -112,6 +116,7 @@ export class Results {
     messages.data.push(data);
     messages.events.push(event.id);
     messages.eventTypes.push(event.type);
+    messages.scheduled.push(scheduledMs ?? null);
   }
 
   #traceNumber(steps: string): number {
@@ -188,6 +193,7 @@ export class Results {
       plainArray(data.map((text) => text.length)),
       plainArray(triggers.map((trigger) => trigger.by)),
       ordersVersion,
+      plainArray(this.#messages.scheduled),
     ];
   }
 }
@@ -214,6 +220,9 @@ const EVENTS = `
            jsonb_build_object('workflow_run_id', workflow_run_id, 'workflow', key)
     from run,
     lateral (select 'started' where segment = 0 union all select 'completed' where status = ${RUN_STATUS.completed}) as e(name)`;
+
+/** A message of the feed that is scheduled arrives there later. */
+const arrivesAt = `case when channel_type = ${channelTypeNumber('in_app_feed')} then coalesce(scheduled_at, ${NOW}) else ${NOW} end`;
 
 const TEXT = `with ${receiptsSql(FIRST, FIRST + 37)}, trigger as (
   select *
@@ -252,19 +261,19 @@ const TEXT = `with ${receiptsSql(FIRST, FIRST + 37)}, trigger as (
 ), new_message as (
   select m.id, run.environment_id, step.channel_id, step.channel_type, run.collection, run.recipient_id, run.tenant,
          run.workflow_run_id, run.id as run_id, run.key, run.version_id, step.ref, m.status, m.content, m.data,
-         m.event_id, m.event_type
+         m.event_id, m.event_type, to_timestamp(m.scheduled_ms / 1000) as scheduled_at
   from unnest(${p(23)}::uuid[], ${p(24)}::int[], ${p(25)}::int[], ${p(26)}::json[], ${p(27)}::smallint[],
-              ${p(28)}::jsonb[], ${p(29)}::uuid[], ${p(30)}::smallint[])
-    as m(id, run, step, content, status, data, event_id, event_type)
+              ${p(28)}::jsonb[], ${p(29)}::uuid[], ${p(30)}::smallint[], ${p(38)}::double precision[])
+    as m(id, run, step, content, status, data, event_id, event_type, scheduled_ms)
   join run on run.n = m.run
   join unnest(${p(31)}::uuid[], ${p(32)}::smallint[], ${p(33)}::text[])
     with ordinality as step(channel_id, channel_type, ref, n) on step.n = m.step
 ), messages as (
   insert into message
     (id, environment_id, channel_id, channel_type, collection, recipient_id, tenant, workflow_run_id,
-     recipient_run_id, workflow_key, version_id, step_ref, status, content, trigger_data, inserted_at)
+     recipient_run_id, workflow_key, version_id, step_ref, status, content, trigger_data, inserted_at, scheduled_at)
   select id, environment_id, channel_id, channel_type, collection, recipient_id, tenant, workflow_run_id,
-         run_id, key, version_id, ref, status, content, data, ${NOW}
+         run_id, key, version_id, ref, status, content, data, ${arrivesAt}, scheduled_at
   from new_message
 ), events as (
   insert into message_event (id, message_id, environment_id, type, inserted_at)

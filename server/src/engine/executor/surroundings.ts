@@ -51,12 +51,14 @@ export async function loadSurroundings(
     const environmentId = environmentOfLane(chunk.laneId);
     defaults.set(environmentId, NO_DEFAULTS);
     const seen = new Set<number>();
+    const withChannelData = new Set<number>();
     for (let index = from; index < Math.min(to, chunk.body.runs.length); index++) {
       const run = chunk.body.runs[index];
       if (!run || governed.has(run[0])) continue;
       const trigger = chunk.body.triggers[run[0]];
       if (!trigger) continue;
-      loader.want(environmentId, collectionOf(run[1]), idOf(run[1]), trigger.tenant);
+      const number = loader.want(environmentId, collectionOf(run[1]), idOf(run[1]), trigger.tenant);
+      if (withChannelData.has(run[0])) loader.wantChannelData(number);
       if (seen.has(run[0])) continue;
       seen.add(run[0]);
       if (trigger.actor !== null) {
@@ -65,8 +67,11 @@ export async function loadSurroundings(
       if (trigger.tenant !== null) {
         loader.want(environmentId, '$tenants', trigger.tenant, null);
       }
-      if (!workflows.has(trigger.version)) {
-        workflows.set(trigger.version, await workflowOrError(services, trigger));
+      const workflow = workflows.get(trigger.version) ?? (await workflowOrError(services, trigger));
+      workflows.set(trigger.version, workflow);
+      if (!(workflow instanceof Error) && workflow.needsChannelData) {
+        withChannelData.add(run[0]);
+        loader.wantChannelData(number);
       }
       if (isResumed(run[2])) resumed.push({ environmentId, trigger });
     }

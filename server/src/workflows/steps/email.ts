@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import type { JsonObject } from '../../lib/json.ts';
+import type { Json, JsonObject } from '../../lib/json.ts';
 import { type CompiledTemplate, compileTemplate } from '../../templates/compile-template.ts';
 import { nullable } from '../schema-problems.ts';
 import type { Problem, RunScope, StepDefinition } from '../step.ts';
@@ -10,11 +10,12 @@ import {
   compileChannelStep,
   isSet,
   notYet,
-  oneMessage,
 } from './channel-step.ts';
 import { DEFAULT_LAYOUT_KEY, inDefaultLayout } from './email-layout.ts';
 import { htmlToText } from './html-to-text.ts';
+import { jsonTemplate } from './json-template.ts';
 import { fieldTemplate, objectField, oneLine, templateProblems } from './step-template.ts';
+import { trackingOf } from './tracking.ts';
 
 const Template = Type.Object({
   subject: Type.String(),
@@ -70,14 +71,10 @@ export const emailStep: StepDefinition = {
       ...Object.keys(overrides).flatMap((field) =>
         templateProblems(overrides, field, `${path}.channel_overrides`, environment),
       ),
-      ...(isSet(overrides.json_overrides)
-        ? [notYet(`${path}.channel_overrides.json_overrides`, 'overrides of the provider request')]
-        : []),
     ];
   },
 
   compile: (step, environment) => {
-    const base = compileChannelStep(step, environment, 'email');
     const template = objectField(step, 'template');
     const overrides = objectField(step, 'channel_overrides');
     const layout = objectField(template, 'settings').layout_key === DEFAULT_LAYOUT_KEY;
@@ -92,23 +89,25 @@ export const emailStep: StepDefinition = {
       const address = fieldTemplate(overrides, field, environment);
       return address ? [[name, address] as const] : [];
     });
-    return {
-      ...base,
-      execute: ({ scope }) => {
-        const content: { [key: string]: string } = {
-          to: receiver(to, scope),
-          subject: oneLine(subject.render(scope)),
-        };
-        for (const [name, address] of addresses) {
-          const value = oneLine(address.render(scope));
-          if (value !== '') content[name] = value;
-        }
-        const body = html?.render(scope);
-        if (body !== undefined) content.html_body = layout ? inDefaultLayout(body) : body;
-        content.text_body = text ? text.render(scope) : htmlToText(body ?? '');
-        return oneMessage(base.channel, content);
-      },
-    };
+    const requestOverrides = jsonTemplate(overrides, 'json_overrides', environment);
+    const tracking = trackingOf(overrides);
+    return compileChannelStep(step, environment, 'email', ({ scope }) => {
+      const content: { [key: string]: Json } = {
+        to: receiver(to, scope),
+        subject: oneLine(subject.render(scope)),
+      };
+      for (const [name, address] of addresses) {
+        const value = oneLine(address.render(scope));
+        if (value !== '') content[name] = value;
+      }
+      const body = html?.render(scope);
+      if (body !== undefined) content.html_body = layout ? inDefaultLayout(body) : body;
+      content.text_body = text ? text.render(scope) : htmlToText(body ?? '');
+      const request = requestOverrides(scope);
+      if (request) content.overrides = request;
+      if (tracking) content.tracking = tracking;
+      return content;
+    });
   },
 };
 

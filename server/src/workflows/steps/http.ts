@@ -1,11 +1,6 @@
 import { Type } from 'typebox';
 import type { StepDefinition } from '../step.ts';
-import {
-  channelStepProblems,
-  channelStepSchema,
-  compileChannelStep,
-  oneMessage,
-} from './channel-step.ts';
+import { channelStepProblems, channelStepSchema, compileChannelStep } from './channel-step.ts';
 import { compileRequest, requestFields, requestProblems } from './request-template.ts';
 import { objectField } from './step-template.ts';
 
@@ -20,11 +15,7 @@ export const httpStep: StepDefinition = {
   ],
 
   compile: (step, environment) => {
-    const base = compileChannelStep(step, environment, 'http');
     const contentFor = compileRequest(objectField(step, 'template'), environment);
-    return {
-      ...base,
-      execute: ({ scope }) => oneMessage(base.channel, contentFor(scope)),
-    };
+    return compileChannelStep(step, environment, 'http', ({ scope }) => contentFor(scope));
   },
 };

@@ -1,15 +1,11 @@
 import { Type } from 'typebox';
-import { isJsonObject, type JsonObject } from '../../lib/json.ts';
+import { isJsonObject, type Json, type JsonObject } from '../../lib/json.ts';
 import { compileTemplate } from '../../templates/compile-template.ts';
 import { nullable } from '../schema-problems.ts';
 import type { Problem, StepDefinition } from '../step.ts';
-import {
-  channelStepProblems,
-  channelStepSchema,
-  compileChannelStep,
-  oneMessage,
-} from './channel-step.ts';
+import { channelStepProblems, channelStepSchema, compileChannelStep } from './channel-step.ts';
 import { fieldTemplate, objectField, templateProblems } from './step-template.ts';
+import { trackingOf } from './tracking.ts';
 
 const Template = Type.Object({
   markdown_body: Type.String(),
@@ -47,7 +43,6 @@ export const inAppFeedStep: StepDefinition = {
   },
 
   compile: (step, environment) => {
-    const base = compileChannelStep(step, environment, 'in_app_feed');
     const template = objectField(step, 'template');
     const body = compileTemplate(String(template.markdown_body).trimEnd(), {
       escape: 'markdown',
@@ -64,21 +59,20 @@ export const inAppFeedStep: StepDefinition = {
         environment: environment.templates,
       }),
     }));
-    return {
-      ...base,
-      execute: ({ scope }) => {
-        const content: { [key: string]: string | JsonObject[] } = { body: body.render(scope) };
-        const url = actionUrl?.render(scope).trim();
-        if (url) content.action_url = url;
-        if (actions.length > 0) {
-          content.actions = actions.map(({ label, action }) => ({
-            label: label.render(scope),
-            action: action.render(scope),
-          }));
-        }
-        return oneMessage(base.channel, content);
-      },
-    };
+    const tracking = trackingOf(objectField(step, 'channel_overrides'));
+    return compileChannelStep(step, environment, 'in_app_feed', ({ scope }) => {
+      const content: { [key: string]: Json } = { body: body.render(scope) };
+      const url = actionUrl?.render(scope).trim();
+      if (url) content.action_url = url;
+      if (actions.length > 0) {
+        content.actions = actions.map(({ label, action }) => ({
+          label: label.render(scope),
+          action: action.render(scope),
+        }));
+      }
+      if (tracking) content.tracking = tracking;
+      return content;
+    });
   },
 };
 

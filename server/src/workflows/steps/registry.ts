@@ -1,18 +1,24 @@
 import type { JsonObject } from '../../lib/json.ts';
 import type { CompileEnvironment, StepDefinition } from '../step.ts';
 import { branchStep } from './branch.ts';
+import { chatStep } from './chat.ts';
 import { delayStep } from './delay.ts';
 import { emailStep } from './email.ts';
 import { httpStep } from './http.ts';
 import { httpFetchStep } from './http-fetch.ts';
 import { inAppFeedStep } from './in-app-feed.ts';
+import { pushStep } from './push.ts';
 import { randomCohortStep } from './random-cohort.ts';
+import { smsStep } from './sms.ts';
 import { waitForEventStep } from './wait-for-event.ts';
 
 /** Every kind of step there is. */
 const all: readonly StepDefinition[] = [
   inAppFeedStep,
   emailStep,
+  smsStep,
+  pushStep,
+  chatStep,
   httpStep,
   delayStep,
   branchStep,
@@ -43,7 +49,12 @@ export function stepTypes(): string[] {
 function stepType(step: JsonObject, environment: CompileEnvironment): string {
   if (step.type !== 'channel') return String(step.type);
   if (typeof step.channel_type === 'string') return `channel/${step.channel_type}`;
-  const { channel_key: key } = step;
-  const channel = typeof key === 'string' ? environment.channel(key) : undefined;
+  const { channel_key: key, channel_group_key: groupKey } = step;
+  const channel =
+    typeof key === 'string'
+      ? environment.channel(key)
+      : typeof groupKey === 'string'
+        ? environment.channelGroup(groupKey)
+        : undefined;
   return channel ? `channel/${channel.type}` : 'channel';
 }

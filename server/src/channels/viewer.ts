@@ -12,22 +12,22 @@ const PROXY_HEADERS = [
 ];
 
 /**
- * The e-mail provider of an installation without an SMTP server: nothing leaves the machine. The
- * message row is what the viewer at /dev/mail shows, so there is nothing to do.
+ * The provider of a channel type for which none is configured: nothing leaves the machine. The message row is what the
+ * viewer at /dev/messages shows, so there is nothing to do. Of most types nobody ever learns more than `sent`.
  */
-export function createMailViewerProvider(): Provider {
+export function createViewerProvider(outcome: 'sent' | 'delivered'): Provider {
   return {
-    name: 'mail-viewer',
-    deliver: async () => ({ kind: 'delivered', detail: { viewer: '/dev/mail' } }),
+    name: 'viewer',
+    deliver: async () => ({ kind: outcome, detail: { viewer: '/dev/messages' } }),
     close: async () => {},
   };
 }
 
 /**
- * Whether the mail viewer may be shown. It asks nobody who they are, so only without an SMTP
+ * Whether the viewer may be shown. It asks nobody who they are, so only without an SMTP
  * server and only where nobody but this machine can reach it.
  */
-export function mailViewerIsOn(options: {
+export function viewerIsOn(options: {
   readonly smtpUrl: string | undefined;
   readonly host: string;
 }): boolean {
