@@ -15,6 +15,7 @@ import { createBudgets } from './budgets/budgets.ts';
 import { createLoopPressure, highPressureOf } from './budgets/pressure.ts';
 import type { Config } from './config.ts';
 import type { Context } from './context.ts';
+import { createPublicVars } from './control/public-vars.ts';
 import { createPublishedWorkflows } from './control/published-workflows.ts';
 import { openDatabase } from './db/database.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded.ts';
@@ -27,6 +28,7 @@ import { installationSecret, prepareFirstStart } from './first-start.ts';
 import { systemClock } from './lib/clock.ts';
 import { FAULT_VARIABLE, mustNotStart } from './lib/fault-point.ts';
 import type { Logger } from './lib/log.ts';
+import { createSecretBox } from './lib/secret-box.ts';
 import { createMetrics } from './metrics.ts';
 import { type Canary, startCanary } from './ops/canary.ts';
 import { readPastTraffic } from './ops/past-traffic.ts';
@@ -137,6 +139,7 @@ async function build(
   });
   closers.push(async () => hub.close());
 
+  const secret = await installationSecret(config.dataDir);
   engine = await startEngine({
     databaseUrl: database.url,
     db: engineDb,
@@ -149,7 +152,7 @@ async function build(
       smtpUrl: config.smtpUrl,
       mailFrom: config.mailFrom,
       allowPrivateWebhooks: config.allowPrivateWebhooks,
-      installationSecret: await installationSecret(config.dataDir),
+      installationSecret: secret,
       logLevel: config.logLevel,
     },
     onFeeds: (feeds) => hub.notify(feeds),
@@ -196,6 +199,8 @@ async function build(
     config,
     engine,
     workflows,
+    publicVars: createPublicVars(),
+    secrets: createSecretBox(secret),
     authentication: createAuthentication(ctx),
     traffic,
     quarantine,

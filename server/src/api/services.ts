@@ -3,8 +3,10 @@ import type { Feeder } from '../broadcasts/feeder.ts';
 import type { Budgets } from '../budgets/budgets.ts';
 import type { Config } from '../config.ts';
 import type { Context } from '../context.ts';
+import type { PublicVars } from '../control/public-vars.ts';
 import type { PublishedWorkflows } from '../control/published-workflows.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { SecretBox } from '../lib/secret-box.ts';
 import type { Canary } from '../ops/canary.ts';
 import type { Quarantine } from '../ops/quarantine.ts';
 import type { TrafficCounters } from '../ops/traffic.ts';
@@ -16,6 +18,10 @@ export type Services = Context & {
   readonly engine: Engine;
   /** Which version of a workflow a trigger runs. Cached: the trigger asks once a request. */
   readonly workflows: PublishedWorkflows;
+  /** What feeds answer as `vars`. */
+  readonly publicVars: PublicVars;
+  /** Seals secret variables. */
+  readonly secrets: SecretBox;
   readonly authentication: Authentication;
   readonly traffic: TrafficCounters;
   readonly budgets: Budgets;

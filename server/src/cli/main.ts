@@ -18,6 +18,7 @@ import { runsCommand } from './runs.ts';
 import { startCommand } from './start.ts';
 import { topCommand } from './top.ts';
 import { triggerCommand } from './trigger.ts';
+import { brandingCommand, variablesCommand } from './variables.ts';
 
 /** The operator's CLI. Sets the exit code: 0 done, 1 failed, 2 called in a wrong way. */
 export async function main(args: readonly string[]): Promise<void> {
@@ -44,6 +45,8 @@ export function createProgram(): Command {
     .showHelpAfterError('(see --help)');
   program.addCommand(startCommand());
   program.addCommand(pushCommand());
+  program.addCommand(variablesCommand());
+  program.addCommand(brandingCommand());
   program.addCommand(runWorkflowCommand());
   program.addCommand(triggerCommand());
   program.addCommand(runsCommand());

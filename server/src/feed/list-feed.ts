@@ -1,5 +1,6 @@
 import type { EnvironmentContext } from '../context.ts';
 import { lowestUuidAt } from '../lib/address.ts';
+import type { JsonObject } from '../lib/json.ts';
 import { mapInTurns } from '../lib/map-in-turns.ts';
 import {
   allOf,
@@ -37,7 +38,7 @@ export type FeedPage = {
   readonly entries: readonly FeedItem[];
   readonly meta: FeedMetadata;
   readonly page_info: PageInfo;
-  readonly vars: { readonly [name: string]: unknown };
+  readonly vars: JsonObject;
 };
 
 /** The query in these parameters. Throws `invalid_params` naming the parameter that is wrong. */
@@ -66,7 +67,13 @@ function readFeedPage(parameters: RawParameters): PageRequest {
 /** A page of a user's in-app feed, newest first, and the counts of the whole view. */
 export async function listFeed(
   ctx: EnvironmentContext,
-  input: { readonly userId: string; readonly channelId: string; readonly query: FeedQuery },
+  input: {
+    readonly userId: string;
+    readonly channelId: string;
+    readonly query: FeedQuery;
+    /** The environment's public variables. */
+    readonly vars?: JsonObject;
+  },
 ): Promise<FeedPage> {
   const { userId, channelId, query } = input;
   await requireChannel(ctx, channelId, 'in_app_feed');
@@ -80,7 +87,7 @@ export async function listFeed(
     entries: await mapInTurns(rows, (row) => feedItem(row, userId, query.mode)),
     meta: feedMetadata(counts),
     page_info: info,
-    vars: {},
+    vars: input.vars ?? {},
   };
 }
 

@@ -10,6 +10,7 @@ import type { Services } from '../../src/api/services.ts';
 import { createBudgets } from '../../src/budgets/budgets.ts';
 import { type Config, readConfig } from '../../src/config.ts';
 import type { Context, Environment, EnvironmentContext } from '../../src/context.ts';
+import { createPublicVars } from '../../src/control/public-vars.ts';
 import { createPublishedWorkflows } from '../../src/control/published-workflows.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -17,6 +18,7 @@ import { createTraffic } from '../../src/ops/traffic.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { silentLog } from '../support/log.ts';
 import { testQuarantine } from '../support/quarantine.ts';
+import { testSecrets } from '../support/secrets.ts';
 
 export type TestApi = {
   readonly app: App;
@@ -84,6 +86,8 @@ export async function startTestApi(
     config: { ...readConfig({}), ...options.config },
     engine,
     workflows,
+    publicVars: createPublicVars(),
+    secrets: testSecrets,
     authentication: createAuthentication(ctx),
     traffic,
     quarantine: testQuarantine(ctx, { traffic }),

@@ -4,8 +4,9 @@ import { publish } from '../../src/control/publish.ts';
 import { setVariable, unsetVariable } from '../../src/control/variables.ts';
 import { createSecretBox } from '../../src/lib/secret-box.ts';
 import { messagesOf } from '../support/engine-rows.ts';
-import { createEngineWorld, type EngineWorld, testSecrets } from '../support/engine-world.ts';
+import { createEngineWorld, type EngineWorld } from '../support/engine-world.ts';
 import { silentLog } from '../support/log.ts';
+import { testSecrets } from '../support/secrets.ts';
 
 /** What runs see of what their environment shares, and when. */
 

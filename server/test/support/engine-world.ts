@@ -18,11 +18,11 @@ import { CALLS, type ChunkRef, DELIVERIES, RUNS } from '../../src/engine/log/chu
 import { openStream, type Stream } from '../../src/engine/log/stream.ts';
 import type { SliceOrder } from '../../src/engine/protocol.ts';
 import type { JsonObject } from '../../src/lib/json.ts';
-import { createSecretBox } from '../../src/lib/secret-box.ts';
 import type { ModelEndpoint } from '../../src/workflows/step.ts';
 import { type MovableClock, movableClock } from './clock.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { silentLog } from './log.ts';
+import { testSecrets } from './secrets.ts';
 import { triggerRequest } from './triggers.ts';
 
 /** An account with the engine's parts at hand, nothing of which runs by itself. */
@@ -49,9 +49,6 @@ export type EngineWorld = {
   ) => Promise<{ readonly workflowKey: string; readonly versionId: number }>;
   readonly close: () => Promise<void>;
 };
-
-/** What seals and opens secret variables in tests. */
-export const testSecrets = createSecretBox('the installation secret of a test');
 
 const MAX_ROUNDS = 20;
 

@@ -5,10 +5,12 @@ import { attachSocket, type SocketLimits, type SocketServer } from '../../src/ap
 import { createBudgets } from '../../src/budgets/budgets.ts';
 import { readConfig } from '../../src/config.ts';
 import type { Context } from '../../src/context.ts';
+import { createPublicVars } from '../../src/control/public-vars.ts';
 import { countFeed } from '../../src/feed/count-feed.ts';
 import { createFeedHub, type FeedHub } from '../../src/feed/feed-hub.ts';
 import { createTraffic } from '../../src/ops/traffic.ts';
 import { testQuarantine } from './quarantine.ts';
+import { testSecrets } from './secrets.ts';
 
 export type FeedServer = {
   readonly url: string;
@@ -48,6 +50,8 @@ export async function startFeedServer(
     quarantine: testQuarantine(ctx, { traffic: createTraffic(ctx) }),
     budgets,
     metrics: new Registry(),
+    publicVars: createPublicVars(),
+    secrets: testSecrets,
     readiness: () => ({ ready: true, parts: {} }),
   });
   const hub = createFeedHub({

@@ -100,10 +100,12 @@ export function feedRoutes(app: App, services: Services): void {
     },
     async (request, reply) => {
       const query = readFeedQuery(request.query);
-      const page = await listFeed(environmentContext(services, request), {
+      const ctx = environmentContext(services, request);
+      const page = await listFeed(ctx, {
         userId: parseId(request.params.user_id, 'user_id'),
         channelId: request.params.id,
         query,
+        vars: await services.publicVars(ctx),
       });
       return reply.send(excludeFields(page, query.exclude));
     },

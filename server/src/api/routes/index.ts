@@ -26,6 +26,7 @@ import { referenceRoutes } from './reference.ts';
 import { subscriptionRoutes } from './subscriptions.ts';
 import { tenantRoutes } from './tenants.ts';
 import { userRoutes } from './users.ts';
+import { variableRoutes } from './variables.ts';
 import { workflowRoutes } from './workflows.ts';
 
 /** Every endpoint of the server; a new noun is one file beside this one and one line here. */
@@ -38,6 +39,7 @@ export const routes: readonly Routes[] = [
   preferenceRoutes,
   channelDataRoutes,
   controlRoutes,
+  variableRoutes,
   previewTemplateRoutes,
   demoRoutes,
   devMailRoutes,
