@@ -9,6 +9,8 @@ const DEFAULT_CANARY_MS = 15_000;
 export type Config = {
   readonly port: number;
   readonly host: string;
+  /** Where recipients reach the server, for links in messages; without a slash at its end. */
+  readonly publicUrl: string;
   /** Absolute. */
   readonly dataDir: string;
   /** Absent: an embedded PostgreSQL in the data dir. */
@@ -69,6 +71,11 @@ export class ConfigError extends Error {
 export const configVariables = [
   ['BELFRY_PORT', '4400', 'TCP port of the one origin. 0 picks a free one.'],
   ['BELFRY_HOST', '127.0.0.1', 'Address to listen on. `0.0.0.0` for every IPv4 interface.'],
+  [
+    'BELFRY_PUBLIC_URL',
+    '(from BELFRY_HOST and BELFRY_PORT)',
+    'Where recipients reach the server, for the links in messages: `https://notify.example.com`.',
+  ],
   [
     'BELFRY_DATA_DIR',
     './.belfry',
@@ -155,9 +162,13 @@ export const configVariables = [
 /** The configuration in these environment variables. An empty variable counts as not set. */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const read = (name: string): string | undefined => env[name]?.trim() || undefined;
+  const port = integer('BELFRY_PORT', read('BELFRY_PORT'), 4400, 0, 65_535);
+  const host = read('BELFRY_HOST') ?? '127.0.0.1';
+  const publicUrl = url('BELFRY_PUBLIC_URL', read('BELFRY_PUBLIC_URL'), ['http:', 'https:']);
   return {
-    port: integer('BELFRY_PORT', read('BELFRY_PORT'), 4400, 0, 65_535),
-    host: read('BELFRY_HOST') ?? '127.0.0.1',
+    port,
+    host,
+    publicUrl: (publicUrl ?? localUrl(host, port)).replace(/\/+$/, ''),
     dataDir: resolve(read('BELFRY_DATA_DIR') ?? './.belfry'),
     databaseUrl: url('DATABASE_URL', read('DATABASE_URL'), ['postgres:', 'postgresql:']),
     smtpUrl: url('BELFRY_SMTP_URL', read('BELFRY_SMTP_URL'), ['smtp:', 'smtps:']),
@@ -209,17 +220,20 @@ export type ClientConfig = {
 export function readClientConfig(env: Readonly<Record<string, string | undefined>>): ClientConfig {
   const read = (name: string): string | undefined => env[name]?.trim() || undefined;
   const { host, port, dataDir } = readConfig(env);
-  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   return {
-    url:
-      url('BELFRY_URL', read('BELFRY_URL'), ['http:', 'https:']) ??
-      `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`,
+    url: url('BELFRY_URL', read('BELFRY_URL'), ['http:', 'https:']) ?? localUrl(host, port),
     dataDir,
     secretKey: read('BELFRY_SECRET_KEY'),
     serviceToken: read('BELFRY_SERVICE_TOKEN'),
     operatorToken: read('BELFRY_OPERATOR_TOKEN'),
     colours: read('NO_COLOR') === undefined && read('TERM') !== 'dumb',
   };
+}
+
+/** A server of this machine, as this machine reaches it. */
+function localUrl(host: string, port: number): string {
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
 }
 
 function canary(name: string, text: string | undefined): number | undefined {

@@ -34,6 +34,7 @@ import { type Canary, startCanary } from './ops/canary.ts';
 import { readPastTraffic } from './ops/past-traffic.ts';
 import { prepareCanary } from './ops/prepare-canary.ts';
 import { createTraffic } from './ops/traffic.ts';
+import { createUnsubscribeTokens } from './recipients/unsubscribe.ts';
 import { startQuarantine } from './start-quarantine.ts';
 
 /** For keys and operators, for counts of feeds, for requests of accounts. */
@@ -153,6 +154,7 @@ async function build(
       mailFrom: config.mailFrom,
       allowPrivateWebhooks: config.allowPrivateWebhooks,
       installationSecret: secret,
+      publicUrl: config.publicUrl,
       logLevel: config.logLevel,
     },
     onFeeds: (feeds) => hub.notify(feeds),
@@ -202,6 +204,7 @@ async function build(
     publicVars: createPublicVars(),
     secrets: createSecretBox(secret),
     authentication: createAuthentication(ctx),
+    unsubscribeTokens: createUnsubscribeTokens(secret),
     traffic,
     quarantine,
     budgets,

@@ -10,6 +10,7 @@ import type { SecretBox } from '../lib/secret-box.ts';
 import type { Canary } from '../ops/canary.ts';
 import type { Quarantine } from '../ops/quarantine.ts';
 import type { TrafficCounters } from '../ops/traffic.ts';
+import type { UnsubscribeTokens } from '../recipients/unsubscribe.ts';
 import type { Authentication } from './authentication.ts';
 
 /** What the routes are built on. `main.ts` makes it; a test makes the parts that it needs. */
@@ -23,6 +24,8 @@ export type Services = Context & {
   /** Seals secret variables. */
   readonly secrets: SecretBox;
   readonly authentication: Authentication;
+  /** Absent: this server cannot read unsubscribe links. */
+  readonly unsubscribeTokens?: UnsubscribeTokens;
   readonly traffic: TrafficCounters;
   readonly budgets: Budgets;
   /** Absent: no broadcast is sent by this server. Told when one was created or changed. */

@@ -1,6 +1,6 @@
 import type { SendMailOptions } from 'nodemailer';
 import { type EmailAddress, emailAddresses, singleEmailAddress } from '../lib/email-address.ts';
-import type { Json } from '../lib/json.ts';
+import type { Json, JsonObject } from '../lib/json.ts';
 import type { DeliveryOutcome, OutgoingMessage } from './provider.ts';
 
 export type SmtpMail = { readonly to: string; readonly mail: SendMailOptions };
@@ -47,11 +47,20 @@ export function smtpMail(
       ...(html === '' ? {} : { html }),
       // The same for every attempt, so that a mail sent twice can be seen as one.
       messageId: `<${message.id}@${from.address.slice(from.address.indexOf('@') + 1)}>`,
-      headers: { 'X-Belfry-Message-Id': message.id },
+      headers: { 'X-Belfry-Message-Id': message.id, ...unsubscribeHeaders(content) },
       // Content is text that others wrote: it must not make us read files or fetch URLs.
       disableFileAccess: true,
       disableUrlAccess: true,
     },
+  };
+}
+
+/** What mail programs make a button of: RFC 2369, and RFC 8058 for one click. */
+function unsubscribeHeaders({ unsubscribe_url: url }: JsonObject): Record<string, string> {
+  if (typeof url !== 'string' || !/^https?:\/\/[^\s<>]+$/.test(url)) return {};
+  return {
+    'List-Unsubscribe': `<${url}>`,
+    'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
   };
 }
 

@@ -89,5 +89,7 @@ export type ExecutorOptions = {
   readonly model?: ModelEndpoint | undefined;
   /** What webhook signing secrets are derived from. */
   readonly installationSecret: string;
+  /** Where recipients reach the server; absent: messages have no links to it. */
+  readonly publicUrl?: string;
   readonly logLevel: string;
 };

@@ -1,4 +1,10 @@
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
+import {
+  effectivePreferences,
+  resolvePreferences,
+  tenantPreferenceSet,
+} from './preference-layers.ts';
+import { preferenceSetAnswer } from './preference-set.ts';
 import type { RecipientRow } from './recipient.ts';
 import { TENANTS, USERS } from './reference.ts';
 
@@ -31,7 +37,8 @@ export function objectAnswer(row: RecipientRow): JsonObject {
   };
 }
 
-export function tenantAnswer(row: RecipientRow): JsonObject {
+/** With an environment's default preferences: the tenant's set resolved over them. */
+export function tenantAnswer(row: RecipientRow, defaults?: JsonObject): JsonObject {
   const settings = row.properties.settings;
   const given: { readonly [key: string]: Json } = isJsonObject(settings) ? settings : {};
   return {
@@ -39,6 +46,17 @@ export function tenantAnswer(row: RecipientRow): JsonObject {
     __typename: 'Tenant',
     id: row.id,
     name: row.properties.name ?? null,
-    settings: { branding: null, preference_set: null, ...given },
+    settings: {
+      branding: null,
+      preference_set: null,
+      ...given,
+      ...(defaults ? { preference_set: resolvedDefault(row.properties, defaults) } : {}),
+    },
   };
+}
+
+function resolvedDefault(properties: JsonObject, environment: JsonObject): JsonObject {
+  const tenant = tenantPreferenceSet(properties);
+  const resolved = resolvePreferences(effectivePreferences({ environment, tenant }));
+  return { ...preferenceSetAnswer('default', resolved) };
 }

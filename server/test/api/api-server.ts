@@ -15,6 +15,7 @@ import { createPublishedWorkflows } from '../../src/control/published-workflows.
 import type { Engine } from '../../src/engine/engine.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createTraffic } from '../../src/ops/traffic.ts';
+import { createUnsubscribeTokens } from '../../src/recipients/unsubscribe.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { silentLog } from '../support/log.ts';
 import { testQuarantine } from '../support/quarantine.ts';
@@ -89,6 +90,7 @@ export async function startTestApi(
     publicVars: createPublicVars(),
     secrets: testSecrets,
     authentication: createAuthentication(ctx),
+    unsubscribeTokens: createUnsubscribeTokens('a secret of tests'),
     traffic,
     quarantine: testQuarantine(ctx, { traffic }),
     budgets,

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { putAudience, staticAudience } from '../../src/broadcasts/audience.ts';
 import { addMembers } from '../../src/broadcasts/audience-members.ts';
+import { executeRuns } from '../../src/engine/executor/run-worker.ts';
 import type { JsonObject } from '../../src/lib/json.ts';
 import { identify } from '../../src/recipients/identify.ts';
 import { setPreferences } from '../../src/recipients/preferences.ts';
@@ -13,6 +14,7 @@ import {
   type EngineWorld,
   emailStep,
   feedStep,
+  slicesOf,
 } from '../support/engine-world.ts';
 
 let world: EngineWorld;
@@ -250,5 +252,34 @@ describe('preferences with a tenant [preferences.per_tenant] [trigger.tenant]', 
     );
     await world.executeAll(refs);
     expect(await Promise.all(runIds.map(reached))).toEqual([[], ['in'], ['in']]);
+  });
+
+  test('and come with a link to end it [template.vars.commercial_unsubscribe_url]', async () => {
+    await identify(world.ctx, {
+      ...{ collection: USERS, id: 'hal', properties: { email: 'hal@example.com' } },
+    });
+    const template = { subject: 'x', text_body: '{{ vars.commercial_unsubscribe_url }}' };
+    const steps = [emailStep('first', { template })];
+    const commercial = await world.workflow({ settings: { is_commercial: true }, steps });
+    const plain = await world.workflow({ steps });
+    const recipients = [{ recipient: 'hal' }];
+    const { refs, runIds } = await world.accept(
+      { ...commercial, recipients },
+      { ...plain, recipients },
+    );
+    const unsubscribeUrl = ({ id }: { id: string }) => `https://b.example/unsubscribe/${id}`;
+    const services = { ...world.services, unsubscribeUrl };
+    const stream = await world.openStream();
+    for (const ref of refs) {
+      const order = { id: 1, slot: ref.slot, careful: false, slices: slicesOf(ref) };
+      await executeRuns(services, stream, order);
+    }
+    const contents = await Promise.all(
+      runIds.map(async (runId) => (await rows.messagesOf(world.test.db, runId))[0]?.content),
+    );
+    const url = 'https://b.example/unsubscribe/hal';
+    expect(contents[0]).toMatchObject({ text_body: url, unsubscribe_url: url });
+    expect(contents[1]).toMatchObject({ text_body: '' });
+    expect(contents[1]).not.toHaveProperty('unsubscribe_url');
   });
 });

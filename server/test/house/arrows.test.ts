@@ -43,6 +43,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
       'context',
       'config',
       'accounts',
+      'recipients',
       'feed',
       'control',
       'engine',

@@ -1,11 +1,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { updateEnvironment } from '../../src/accounts/environments.ts';
 import type { EnvironmentContext } from '../../src/context.ts';
+import type { JsonObject } from '../../src/lib/json.ts';
+import { tenantAnswer } from '../../src/recipients/answer.ts';
 import { identify } from '../../src/recipients/identify.ts';
 import { parsePreferences } from '../../src/recipients/preference-set.ts';
 import {
   getPreferences,
   listPreferences,
+  preferencesOf,
   setPreferences,
   unsetPreferences,
 } from '../../src/recipients/preferences.ts';
@@ -144,4 +147,73 @@ test('merging never makes a set larger than 256 kB, whichever way it is merged',
   const inline = { ...ada, properties: {}, preferences: { default: part('b') } };
   await expect(identify(ctx, inline)).rejects.toMatchObject(refusal);
   expect(Object.keys((await getPreferences(ctx, set)).workflows)).toHaveLength(4_000);
+});
+
+describe('with a tenant [preferences.per_tenant]', () => {
+  const acme = { ...ada, setId: 'acme' };
+  const tenant = (preference_set: JsonObject) =>
+    identify(ctx, {
+      collection: TENANTS,
+      id: 'acme',
+      properties: { settings: { preference_set } },
+    });
+
+  test('a set is the recipient’s for it, over the tenant’s', async () => {
+    await tenant({ workflows: { a: false, b: false } });
+    await setPreferences(ctx, {
+      ...acme,
+      preferences: { workflows: { a: true } },
+      strategy: 'replace',
+    });
+    await setPreferences(ctx, {
+      ...set,
+      preferences: { workflows: { c: false }, commercial_subscribed: false },
+      strategy: 'replace',
+    });
+    // The default set has no part in it, but for the commercial subscription, which is of default sets.
+    const expected = { workflows: { a: true, b: false }, commercial_subscribed: false };
+    expect(await getPreferences(ctx, acme)).toMatchObject(expected);
+    expect((await listPreferences(ctx, ada)).find(({ id }) => id === 'acme')).toMatchObject(
+      expected,
+    );
+    expect((await preferencesOf(ctx, USERS, ['ada'])).get('ada')?.acme).toMatchObject(expected);
+  });
+
+  test('of which nobody has a set, the default one decides', async () => {
+    await setPreferences(ctx, {
+      ...set,
+      preferences: { workflows: { c: false } },
+      strategy: 'replace',
+    });
+    expect((await getPreferences(ctx, acme)).workflows).toEqual({ c: false });
+  });
+
+  test('an entry of the tenant that replaces is seen, and its strategy is not [preferences.__strategy__]', async () => {
+    await tenant({
+      categories: { news: { __strategy__: 'replace', channel_types: { email: false } } },
+    });
+    await setPreferences(ctx, {
+      ...acme,
+      preferences: { categories: { news: true } },
+      strategy: 'replace',
+    });
+    expect((await getPreferences(ctx, acme)).categories).toEqual({
+      news: { channel_types: { email: false } },
+    });
+  });
+});
+
+test('a tenant is shown over the environment’s default on request', async () => {
+  const row = await identify(ctx, {
+    collection: TENANTS,
+    id: 'acme',
+    properties: { settings: { preference_set: { workflows: { b: true } } } },
+  });
+  const defaults = { workflows: { a: false, b: false } };
+  expect(tenantAnswer(row)).toMatchObject({
+    settings: { preference_set: { workflows: { b: true } } },
+  });
+  expect(tenantAnswer(row, defaults).settings).toMatchObject({
+    preference_set: { id: 'default', workflows: { a: false, b: true } },
+  });
 });

@@ -25,6 +25,7 @@ import { recipientRunRoutes } from './recipient-runs.ts';
 import { referenceRoutes } from './reference.ts';
 import { subscriptionRoutes } from './subscriptions.ts';
 import { tenantRoutes } from './tenants.ts';
+import { unsubscribeRoutes } from './unsubscribe.ts';
 import { userRoutes } from './users.ts';
 import { variableRoutes } from './variables.ts';
 import { workflowRoutes } from './workflows.ts';
@@ -33,6 +34,7 @@ import { workflowRoutes } from './workflows.ts';
 export const routes: readonly Routes[] = [
   workflowRoutes,
   userRoutes,
+  unsubscribeRoutes,
   objectRoutes,
   subscriptionRoutes,
   tenantRoutes,

@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import type { EnvironmentContext } from '../../context.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { tenantAnswer } from '../../recipients/answer.ts';
 import { identify } from '../../recipients/identify.ts';
@@ -14,6 +15,14 @@ import type { Services } from '../services.ts';
 const tags = ['Tenants'];
 const TenantParams = Type.Object({ tenant_id: Type.String() });
 
+const Resolve = Type.Object({
+  resolve_full_preference_settings: Type.Optional(
+    Type.Boolean({
+      description: 'Shows `settings.preference_set` over the default set of the environment.',
+    }),
+  ),
+});
+
 export function tenantRoutes(app: App, services: Services): void {
   app.put(
     '/v1/tenants/:tenant_id',
@@ -23,6 +32,7 @@ export function tenantRoutes(app: App, services: Services): void {
           'Creates a tenant or merges into it. `settings.preference_set` merges; with `"__persistence_strategy__": "replace"` it replaces, and null clears it.',
         tags,
         params: TenantParams,
+        querystring: Resolve,
         body: Type.Object({}, openObject),
         response: answers({ 200: Tenant }),
       },
@@ -34,7 +44,7 @@ export function tenantRoutes(app: App, services: Services): void {
       if (replacesPreferences) {
         await identify(ctx, { ...key, properties: { settings: { preference_set: null } } });
       }
-      return reply.send(tenantAnswer(await identify(ctx, inline)));
+      return reply.send(tenantAnswer(await identify(ctx, inline), defaultsOf(ctx, request.query)));
     },
   );
 
@@ -45,15 +55,14 @@ export function tenantRoutes(app: App, services: Services): void {
         description: 'Reads a tenant.',
         tags,
         params: TenantParams,
-        querystring: Type.Object({
-          resolve_full_preference_settings: Type.Optional(Type.Boolean()),
-        }),
+        querystring: Resolve,
         response: answers({ 200: Tenant }),
       },
     },
     async (request, reply) => {
-      const row = await getRecipient(environmentContext(services, request), keyOf(request.params));
-      return reply.send(tenantAnswer(row));
+      const ctx = environmentContext(services, request);
+      const row = await getRecipient(ctx, keyOf(request.params));
+      return reply.send(tenantAnswer(row, defaultsOf(ctx, request.query)));
     },
   );
 
@@ -96,9 +105,18 @@ export function tenantRoutes(app: App, services: Services): void {
         id: request.query.tenant_id,
         name: request.query.name,
       });
-      return reply.send({ entries: entries.map(tenantAnswer), page_info: pageInfo });
+      return reply.send({ entries: entries.map((row) => tenantAnswer(row)), page_info: pageInfo });
     },
   );
+}
+
+function defaultsOf(
+  { environment }: EnvironmentContext,
+  query: { readonly resolve_full_preference_settings?: boolean },
+): JsonObject | undefined {
+  return query.resolve_full_preference_settings
+    ? (environment.settings.preferences ?? {})
+    : undefined;
 }
 
 function keyOf(params: { readonly tenant_id: string }): RecipientKey {

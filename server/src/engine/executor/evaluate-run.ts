@@ -1,6 +1,7 @@
 import { isJsonObject, type JsonObject } from '../../lib/json.ts';
 import { preferenceRefusal } from '../../recipients/preference-decision.ts';
 import { effectivePreferences, tenantPreferenceSet } from '../../recipients/preference-layers.ts';
+import type { Subscriber } from '../../recipients/unsubscribe.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
 import { conditionListOf } from '../../workflows/condition-cache.ts';
 import { explainConditions } from '../../workflows/conditions.ts';
@@ -43,6 +44,8 @@ export type Surroundings = {
     trigger: ChunkTrigger,
     run: ChunkRun,
   ) => string | undefined;
+  /** Where a recipient says that he wants no commercial messages; absent: nowhere. */
+  readonly unsubscribeUrl?: (subscriber: Subscriber) => string;
   /** Audiences of those that conditions ask about; absent: none asks. */
   readonly memberships?: Memberships;
   /** What resumed runs find of the messages of their steps; absent: none asks. */
@@ -175,9 +178,10 @@ export function evaluateRun(
   });
   const { key: workflowKey, categories } = workflow;
   const isCommercial = workflow.scope.commercial === true;
+  const scope = common.scopeFor(recipient.scope, state, audiencesOf(run, common, around));
   const advanced = advanceRun({
     workflow,
-    scope: common.scopeFor(recipient.scope, state, audiencesOf(run, common, around)),
+    scope: isCommercial ? withUnsubscribeUrl(scope, run, common, around) : scope,
     settings: trigger.settings,
     step: state.step ?? 0,
     attempt: state.attempt ?? 0,
@@ -186,7 +190,7 @@ export function evaluateRun(
     nowMs: around.nowMs,
     ...(recipient.channelData ? { channelData: recipient.channelData } : {}),
     timezone: common.defaults.timezone,
-    refusal: (channel, scope, isOfBatch) =>
+    refusal: (channel, seen, isOfBatch) =>
       preferenceRefusal({
         preferences,
         tenant,
@@ -198,7 +202,7 @@ export function evaluateRun(
         falseCondition: (conditions) =>
           explainConditions(
             conditionListOf(conditions),
-            isOfBatch ? { ...scope, data: trigger.data } : scope,
+            isOfBatch ? { ...seen, data: trigger.data } : seen,
           ),
       }),
   });
@@ -221,6 +225,18 @@ export function claimed({ claim }: RunState, advanced: Advanced): Advanced {
     question: claim.question,
     go: (reply) => (reply.taken === true ? advanced : { kind: 'gone' }),
   };
+}
+
+function withUnsubscribeUrl(
+  scope: RunScope,
+  run: ChunkRun,
+  { environmentId }: SharedByTrigger,
+  { unsubscribeUrl }: Surroundings,
+): RunScope {
+  if (!unsubscribeUrl) return scope;
+  const subscriber = { environmentId, collection: collectionOf(run[1]), id: idOf(run[1]) };
+  const vars = { ...scope.vars, commercial_unsubscribe_url: unsubscribeUrl(subscriber) };
+  return { ...scope, vars };
 }
 
 function refsOf(state: RunState, around: Surroundings): { readonly refs?: JsonObject } {

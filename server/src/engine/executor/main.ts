@@ -8,6 +8,7 @@ import { feedTopicKey } from '../../feed/feed-topic.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { createPriority } from '../../lib/priority.ts';
 import { createSecretBox } from '../../lib/secret-box.ts';
+import { createUnsubscribeTokens, UNSUBSCRIBE_PATH } from '../../recipients/unsubscribe.ts';
 import type { FeedChange, PreviewAnswer, PreviewRequest } from '../engine.ts';
 import { parseDeliveriesBody, parseRunsBody } from '../log/body.ts';
 import { CALLS, type ChunkRef, RUNS } from '../log/chunk.ts';
@@ -83,6 +84,7 @@ const services: WorkerServices = {
   workflows: createWorkflowVersions({ db, environments, log }),
   environments,
   environmentDefaults: createEnvironmentDefaults(db, systemClock),
+  ...unsubscribeLinks(),
   orders: knownOrders,
   announce: (id, stream, sequence, index) =>
     send({ type: 'evaluating', kind: RUNS, id, stream, sequence, index }),
@@ -143,6 +145,15 @@ takeWork = (message) => {
 };
 
 send({ type: 'ready' });
+
+function unsubscribeLinks(): Pick<WorkerServices, 'unsubscribeUrl'> {
+  const { publicUrl, installationSecret } = options;
+  if (publicUrl === undefined) return {};
+  const { sign } = createUnsubscribeTokens(installationSecret);
+  return {
+    unsubscribeUrl: (subscriber) => `${publicUrl}${UNSUBSCRIBE_PATH}/${sign(subscriber)}`,
+  };
+}
 
 function hear(message: ToExecutor): void {
   switch (message.type) {

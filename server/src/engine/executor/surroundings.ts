@@ -2,6 +2,7 @@ import type { EnvironmentsInUse } from '../../control/environments-in-use.ts';
 import type { Queryable } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { JsonObject } from '../../lib/json.ts';
+import type { Subscriber } from '../../recipients/unsubscribe.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
 import type { BatchScope } from '../../workflows/scope.ts';
 import { type ChunkTrigger, environmentOfLane, isResumed, type RunsBody } from '../log/chunk.ts';
@@ -21,6 +22,8 @@ export type LoadServices = {
   readonly workflows: { readonly get: (versionId: number) => Promise<CompiledWorkflow> };
   readonly environments: EnvironmentsInUse;
   readonly environmentDefaults: (environmentId: number) => Promise<EnvironmentDefaults>;
+  /** Where a recipient says that he wants no commercial messages. */
+  readonly unsubscribeUrl?: (subscriber: Subscriber) => string;
 };
 
 /** Runs of a chunk, by their numbers: from the first to before the last. Those of governed triggers need nothing. */
@@ -95,8 +98,10 @@ export async function loadSurroundings(
       },
     environmentDefaults: (environmentId) => defaults.get(environmentId) ?? NO_DEFAULTS,
   };
+  const { unsubscribeUrl } = services;
   return {
     ...known,
+    ...(unsubscribeUrl ? { unsubscribeUrl } : {}),
     ...(await loadNeeds(db, parts, workflows.values(), known)),
     ordersVersion,
     breathe: () => new Promise((resolve) => setImmediate(resolve)),

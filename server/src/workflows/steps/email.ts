@@ -53,7 +53,10 @@ const Overrides = Type.Object({
   open_tracking: nullable(Type.Boolean()),
 });
 
-/** An e-mail: `to`, `subject`, `html_body`, `text_body`, and the addresses that are overridden. */
+/**
+ * An e-mail: `to`, `subject`, `html_body`, `text_body`, the addresses that are overridden, and of a commercial
+ * workflow `unsubscribe_url`.
+ */
 export const emailStep: StepDefinition = {
   type: 'channel/email',
   schema: channelStepSchema('email', Template, Overrides),
@@ -103,6 +106,8 @@ export const emailStep: StepDefinition = {
       const body = html?.render(scope);
       if (body !== undefined) content.html_body = layout ? inDefaultLayout(body) : body;
       content.text_body = text ? text.render(scope) : htmlToText(body ?? '');
+      const unsubscribe = scope.vars.commercial_unsubscribe_url;
+      if (typeof unsubscribe === 'string') content.unsubscribe_url = unsubscribe;
       const request = requestOverrides(scope);
       if (request) content.overrides = request;
       if (tracking) content.tracking = tracking;
