@@ -22,8 +22,8 @@ export type Running = {
   readonly finished: Promise<Finished>;
 };
 
-/** The CLI in a process of its own, with these variables and no others of ours. */
-export function spawnBelfry(args: readonly string[], env: Environment): Running {
+/** The CLI in a process of its own, with these variables and no others of ours; `input` is its stdin. */
+export function spawnBelfry(args: readonly string[], env: Environment, input?: string): Running {
   const child = spawn(process.execPath, [program, ...args], {
     env: {
       PATH: process.env.PATH ?? '',
@@ -32,8 +32,9 @@ export function spawnBelfry(args: readonly string[], env: Environment): Running 
       BELFRY_CANARY: 'off',
       ...env,
     },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
+  child.stdin.end(input ?? '');
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -48,8 +49,12 @@ export function spawnBelfry(args: readonly string[], env: Environment): Running 
   return { process: child, stdout: () => stdout, stderr: () => stderr, finished };
 }
 
-export function belfry(args: readonly string[], env: Environment): Promise<Finished> {
-  return spawnBelfry(args, env).finished;
+export function belfry(
+  args: readonly string[],
+  env: Environment,
+  input?: string,
+): Promise<Finished> {
+  return spawnBelfry(args, env, input).finished;
 }
 
 export type Started = Running & { readonly url: string; readonly env: Environment };
