@@ -311,8 +311,10 @@ create table fan_out (
   recipients bigint not null,
   updated_at timestamp with time zone not null,
   ended_at timestamp with time zone,
+  seen boolean default false not null,
   constraint fan_out_pkey PRIMARY KEY (workflow_run_id)
 );
+CREATE INDEX fan_out_remembered ON fan_out USING btree (ended_at) WHERE (seen AND (ended_at IS NOT NULL));
 
 create table fan_out_seen (
   workflow_run_id uuid not null,

@@ -17,6 +17,8 @@ export type TriggerRequest = {
   readonly tenant: string | null;
   readonly data: JsonObject;
   readonly cancellationKey: string | null;
+  /** False: objects among the recipients get it without those who subscribe to them. */
+  readonly fanOut?: boolean;
   readonly settings: { readonly sandbox_mode?: boolean; readonly skip_delay?: boolean };
   readonly idempotency?: {
     readonly key: string;

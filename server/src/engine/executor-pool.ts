@@ -3,8 +3,10 @@ import { fileURLToPath } from 'node:url';
 import type { Logger } from '../lib/log.ts';
 import { NODE_FLAGS } from '../lib/node-flags.ts';
 import { createPriority } from '../lib/priority.ts';
+
 import type { FeedChange, PreviewAnswer, PreviewRequest } from './engine.ts';
-import { type ChunkKind, type ChunkRef, RUNS } from './log/chunk.ts';
+import { type ChunkRef, type QueueKind, RUNS } from './log/chunk.ts';
+
 import type { ExecutorOptions, FromExecutor, ToExecutor } from './protocol.ts';
 import type { Assignment } from './scheduler/state.ts';
 
@@ -35,9 +37,9 @@ export type PoisonedRun = {
 const LOOKUP_THREADS = '32';
 
 export type ExecutorPoolEvents = {
-  readonly finished: (kind: ChunkKind, assignmentId: number, serviceMs: number) => void;
+  readonly finished: (kind: QueueKind, assignmentId: number, serviceMs: number) => void;
   readonly returned: (
-    kind: ChunkKind,
+    kind: QueueKind,
     assignmentId: number,
     careful: boolean,
     poisoned: PoisonedRun | undefined,
@@ -62,7 +64,7 @@ export type ExecutorPool = {
   readonly started: Promise<void>;
   /** Executors that can take work of any kind. */
   readonly readyCount: () => number;
-  readonly assign: (kind: ChunkKind, assignment: Assignment) => void;
+  readonly assign: (kind: QueueKind, assignment: Assignment) => void;
   /** Called again and again: noisy lanes have an executor of their own while there are any, and for a while after. */
   readonly setNoisy: (isNoisy: boolean) => void;
   /** Resolves when every executor reports changes of these feeds. */
@@ -99,7 +101,7 @@ type Executor = {
   /** Told to finish what it has. */
   leaving: boolean;
   heardAtMs: number;
-  readonly work: Map<string, { kind: ChunkKind; assignment: Assignment }>;
+  readonly work: Map<string, { kind: QueueKind; assignment: Assignment }>;
   /** Messages that it answers, by id. */
   readonly questions: Map<number, (answer?: PreviewAnswer) => void>;
   evaluating: PoisonedRun | undefined;
@@ -288,7 +290,7 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
   const ordinary = (): Executor[] => ready().filter((executor) => !executor.isForNoisy);
 
   /** Noisy work to its own process while that has a session for it, or will have one next. */
-  function executorFor(kind: ChunkKind, { level }: Assignment): Executor | undefined {
+  function executorFor(kind: QueueKind, { level }: Assignment): Executor | undefined {
     const own = executors.get(NOISY_POSITION);
     if (kind === RUNS && level === 'noisy' && own?.ready && !own.leaving) {
       if (own.work.size <= NOISY_SESSIONS) return own;

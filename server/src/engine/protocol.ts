@@ -1,7 +1,6 @@
 import type { ModelEndpoint } from '../workflows/step.ts';
 import type { FeedChange, PreviewAnswer, PreviewRequest } from './engine.ts';
-
-import type { ChunkKind, ChunkRef } from './log/chunk.ts';
+import type { ChunkRef, QueueKind } from './log/chunk.ts';
 
 /** A slice as an executor gets it. */
 export type SliceOrder = {
@@ -19,7 +18,7 @@ export type ToExecutor =
   | {
       readonly type: 'work';
       readonly id: number;
-      readonly kind: ChunkKind;
+      readonly kind: QueueKind;
       readonly slot: number;
       readonly careful: boolean;
       readonly slices: readonly SliceOrder[];
@@ -43,7 +42,7 @@ export type FromExecutor =
   | { readonly type: 'ready' }
   | {
       readonly type: 'done';
-      readonly kind: ChunkKind;
+      readonly kind: QueueKind;
       readonly id: number;
       readonly serviceMs: number;
       readonly runs: number;
@@ -53,7 +52,7 @@ export type FromExecutor =
       readonly feeds: readonly FeedChange[];
     }
   /** Undone and to be tried again. */
-  | { readonly type: 'returned'; readonly kind: ChunkKind; readonly id: number }
+  | { readonly type: 'returned'; readonly kind: QueueKind; readonly id: number }
   /** The `watch` or `govern` of this id holds from now on. */
   | { readonly type: 'answered'; readonly id: number }
   | { readonly type: 'previewed'; readonly id: number; readonly answer: PreviewAnswer }
@@ -66,7 +65,7 @@ export type FromExecutor =
   /** In careful work: the run that is evaluated next. */
   | {
       readonly type: 'evaluating';
-      readonly kind: ChunkKind;
+      readonly kind: QueueKind;
       readonly id: number;
       readonly stream: number;
       readonly sequence: number;

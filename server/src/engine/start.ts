@@ -14,16 +14,18 @@ import { forgetLedger } from './ledger/lists.ts';
 import { type AppenderStats, openAppender } from './log/appender.ts';
 import {
   CALLS,
-  CHUNK_KINDS,
-  type ChunkKind,
   type ChunkRef,
   DELIVERIES,
+  QUEUES,
+  type QueueKind,
+  queueOf,
   RUNS,
   SLICE_RUNS,
 } from './log/chunk.ts';
 import {
   bringTimersNear,
   forgetCancellations,
+  forgetFanOuts,
   forgetIdempotencyKeys,
   truncateSlot,
 } from './log/maintain.ts';
@@ -156,7 +158,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   let owner = true;
   let stopping = false;
 
-  const states: Record<ChunkKind, SchedulerState> = {
+  const states: Record<QueueKind, SchedulerState> = {
     [RUNS]: createSchedulerState({
       assignmentRuns: SLICE_RUNS,
       loneAssignmentRuns: LONE_RUNS,
@@ -169,8 +171,8 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   const timers = createTimers(clock.now() + RECOVERY_HORIZON_MS);
   const usedSlots = new Set<number>();
   const shares = createShares({
-    states: CHUNK_KINDS.map((kind) => states[kind]),
-    send: (state, event) => pump(CHUNK_KINDS.find((kind) => states[kind] === state) ?? RUNS, event),
+    states: QUEUES.map((kind) => states[kind]),
+    send: (state, event) => pump(QUEUES.find((kind) => states[kind] === state) ?? RUNS, event),
   });
   const refusedTruncations = new Map<number, number>();
   // Of its own and at a lower priority: counting half a million rows must not be felt.
@@ -229,7 +231,8 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     log,
     states,
     govern: pool.govern,
-    queue: (ref, receipted) => pump(ref.kind, { type: 'appended', refs: [ref], receipted }),
+    queue: (ref, receipted) =>
+      pump(queueOf(ref.kind), { type: 'appended', refs: [ref], receipted }),
   });
 
   const signals = createSignals({
@@ -258,7 +261,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   void watchOwnership();
   wakeTimers();
 
-  function pump(kind: ChunkKind, event: SchedulerEvent): void {
+  function pump(kind: QueueKind, event: SchedulerEvent): void {
     const state = states[kind];
     if (event.type === 'appended') {
       for (const { laneId } of event.refs) shares.introduce(state, laneId);
@@ -272,18 +275,18 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   }
 
   function tick(): void {
-    for (const kind of CHUNK_KINDS) pump(kind, { type: 'tick' });
+    for (const kind of QUEUES) pump(kind, { type: 'tick' });
   }
 
   function take(refs: readonly ChunkRef[]): void {
-    const now: Record<ChunkKind, ChunkRef[]> = { [RUNS]: [], [DELIVERIES]: [], [CALLS]: [] };
+    const now: Record<QueueKind, ChunkRef[]> = { [RUNS]: [], [DELIVERIES]: [], [CALLS]: [] };
     for (const ref of refs) {
       usedSlots.add(ref.slot);
       if (ref.orderId !== undefined) continue;
       if (ref.dueMs !== undefined && ref.dueMs > clock.now()) timers.add(ref);
-      else now[ref.kind].push(ref);
+      else now[queueOf(ref.kind)].push(ref);
     }
-    for (const kind of CHUNK_KINDS) {
+    for (const kind of QUEUES) {
       if (now[kind].length > 0) pump(kind, { type: 'appended', refs: now[kind] });
     }
     wakeTimers();
@@ -297,8 +300,8 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     timerLatenessMs = Math.max(0, nowMs - (timers.nextDueMs() ?? nowMs));
     const due = timers.due(nowMs);
     if (due.length > 0) faultPoint('timers.due');
-    for (const kind of CHUNK_KINDS) {
-      const refs = due.filter((ref) => ref.kind === kind);
+    for (const kind of QUEUES) {
+      const refs = due.filter((ref) => queueOf(ref.kind) === kind);
       if (refs.length > 0) pump(kind, { type: 'appended', refs });
     }
     const sleepMs = (timers.nextDueMs() ?? Number.POSITIVE_INFINITY) - nowMs;
@@ -330,8 +333,12 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
         timers.add(ref);
       } else {
         // Whatever may start does so with the next tick.
-        states[ref.kind].slots = 0;
-        schedule(states[ref.kind], { type: 'appended', refs: [ref], receipted }, performance.now());
+        states[queueOf(ref.kind)].slots = 0;
+        schedule(
+          states[queueOf(ref.kind)],
+          { type: 'appended', refs: [ref], receipted },
+          performance.now(),
+        );
       }
     }
   }
@@ -344,7 +351,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   async function truncateFinished(): Promise<void> {
     const nowMs = clock.now();
     for (const slot of usedSlots) {
-      const isBusy = CHUNK_KINDS.some((kind) => (states[kind].openSlices.get(slot) ?? 0) > 0);
+      const isBusy = QUEUES.some((kind) => (states[kind].openSlices.get(slot) ?? 0) > 0);
       if (isBusy || isOpenSlot(slot, nowMs) || !owner) continue;
       if (await truncateSlot(db, slot)) {
         usedSlots.delete(slot);
@@ -364,6 +371,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     await bringTimersNear(db, nowMs);
     await forgetIdempotencyKeys(db, nowMs);
     await forgetCancellations(db, nowMs);
+    await forgetFanOuts(db, nowMs);
     await forgetLedger(db, nowMs);
   }
 
@@ -446,7 +454,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
       queuedRuns: states[RUNS].queuedRuns,
       queuedDeliveries: states[DELIVERIES].queuedRuns,
       queuedCalls: states[CALLS].queuedRuns,
-      assignments: CHUNK_KINDS.reduce<number>((sum, kind) => sum + states[kind].assigned.size, 0),
+      assignments: QUEUES.reduce<number>((sum, kind) => sum + states[kind].assigned.size, 0),
       timers: timers.size(),
       lanes: states[RUNS].lanes.size,
       timerLatenessMs,

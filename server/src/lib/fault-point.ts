@@ -34,6 +34,11 @@ export const faultPoints = [
   'ledger.before-settle',
   'ledger.before-commit',
   'ledger.after-commit',
+  // A page of an object's subscribers: those it met before are known, their runs and the rest are written.
+  'fan-out.after-remember',
+  'fan-out.before-write',
+  'fan-out.before-commit',
+  'fan-out.after-commit',
   // An audience is frozen into pages, handed over in parts, and what is done is recorded.
   'broadcast.before-page',
   'broadcast.after-page',

@@ -30,7 +30,7 @@ export type RunPage = {
 /** A list reads ids downwards and filters; past this it must be narrowed by the caller. */
 const TIMEOUT_MS = 5_000;
 const QUERY_CANCELED = '57014';
-/** Chunks of one trigger carry its time, or one very little later. */
+/** Chunks of one trigger carry its time, or one very little later; those of its fan-out that of their page. */
 const TRIGGER_SPREAD_MS = 10_000;
 const LARGEST_TIME_MS = 2 ** 48 - 1;
 
@@ -42,7 +42,11 @@ export async function listRuns(
   const { filter, page } = input;
   const values: unknown[] = [ctx.environment.id, page.size + 1];
   const add = (value: unknown): string => `$${values.push(value)}`;
-  const conditions = [...idConditions(filter, page, add), ...filterConditions(filter, add)];
+  const fannedOutMs = await lastFanOutMs(ctx, filter.workflowRunId);
+  const conditions = [
+    ...idConditions(filter, page, add, fannedOutMs),
+    ...filterConditions(filter, add),
+  ];
   const backward = page.after === undefined && page.before !== undefined;
   const rows = await readInTime(
     ctx,
@@ -63,6 +67,7 @@ function idConditions(
   filter: RunFilter,
   page: PageRequest,
   add: (value: unknown) => string,
+  fannedOutMs: number,
 ): string[] {
   const conditions: string[] = [];
   const from = (ms: number) => conditions.push(`r.id >= ${add(lowestUuidAt(ms))}`);
@@ -77,10 +82,25 @@ function idConditions(
     const address = parseAddress(filter.workflowRunId);
     if (!address) return ['false'];
     from(address.timeMs);
-    until(Math.min(address.timeMs + TRIGGER_SPREAD_MS, LARGEST_TIME_MS));
+    const lastMs = Math.max(address.timeMs, fannedOutMs);
+    until(Math.min(lastMs + TRIGGER_SPREAD_MS, LARGEST_TIME_MS));
     conditions.push(`r.workflow_run_id = ${add(filter.workflowRunId)}`);
   }
   return conditions;
+}
+
+/** When a trigger last got runs for those who subscribe to its objects; 0 when that was beside the trigger. */
+async function lastFanOutMs(ctx: EnvironmentContext, workflowRunId?: string): Promise<number> {
+  if (workflowRunId === undefined || !isUuid(workflowRunId)) return 0;
+  const [row] = await ctx.db.query<{ updated_at: Date }>(
+    `
+    select updated_at
+    from fan_out
+    where workflow_run_id = $1
+      and environment_id = $2`,
+    [workflowRunId, ctx.environment.id],
+  );
+  return row?.updated_at.getTime() ?? 0;
 }
 
 function filterConditions(filter: RunFilter, add: (value: unknown) => string): string[] {

@@ -175,8 +175,9 @@ describe('an accepted trigger', () => {
       settings: { sandbox_mode: true },
       at: clock.now(),
     });
+    const direct = [['pro\\jects', 'o"1'], 'plain'];
     expect(body.runs).toEqual([
-      [0, ['pro\\jects', 'o"1'], { data: { own: 'yes' } }],
+      [0, ['pro\\jects', 'o"1'], { data: { own: 'yes' }, fan: { direct } }],
       [0, 'plain'],
     ]);
   });

@@ -22,6 +22,7 @@ beforeAll(async () => {
 afterAll(() => server.close());
 
 const USERS = 1_100;
+const FOLLOWERS = 2_300;
 
 /** Every acknowledged run has one feed item and one delivery that is recorded once, for each recipient. */
 async function everythingOnce(): Promise<void> {
@@ -168,6 +169,46 @@ async function inCall(point: FaultPoint): Promise<void> {
   await server.loadSome();
 }
 
+/** Two objects with subscribers in common, more than a page of each. */
+async function inFanOut(point: FaultPoint): Promise<void> {
+  const workflow = point.replaceAll('.', '-');
+  await server.push(workflow, [feedStep('News')]);
+  await server.test.db.query(
+    `insert into subscription (environment_id, object_collection, object_id, recipient_collection, recipient_id)
+     select e.id, 'projects', $1 || o, '$users', 'reader-' || n
+     from environment e, generate_series(0, 1) as o, generate_series(o * 500 + 1, o * 500 + $2::int) as n
+     where e.slug = 'development'`,
+    [workflow, FOLLOWERS],
+  );
+  await server.arm(point);
+  const recipients = ['0', '1'].map((n) => ({ collection: 'projects', id: `${workflow}${n}` }));
+  await server.trigger(workflow, { recipients });
+  await waitFor(point, async () => ((await server.isReached(point)) ? true : undefined), 20_000);
+  const items = async (): Promise<{ items: number; recipients: number } | undefined> => {
+    await server.ensureRunning();
+    const [row] = await server.test.db.query<{ items: number; recipients: number }>(
+      `select count(*)::int as items, count(distinct recipient_id)::int as recipients
+       from message
+       where workflow_key = $1`,
+      [workflow],
+    );
+    return row;
+  };
+  const all = FOLLOWERS + 500 + recipients.length;
+  const isOver = async () => {
+    const [row] = await server.test.db.query<{ over: boolean }>(
+      `select ended_at is not null as over
+       from fan_out f
+       join workflow_run r on r.id = f.workflow_run_id
+       where r.workflow_key = $1`,
+      [workflow],
+    );
+    return row?.over && (await items())?.recipients === all ? true : undefined;
+  };
+  await waitFor('everybody', isOver, 30_000);
+  expect(await items()).toEqual({ items: all, recipients: all });
+}
+
 /** A hold is given, work comes and is set aside, the hold is ended, and what is done is cleared away. */
 async function inOrder(point: FaultPoint): Promise<void> {
   const active = async (): Promise<readonly JsonObject[] | undefined> => {
@@ -221,6 +262,10 @@ const drivers: { readonly [Point in FaultPoint]: (point: Point) => Promise<void>
   'ledger.before-settle': inTool('ledger'),
   'ledger.before-commit': inTool('ledger'),
   'ledger.after-commit': inTool('ledger'),
+  'fan-out.after-remember': inFanOut,
+  'fan-out.before-write': inFanOut,
+  'fan-out.before-commit': inFanOut,
+  'fan-out.after-commit': inFanOut,
   'broadcast.before-page': inBroadcast,
   'broadcast.after-page': inBroadcast,
   'broadcast.before-part': inBroadcast,

@@ -1,7 +1,9 @@
 import { plainArray } from '../../db/array-literal.ts';
 import type { Queryable } from '../../db/database.ts';
+import type { ChunkKind } from '../log/chunk.ts';
 
 export type DecodedChunk<Body> = {
+  readonly kind: ChunkKind;
   readonly laneId: number;
   readonly flow: number;
   readonly acceptedMs: number;
@@ -88,6 +90,7 @@ export function createChunkCache<Body>(parse: (body: string) => Body): ChunkCach
 type Row = {
   readonly stream: number;
   readonly sequence: number;
+  readonly kind: ChunkKind;
   readonly lane_id: number;
   readonly flow: number;
   readonly accepted_at: Date;
@@ -107,7 +110,7 @@ async function read<Body>(
   const rows = await db.query<Row>(
     {
       name: `read_chunks_${slot}`,
-      text: `select c.stream, c.sequence, c.lane_id, c.flow, c.accepted_at, c.due_at, c.order_id,
+      text: `select c.stream, c.sequence, c.kind, c.lane_id, c.flow, c.accepted_at, c.due_at, c.order_id,
              c.source_stream, c.source_sequence, c.body
       from unnest($1::smallint[], $2::bigint[]) as wanted(stream, sequence)
       join chunk_${slot} c using (stream, sequence)`,
@@ -118,6 +121,7 @@ async function read<Body>(
     rows.map((row) => [
       idOf(row),
       {
+        kind: row.kind,
         laneId: row.lane_id,
         flow: row.flow,
         acceptedMs: row.accepted_at.getTime(),

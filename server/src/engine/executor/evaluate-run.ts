@@ -11,7 +11,9 @@ import {
   type ChunkRun,
   type ChunkTrigger,
   dataOfRun,
+  type FanOut,
   isResumed,
+  type ObjectReference,
   type RunState,
 } from '../log/chunk.ts';
 import { RUN_STATUS, type RunStatus } from '../status.ts';
@@ -55,6 +57,8 @@ export type Surroundings = {
   readonly loadLookUps: (wants: readonly WantedIn[]) => Promise<void>;
   /** What a closed batch holds; read for every run that is in one. */
   readonly batch: (batch: BatchOfRun) => BatchScope;
+  /** The objects of a trigger that somebody subscribes to. */
+  readonly legs: (fan: FanOut) => readonly ObjectReference[];
   /** Lets the process answer others; called when evaluation has taken long. */
   readonly breathe: () => Promise<void>;
   /** Called before each run is evaluated, in careful work only. */
@@ -115,7 +119,9 @@ export function shareTrigger(
     tenantPreferences: tenant === null ? undefined : tenantPreferenceSet(tenant),
     scopeFor: (recipient, state, audiences) =>
       runScope({
-        recipient,
+        recipient: state.sub
+          ? withSubscription(recipient, state.sub, environmentId, around)
+          : recipient,
         actor,
         tenant,
         data: dataOfRun(trigger, state),
@@ -257,6 +263,17 @@ export function audiencesOf(
   const of = (reference: ChunkRun[1]): JsonObject =>
     memberships(environmentId, collectionOf(reference), idOf(reference), tenant);
   return { recipient: of(run[1]), actor: actor === null ? {} : of(actor) };
+}
+
+/** `recipient.subscription`: its properties, and the object. */
+function withSubscription(
+  recipient: JsonObject,
+  [[collection, id], properties]: NonNullable<RunState['sub']>,
+  environmentId: number,
+  around: Surroundings,
+): JsonObject {
+  const object = around.recipient(environmentId, collection, id, null).scope;
+  return { ...recipient, subscription: { ...properties, object } };
 }
 
 /** A run that was not taken through its steps. */

@@ -7,6 +7,7 @@ import type { FeedChange } from '../engine.ts';
 import {
   type ChunkRun,
   environmentOfLane,
+  isResumed,
   type NewChunk,
   RUNS,
   type RunState,
@@ -28,6 +29,7 @@ import {
   type Surroundings,
   shareTrigger,
 } from './evaluate-run.ts';
+import { type FanOutEntry, fanOutChunks } from './fan-out-chunks.ts';
 import { collectionOf, idOf } from './load-recipients.ts';
 import type { WantedIn } from './look-ups.ts';
 import { outcomeOf } from './message-outcome.ts';
@@ -48,7 +50,7 @@ export type PreparedSlice = {
 
 export type Evaluation = {
   readonly results: Results;
-  /** Deliveries, waits, retries, and what is set aside. */
+  /** Deliveries, waits, retries, fan-outs, and what is set aside. */
   readonly chunks: readonly NewChunk[];
   /** In the order of the runs. */
   readonly effects: readonly Asked<Effect>[];
@@ -226,6 +228,7 @@ function record(courses: readonly Course[], around: Surroundings): Evaluation {
   const effects: Asked<Effect>[] = [];
   const deliveries = new QueuedDeliveries();
   const paused = new PausedRuns();
+  const fanOuts: FanOutEntry[] = [];
   for (const { slice: prepared, runners, setAside } of courses) {
     const { stream, sequence, slice, chunk } = prepared;
     const environmentId = environmentOfLane(chunk.laneId);
@@ -237,6 +240,12 @@ function record(courses: readonly Course[], around: Surroundings): Evaluation {
       const trigger = chunk.body.triggers[number];
       if (!trigger || result.kind !== 'result') continue;
       if (result.status === RUN_STATUS.completed && result.errorCount > 0) failed += 1;
+      if (state.fan && !isResumed(state)) {
+        const { fan } = state;
+        const legs = around.legs(fan);
+        if (legs.length > 0)
+          fanOuts.push({ place: chunk, trigger, recipient, fan: { ...fan, legs } });
+      }
       triggerNumbers[number] ??= results.addTrigger(trigger, environmentId);
       const collection = collectionOf(recipient);
       const recipientId = idOf(recipient);
@@ -306,5 +315,6 @@ function record(courses: readonly Course[], around: Surroundings): Evaluation {
     const to = Math.min(from + SLICE_RUNS, chunk.body.runs.length);
     results.addReceipt(stream, sequence, slice, to - from - setAside - failed, failed);
   }
-  return { results, feeds, effects, chunks: [...deliveries.chunks(), ...paused.chunks()] };
+  const chunks = [...deliveries.chunks(), ...paused.chunks(), ...fanOutChunks(fanOuts)];
+  return { results, feeds, effects, chunks };
 }

@@ -1,7 +1,15 @@
 import type { Queryable } from '../../db/database.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { PreviewAnswer, PreviewRequest } from '../engine.ts';
-import { type ChunkTrigger, laneOf, NORMAL, wireReference } from '../log/chunk.ts';
+import {
+  type ChunkTrigger,
+  laneOf,
+  NORMAL,
+  RUNS,
+  type RunsBody,
+  wireReference,
+} from '../log/chunk.ts';
+import type { DecodedChunk } from './chunk-cache.ts';
 import { shareTrigger } from './evaluate-run.ts';
 import { collectionOf, idOf } from './load-recipients.ts';
 import { withLookUps } from './look-ups.ts';
@@ -29,15 +37,16 @@ export async function previewStep(
     settings: {},
     at: services.clock.now(),
   };
-  const chunk = {
+  const chunk: DecodedChunk<RunsBody> = {
     laneId: laneOf(environmentId, NORMAL),
     flow: 0,
     acceptedMs: trigger.at,
+    kind: RUNS,
     dueMs: undefined,
     orderId: undefined,
     source: undefined,
     size: 0,
-    body: { triggers: [trigger], runs: [[0, recipient] as const] },
+    body: { triggers: [trigger], runs: [[0, recipient]] },
   };
   const around = await loadSurroundings(
     services,

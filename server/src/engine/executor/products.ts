@@ -70,6 +70,7 @@ function nextState(state: RunState, id: string, resume: Resumption): RunState {
     ...(batch === undefined ? {} : { batch }),
     ...(messages === undefined ? {} : { messages }),
     ...(claim === undefined ? {} : { claim }),
+    ...(state.sub === undefined ? {} : { sub: state.sub }),
   };
 }
 

@@ -1,4 +1,4 @@
-import { SLICE_RUNS } from '../log/chunk.ts';
+import { type ChunkRun, SLICE_RUNS } from '../log/chunk.ts';
 import type { Stream } from '../log/stream.ts';
 import { writeEvaluation } from './commit-evaluation.ts';
 import type { PreparedSlice } from './evaluate.ts';
@@ -41,7 +41,15 @@ export function withoutRefusedTriggers(slice: PreparedSlice): PreparedSlice {
   const triggers = body.triggers.map((trigger, number) =>
     kept.has(number) ? trigger : { ...trigger, actor: null, tenant: null, data: {}, cancel: null },
   );
-  return { ...slice, chunk: { ...slice.chunk, body: { ...body, triggers } } };
+  const runs = body.runs.map((run): ChunkRun => (kept.has(run[0]) ? run : withoutFanOut(run)));
+  return { ...slice, chunk: { ...slice.chunk, body: { triggers, runs } } };
+}
+
+/** Whoever subscribes would get what is no more. */
+function withoutFanOut([trigger, recipient, state]: ChunkRun): ChunkRun {
+  if (!state?.fan) return state ? [trigger, recipient, state] : [trigger, recipient];
+  const { fan: _, ...rest } = state;
+  return [trigger, recipient, rest];
 }
 
 async function isRefused(

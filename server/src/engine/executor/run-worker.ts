@@ -1,6 +1,6 @@
 import { formatAddress } from '../../lib/address.ts';
 import type { Logger } from '../../lib/log.ts';
-import { environmentOfLane, type RunsBody, SLICE_RUNS } from '../log/chunk.ts';
+import { environmentOfLane, FAN_OUT, type RunsBody, SLICE_RUNS } from '../log/chunk.ts';
 import type { Stream } from '../log/stream.ts';
 import type { Governance } from '../orders/rules.ts';
 import type { SliceOrder } from '../protocol.ts';
@@ -8,6 +8,7 @@ import type { ChunkCache } from './chunk-cache.ts';
 import { commitEvaluation, type WorkReport } from './commit-evaluation.ts';
 import type { PreparedSlice } from './evaluate.ts';
 import type { Surroundings } from './evaluate-run.ts';
+import { executeFanOuts } from './fan-out.ts';
 import type { KnownOrders } from './governance.ts';
 import { isRefusal, mayBeDone, openSlices } from './receipts.ts';
 import { skipRefused, withoutRefusedTriggers } from './refused-runs.ts';
@@ -41,7 +42,43 @@ export async function executeRuns(
   order: WorkOrder,
 ): Promise<WorkReport> {
   const prepared = await prepare(services, stream, order.slot, order.slices);
-  if (prepared.slices.length === 0) return NOTHING;
+  const [runs, fanOuts] = byKind(prepared);
+  const report =
+    runs.slices.length === 0
+      ? NOTHING
+      : await evaluateRuns(services, stream, { ...order, slices: ordersOf(runs) }, runs);
+  if (fanOuts.slices.length === 0) return report;
+  const pages = await fanOut(services, stream, { ...order, slices: ordersOf(fanOuts) }, fanOuts);
+  return {
+    runs: report.runs + pages.runs,
+    messages: report.messages + pages.messages,
+    appended: [...report.appended, ...pages.appended],
+    feeds: [...report.feeds, ...pages.feeds],
+  };
+}
+
+async function fanOut(
+  services: WorkerServices,
+  stream: Stream,
+  order: WorkOrder,
+  { slices, orders }: Prepared,
+): Promise<WorkReport> {
+  try {
+    return await executeFanOuts(services.clock, stream, order.slot, slices, orders.version);
+  } catch (error) {
+    if (!mayBeDone(error)) throw error;
+    const left = await leftOf(services, stream, order, orders);
+    if (!left) throw error;
+    return left.length === 0 ? NOTHING : executeRuns(services, stream, { ...order, slices: left });
+  }
+}
+
+async function evaluateRuns(
+  services: WorkerServices,
+  stream: Stream,
+  order: WorkOrder,
+  prepared: Prepared,
+): Promise<WorkReport> {
   const loaded = await loadSurroundings(
     services,
     stream.session,
@@ -67,15 +104,9 @@ export async function executeRuns(
     if (!isRefusal(error)) throw error;
     // Whichever unique key is met first: a slice that was done before has its receipt.
     if (mayBeDone(error)) {
-      const { version } = await services.orders.reload();
-      if (version !== prepared.orders.version) return executeRuns(services, stream, order);
-      const open = await openSlices(stream.session, order.slot, order.slices);
-      const rest = open.flatMap((position) => order.slices[position] ?? []);
-      if (rest.length < order.slices.length) {
-        return rest.length === 0
-          ? NOTHING
-          : executeRuns(services, stream, { ...order, slices: rest });
-      }
+      const left = await leftOf(services, stream, order, prepared.orders);
+      if (left?.length === 0) return NOTHING;
+      if (left) return executeRuns(services, stream, { ...order, slices: left });
     }
     services.log.error({ err: error }, 'a run cannot be evaluated or stored; looking for it');
     const slices = await skipRefused(stream, order.slot, prepared.slices, around);
@@ -88,6 +119,36 @@ export async function executeRuns(
       return await commitEvaluation(stream, order.slot, bare, around);
     }
   }
+}
+
+/** What is to be done again when a statement was refused: because of other orders, or as some is done; else undefined. */
+async function leftOf(
+  services: WorkerServices,
+  stream: Stream,
+  order: WorkOrder,
+  { version }: Governance,
+): Promise<readonly SliceOrder[] | undefined> {
+  const inForce = await services.orders.reload();
+  if (inForce.version !== version) return order.slices;
+  const open = await openSlices(stream.session, order.slot, order.slices);
+  const left = open.flatMap((position) => order.slices[position] ?? []);
+  return left.length < order.slices.length ? left : undefined;
+}
+
+/** Slices of runs, and those of fan-outs. */
+function byKind({ slices, orders }: Prepared): [runs: Prepared, fanOuts: Prepared] {
+  const isFanOut = ({ chunk }: PreparedSlice): boolean => chunk.kind === FAN_OUT;
+  return [
+    { orders, slices: slices.filter((slice) => !isFanOut(slice)) },
+    { orders, slices: slices.filter(isFanOut) },
+  ];
+}
+
+function ordersOf({ slices }: Prepared): SliceOrder[] {
+  return slices.map(({ stream, sequence, slice, chunk, skip }) => ({
+    ...{ stream, sequence, slice, skip },
+    laneId: chunk.laneId,
+  }));
 }
 
 /** One line for each run that is recorded as failed without being done. */

@@ -7,14 +7,17 @@ import {
   DELIVERIES,
   type DeliveriesBody,
   environmentOfLane,
+  FAN_OUT,
   type NewChunk,
   type RUNS,
   type RunState,
   type RunsBody,
   SLICE_RUNS,
 } from '../log/chunk.ts';
+
 import { type Governance, type Rule, ruleFor } from '../orders/rules.ts';
 import type { DecodedChunk } from './chunk-cache.ts';
+import { fanOutSize } from './fan-out-chunks.ts';
 
 /** Chunks of a slow are small, so that its rate is even. */
 const LEAST_CHUNK_RUNS = 10;
@@ -60,13 +63,13 @@ type Group = {
   readonly runs: ChunkRun[];
 };
 
-/** Runs (or calls) that are set aside, gathered into chunks of one order and one chunk that they came with. */
+/** Runs (or calls, or fan-outs) that are set aside, gathered into chunks of one order and one chunk that they came with. */
 export class RunsAside {
-  readonly #kind: typeof RUNS | typeof CALLS;
+  readonly #kind: typeof RUNS | typeof CALLS | typeof FAN_OUT;
   readonly #open = new Map<string, Group>();
   readonly #groups: Group[] = [];
 
-  constructor(kind: typeof RUNS | typeof CALLS) {
+  constructor(kind: typeof RUNS | typeof CALLS | typeof FAN_OUT) {
     this.#kind = kind;
   }
 
@@ -81,7 +84,8 @@ export class RunsAside {
   ): void {
     const key = `${rule.id} ${from.stream} ${from.sequence}`;
     let group = this.#open.get(key);
-    if (!group || group.runs.length >= chunkRuns(rule)) {
+    const size = this.#kind === FAN_OUT ? SLICE_RUNS : chunkRuns(rule);
+    if (!group || group.runs.length >= size) {
       group = { rule, source: chunk.source ?? from, chunk, triggers: new Map(), runs: [] };
       this.#open.set(key, group);
       this.#groups.push(group);
@@ -99,7 +103,7 @@ export class RunsAside {
       laneId: chunk.laneId,
       flow: chunk.flow,
       kind: this.#kind,
-      runCount: runs.length,
+      runCount: this.#kind === FAN_OUT ? fanOutSize(runs) : runs.length,
       // What came from a timer was accepted work before.
       dueMs: chunk.dueMs,
       aside: { orderId: rule.id, ...source, acceptedMs: chunk.acceptedMs },

@@ -5,11 +5,20 @@ import type { JsonObject } from '../../lib/json.ts';
 import type { Subscriber } from '../../recipients/unsubscribe.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
 import type { BatchScope } from '../../workflows/scope.ts';
-import { type ChunkTrigger, environmentOfLane, isResumed, type RunsBody } from '../log/chunk.ts';
+import {
+  type ChunkTrigger,
+  environmentOfLane,
+  type FanOut,
+  isResumed,
+  type ObjectReference,
+  type RunsBody,
+} from '../log/chunk.ts';
 import type { DecodedChunk } from './chunk-cache.ts';
 import { type EnvironmentDefaults, NO_DEFAULTS } from './environment-defaults.ts';
 import type { Surroundings } from './evaluate-run.ts';
+import { haveSubscribers } from './fan-out-page.ts';
 import { loadNeeds } from './load-needs.ts';
+
 import { collectionOf, createRecipientLoader, idOf } from './load-recipients.ts';
 import { loadStops, type Stops } from './load-stops.ts';
 import { LookUps } from './look-ups.ts';
@@ -50,6 +59,7 @@ export async function loadSurroundings(
   const vars = new Map<number, JsonObject>();
   const defaults = new Map<number, EnvironmentDefaults>();
   const resumed: { environmentId: number; trigger: ChunkTrigger }[] = [];
+  const fanOuts: { environmentId: number; fan: FanOut }[] = [];
   for (const { chunk, from, to, governed } of parts) {
     const environmentId = environmentOfLane(chunk.laneId);
     defaults.set(environmentId, NO_DEFAULTS);
@@ -62,6 +72,9 @@ export async function loadSurroundings(
       if (!trigger) continue;
       const number = loader.want(environmentId, collectionOf(run[1]), idOf(run[1]), trigger.tenant);
       if (withChannelData.has(run[0])) loader.wantChannelData(number);
+      const state = run[2];
+      if (state?.sub) loader.want(environmentId, ...state.sub[0], null);
+      if (state?.fan && !isResumed(state)) fanOuts.push({ environmentId, fan: state.fan });
       if (seen.has(run[0])) continue;
       seen.add(run[0]);
       if (trigger.actor !== null) {
@@ -85,6 +98,7 @@ export async function loadSurroundings(
   }
   const stops: Stops | undefined = resumed.length > 0 ? await loadStops(db, resumed) : undefined;
   const recipients = await loader.load(db);
+  const legs = fanOuts.length > 0 ? await legsOf(db, fanOuts) : undefined;
   const lookUps = new LookUps();
   const known: Pick<Surroundings, 'nowMs' | 'workflow' | 'recipient' | 'environmentDefaults'> = {
     nowMs: services.clock.now(),
@@ -109,8 +123,27 @@ export async function loadSurroundings(
     lookUps,
     loadLookUps: (wants) => lookUps.load(db, wants),
     batch: () => NO_BATCH,
+    legs: (fan) => legs?.get(fan) ?? [],
     stopped: (environmentId, trigger, run) => stops?.reason(environmentId, trigger, run[1]),
   };
+}
+
+/** The objects of triggers that somebody subscribes to. */
+async function legsOf(
+  db: Queryable,
+  fanOuts: readonly { readonly environmentId: number; readonly fan: FanOut }[],
+): Promise<ReadonlyMap<FanOut, readonly ObjectReference[]>> {
+  const objects = fanOuts.flatMap(({ environmentId, fan }) =>
+    fan.direct.flatMap((object) =>
+      typeof object === 'string' ? [] : [{ environmentId, fan, object }],
+    ),
+  );
+  const has = await haveSubscribers(db, objects);
+  const legs = new Map<FanOut, ObjectReference[]>();
+  for (const [i, { fan, object }] of objects.entries()) {
+    if (has[i]) legs.set(fan, [...(legs.get(fan) ?? []), object]);
+  }
+  return legs;
 }
 
 async function varsOf({ environments }: LoadServices, environmentId: number): Promise<JsonObject> {

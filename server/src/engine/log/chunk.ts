@@ -11,9 +11,20 @@ export const RUNS = 0;
 export const DELIVERIES = 1;
 /** Runs that wait for somebody outside; bodies as of runs. */
 export const CALLS = 2;
+/** Triggers for objects whose subscribers get runs, page by page; bodies as of runs. */
+export const FAN_OUT = 3;
 /** What a chunk holds. */
-export type ChunkKind = typeof RUNS | typeof DELIVERIES | typeof CALLS;
-export const CHUNK_KINDS: readonly ChunkKind[] = [RUNS, DELIVERIES, CALLS];
+export type ChunkKind = typeof RUNS | typeof DELIVERIES | typeof CALLS | typeof FAN_OUT;
+export const CHUNK_KINDS: readonly ChunkKind[] = [RUNS, DELIVERIES, CALLS, FAN_OUT];
+
+/** Kinds that have a schedule of their own. */
+export type QueueKind = Exclude<ChunkKind, typeof FAN_OUT>;
+export const QUEUES: readonly QueueKind[] = [RUNS, DELIVERIES, CALLS];
+
+/** In whose schedule work of a kind has its turn: a fan-out among the runs of its lane. */
+export function queueOf(kind: ChunkKind): QueueKind {
+  return kind === FAN_OUT ? RUNS : kind;
+}
 
 /** What all recipients of one trigger share. */
 export type ChunkTrigger = {
@@ -58,7 +69,33 @@ export type RunState = {
   readonly batch?: BatchOfRun;
   /** Ids of the messages that steps made, by the steps' refs; of workflows that ask for their statuses. */
   readonly messages?: { readonly [ref: string]: readonly string[] };
+  /** The subscription that the recipient gets it for: to which object, with which properties. */
+  readonly sub?: readonly [object: ObjectReference, properties: JsonObject | null];
+  /** Of a first execution: whoever subscribes to the trigger's objects gets runs too. Of a fan-out: where it stands. */
+  readonly fan?: FanOut;
 };
+
+export type ObjectReference = readonly [collection: string, id: string];
+
+/** A trigger on its way to those who subscribe to its objects; see "Fan-out" in engine/README.md. */
+export type FanOut = {
+  /** All recipients that the trigger names. */
+  readonly direct: readonly WireReference[];
+  /** Objects with subscribers that are still to be read; absent: not begun. */
+  readonly legs?: readonly Leg[];
+  /** Whether those who got runs are remembered; absent: the first page decides. */
+  readonly seen?: boolean;
+  /** All legs were read, and subscribing objects are legs since: the last that became one. */
+  readonly child?: ObjectReference;
+};
+
+/** An object, and the last of its subscribers that was read. */
+export type Leg =
+  | ObjectReference
+  | readonly [collection: string, id: string, afterCollection: string, afterId: string];
+
+/** Subscribers that a page reads at the most. */
+export const FAN_OUT_PAGE = 2_000;
 
 /** Whether the run was executed before; one that was only set aside was not. */
 export function isResumed(state: RunState | undefined): boolean {
@@ -126,8 +163,9 @@ export function referenceOf(reference: WireReference): RecipientReference {
   return typeof reference === 'string' ? reference : { id: reference[1], collection: reference[0] };
 }
 
-/** Of runs 100 are a slice; what waits for others is a slice each. */
+/** Of runs 100 are a slice; what waits for others is a slice each. Fan-outs of a chunk share a page. */
 export function sliceCountOf(kind: ChunkKind, runCount: number): number {
+  if (kind === FAN_OUT) return 1;
   return kind === RUNS ? Math.ceil(runCount / SLICE_RUNS) : runCount;
 }
 

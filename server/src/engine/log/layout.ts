@@ -1,14 +1,17 @@
 import { formatAddress, WORKFLOW_RUN_PART } from '../../lib/address.ts';
-import type { TriggerRequest } from '../engine.ts';
+
+import type { RecipientReference, TriggerRequest } from '../engine.ts';
 import {
   CHUNK_BYTES,
   CHUNK_RUNS,
+  type FanOut,
   laneOf,
   type NewChunk,
   NORMAL,
   RUNS,
   wireReference,
 } from './chunk.ts';
+
 import { flowOfTenant } from './flow.ts';
 
 /** A request with its data already serialised. */
@@ -69,16 +72,20 @@ export function layOutTriggers(
     runIds.push(id);
     const header = triggerText(request, dataText, id, nowMs);
     let position = addTrigger(draft, header);
+    let fan = fanOutOf(request);
     for (const { recipient, data } of request.recipients) {
       if (draft.runs.length >= CHUNK_RUNS) {
         draft = nextDraft(laneId, flow);
         position = addTrigger(draft, header);
       }
       const reference = JSON.stringify(wireReference(recipient));
+      const begins = fan !== undefined && isObject(recipient);
+      const state = { ...(data && { data }), ...(begins && { fan }) };
+      if (begins) fan = undefined;
       draft.runs.push(
-        data === undefined
+        data === undefined && !begins
           ? `[${position},${reference}]`
-          : `[${position},${reference},${JSON.stringify({ data })}]`,
+          : `[${position},${reference},${JSON.stringify(state)}]`,
       );
     }
   }
@@ -93,6 +100,16 @@ export function layOutTriggers(
       body: `{"triggers":[${draft.triggers.join(',')}],"runs":[${draft.runs.join(',')}]}`,
     })),
   };
+}
+
+/** What the first object's run begins, for all objects of the trigger. */
+function fanOutOf({ recipients, fanOut = true }: TriggerRequest): FanOut | undefined {
+  if (!fanOut || !recipients.some(({ recipient }) => isObject(recipient))) return undefined;
+  return { direct: recipients.map(({ recipient }) => wireReference(recipient)) };
+}
+
+function isObject(recipient: RecipientReference): boolean {
+  return typeof recipient !== 'string';
 }
 
 function draftKey(laneId: number, flow: number): number {

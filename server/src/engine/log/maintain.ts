@@ -113,3 +113,45 @@ export async function forgetCancellations(db: Database, nowMs: number): Promise<
     new Date(nowMs - 366 * DAY_MS),
   ]);
 }
+
+/** Rows that are deleted in one statement. */
+const PAGE = 10_000;
+
+/**
+ * Forgets whom fan-outs that are over have reached, a page at a time, and 30 days later that there were any; those that never
+ * ended, because an order dropped them, after a year.
+ */
+export async function forgetFanOuts(db: Database, nowMs: number): Promise<void> {
+  const [row] = await db.query<{ ids: string[] | null }>(
+    `select array_agg(workflow_run_id) as ids
+     from (
+       select workflow_run_id
+       from fan_out
+       where seen
+         and ended_at is not null
+       limit ${PAGE}
+     ) as ended`,
+  );
+  const ids = row?.ids ?? [];
+  for (;;) {
+    const gone = await db.query(
+      `delete from fan_out_seen
+       where ctid = any(array(
+         select ctid
+         from fan_out_seen
+         where workflow_run_id = any($1::uuid[])
+         limit ${PAGE}
+       ))
+       returning 1`,
+      [ids],
+    );
+    if (gone.length < PAGE) break;
+  }
+  await db.query('update fan_out set seen = false where workflow_run_id = any($1::uuid[])', [ids]);
+  await db.query(
+    `delete from fan_out
+     where not seen
+       and (ended_at < $1 or updated_at < $2)`,
+    [new Date(nowMs - 30 * DAY_MS), new Date(nowMs - 366 * DAY_MS)],
+  );
+}

@@ -4,7 +4,14 @@ import { BelfryError } from '../../lib/errors.ts';
 import type { Json } from '../../lib/json.ts';
 import type { ExportedRun, Order, RecipientReference } from '../engine.ts';
 import { parseDeliveriesBody, parseRunsBody } from '../log/body.ts';
-import { type ChunkKind, DELIVERIES, dataOfRun, type RunsBody, referenceOf } from '../log/chunk.ts';
+import {
+  type ChunkKind,
+  DELIVERIES,
+  dataOfRun,
+  FAN_OUT,
+  type RunsBody,
+  referenceOf,
+} from '../log/chunk.ts';
 import { acrossSlots, asideSlot, FIRST_ASIDE_SLOT } from '../log/slots.ts';
 import { loadDeliveryFacts } from './delivery-facts.ts';
 import { readOrder } from './order-table.ts';
@@ -111,6 +118,8 @@ async function* pass(
 }
 
 async function* contentsOf(db: Queryable, chunk: AsideChunk): AsyncGenerator<ExportedRun> {
+  // Whom it would reach nobody has looked up yet.
+  if (chunk.kind === FAN_OUT) return;
   if (chunk.kind !== DELIVERIES) {
     yield* runsOf(parseRunsBody(chunk.body));
     return;

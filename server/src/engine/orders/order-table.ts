@@ -2,7 +2,7 @@ import { writeAudit } from '../../accounts/audit.ts';
 import type { Database, Queryable } from '../../db/database.ts';
 import { BelfryError } from '../../lib/errors.ts';
 import type { GiveOrder, Order, OrderCounts, OrderScope } from '../engine.ts';
-import { DELIVERIES, RUNS, SLICE_RUNS } from '../log/chunk.ts';
+import { CALLS, DELIVERIES, RUNS, SLICE_RUNS } from '../log/chunk.ts';
 import { asideSlot } from '../log/slots.ts';
 import { changeOrders, LOCK_ATTEMPTS } from './change-orders.ts';
 import { SCOPE_COLUMNS, type ScopeRow, scopeOfRow } from './rules.ts';
@@ -183,7 +183,7 @@ export async function countAside(
 ): Promise<{ readonly runs: number; readonly deliveries: number }> {
   const slot = asideSlot(id);
   const [row] = await db.query<{ runs: number; deliveries: number }>(
-    `select coalesce(sum(open.runs) filter (where c.kind <> ${DELIVERIES}), 0)::bigint as runs,
+    `select coalesce(sum(open.runs) filter (where c.kind in (${RUNS}, ${CALLS})), 0)::bigint as runs,
             coalesce(sum(open.runs) filter (where c.kind = ${DELIVERIES}), 0)::bigint as deliveries
      from chunk_${slot} c
      cross join lateral (

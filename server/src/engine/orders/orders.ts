@@ -3,7 +3,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { invalidField } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { GiveOrder, Orders, OrderVerb } from '../engine.ts';
-import type { ChunkKind, ChunkRef } from '../log/chunk.ts';
+import type { ChunkRef, QueueKind } from '../log/chunk.ts';
 import type { SchedulerState } from '../scheduler/state.ts';
 import { exportOrder } from './export.ts';
 import {
@@ -26,7 +26,7 @@ export type OrdersOptions = {
   readonly readDb: Database;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly states: Readonly<Record<ChunkKind, SchedulerState>>;
+  readonly states: Readonly<Record<QueueKind, SchedulerState>>;
   /** Resolves when no executor begins anything under the orders from before. */
   readonly govern: () => Promise<void>;
   readonly queue: (ref: ChunkRef, receipted: readonly number[]) => void;

@@ -6,10 +6,10 @@ import type { OrderCounts, OrderSample, OrderScope } from '../engine.ts';
 import { parseDeliveriesBody, parseRunsBody } from '../log/body.ts';
 import {
   CALLS,
-  type ChunkKind,
   type ChunkRef,
   DELIVERIES,
   environmentOfLane,
+  type QueueKind,
   RUNS,
   referenceOf,
   SLICE_RUNS,
@@ -32,7 +32,7 @@ const SOON_MS = 2_000;
 
 export type PreviewOptions = {
   readonly db: Queryable;
-  readonly states: Readonly<Record<ChunkKind, SchedulerState>>;
+  readonly states: Readonly<Record<QueueKind, SchedulerState>>;
 };
 
 /** What was found in a part of the queued work, and how large that part is. */
@@ -101,7 +101,7 @@ export async function previewSoon(
 
 async function count(
   { db, states }: PreviewOptions,
-  kind: ChunkKind,
+  kind: QueueKind,
   environments: ReadonlyMap<number, number>,
   scope: OrderScope,
 ): Promise<{ count: number; estimated: boolean; oldestMs: number; samples: OrderSample[] }> {

@@ -9,6 +9,7 @@ import {
   type ChunkKind,
   type ChunkRef,
   DELIVERIES,
+  FAN_OUT,
   RUNS,
 } from '../log/chunk.ts';
 import { type AsideCursor, openChunksOfOrder } from '../log/read-refs.ts';
@@ -214,7 +215,12 @@ export function createReleaser({ db, clock, queue, openSlices }: ReleaserOptions
         isLoaded: false,
         refusals: 0,
         retireAtMs: 0,
-        slow: { [RUNS]: newTrickle(), [DELIVERIES]: newTrickle(), [CALLS]: newTrickle() },
+        slow: {
+          [RUNS]: newTrickle(),
+          [DELIVERIES]: newTrickle(),
+          [CALLS]: newTrickle(),
+          [FAN_OUT]: newTrickle(),
+        },
       };
       feeds.set(id, feed);
     }
