@@ -4,6 +4,7 @@ import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import type { TemplateEnvironment } from '../templates/template-environment.ts';
 import { templateUses } from '../templates/template-uses.ts';
 import { translated } from '../templates/translations.ts';
+import { conditionNeeds } from '../workflows/condition-needs.ts';
 import { isRooted } from '../workflows/paths.ts';
 import type { CompileEnvironment } from '../workflows/step.ts';
 import type { WorkflowToPublish } from './push-problems.ts';
@@ -121,9 +122,13 @@ function localeWarnings(resource: Resource, { templates }: CompileEnvironment): 
 
 function workflowWarnings(
   { key, content }: WorkflowToPublish,
-  { templates }: CompileEnvironment,
+  environment: CompileEnvironment,
 ): FieldError[] {
+  const { templates } = environment;
   if (!isJsonObject(content)) return [];
+  const unknown = (conditionNeeds(content)?.audiences ?? []).filter(
+    (audience) => !environment.audience(audience),
+  );
   const schema = content.trigger_data_json_schema;
   const told = new Set<string>();
   const warn = (path: string, message: string): FieldError[] => {
@@ -131,7 +136,11 @@ function workflowWarnings(
     told.add(message);
     return [{ field: `${key}: ${path}`, message }];
   };
-  return templateTexts(content.steps ?? null, '$.steps').flatMap(({ path, text }) => {
+  const absent = unknown.map((audience) => ({
+    field: `${key}: $`,
+    message: `asks for the audience "${audience}", which the environment does not have yet: nobody is in it`,
+  }));
+  const doubtful = templateTexts(content.steps ?? null, '$.steps').flatMap(({ path, text }) => {
     const uses = templateUses(text, templates);
     return [
       ...uses.paths.flatMap((used) => {
@@ -151,6 +160,7 @@ function workflowWarnings(
       }),
     ];
   });
+  return [...absent, ...doubtful];
 }
 
 /** The path below the trigger's data, or undefined for what is no data. */

@@ -260,6 +260,8 @@ export type StepDefinition = {
   readonly problems: (step: JsonObject, path: string, environment: CompileEnvironment) => Problem[];
   /** The lists of steps inside the step; absent: none. */
   readonly arms?: (step: JsonObject) => readonly Arm[];
+  /** Whether a run goes into one of the arms in any case. */
+  readonly alwaysTakesArm?: (step: JsonObject) => boolean;
   /** Called with a step that has no problems. */
   readonly compile: (step: JsonObject, environment: CompileEnvironment) => CompiledStep;
 };

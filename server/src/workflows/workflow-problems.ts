@@ -1,5 +1,6 @@
 import { isJsonObject, type JsonObject } from '../lib/json.ts';
 import { conditionProblems } from './conditions.ts';
+import { flowProblems } from './flow-problems.ts';
 import { schemaProblems } from './schema-problems.ts';
 import type { CompileEnvironment, Problem } from './step.ts';
 import { stepList } from './step-list.ts';
@@ -25,8 +26,15 @@ export function workflowProblems(content: unknown, environment: CompileEnvironme
     const reason = `not supported yet: "${frequency}"`;
     problems.push({ path: '$.trigger_frequency', reason });
   }
-  const placed = everyStep(stepList(content.steps), '$.steps', environment);
-  return [...problems, ...countProblems(placed), ...stepsProblems(placed, environment)];
+  const steps = stepList(content.steps);
+  const placed = everyStep(steps, '$.steps', environment);
+  const places = new Map(placed.map(({ step, path }) => [String(step.ref), path]));
+  return [
+    ...problems,
+    ...countProblems(placed),
+    ...stepsProblems(placed, environment),
+    ...flowProblems(content, steps, environment, places),
+  ];
 }
 
 /** The key of a workflow, as part of the wire contract. */

@@ -45,6 +45,7 @@ export const branchStep: StepDefinition = {
   },
 
   arms: (step) => armsOf(step, 'branches'),
+  alwaysTakesArm: (step) => !stepList(step.branches).every(hasConditions),
 
   compile: (step) => {
     const branches = stepList(step.branches).map((branch, index) => ({

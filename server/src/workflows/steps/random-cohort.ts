@@ -41,6 +41,7 @@ export const randomCohortStep: StepDefinition = {
   ],
 
   arms: (step) => armsOf(step, 'cohort_branches'),
+  alwaysTakesArm: () => true,
 
   compile: (step, environment) => {
     const ref = String(step.ref);
