@@ -87,6 +87,37 @@ create table audit_log (
   constraint audit_log_order_id_fkey FOREIGN KEY (order_id) REFERENCES work_order(id)
 );
 
+create table batch_activity (
+  window_id bigint not null,
+  run_id uuid not null,
+  workflow_run_id uuid not null,
+  actor text,
+  accepted_at timestamp with time zone not null,
+  cancellation_key text,
+  data jsonb,
+  constraint batch_activity_pkey PRIMARY KEY (window_id, run_id)
+) partition by range (run_id);
+
+create table batch_carrier (
+  window_id bigint not null,
+  lane_id integer not null,
+  flow smallint not null,
+  run json not null,
+  constraint batch_carrier_pkey PRIMARY KEY (window_id)
+);
+
+create table batch_window (
+  environment_id integer not null,
+  key uuid not null,
+  id bigint default nextval('batch_window_number'::regclass) not null,
+  opened_at timestamp with time zone,
+  closes_at timestamp with time zone,
+  joined integer default 0 not null,
+  constraint batch_window_pkey PRIMARY KEY (environment_id, key)
+) with (fillfactor=50);
+CREATE INDEX batch_window_closes ON batch_window USING btree (closes_at);
+CREATE INDEX batch_window_id ON batch_window USING btree (id);
+
 create table broadcast (
   id integer generated always as identity not null,
   public_id uuid not null,
@@ -426,6 +457,13 @@ create table migration (
   constraint migration_pkey PRIMARY KEY (number)
 );
 
+create table once_run (
+  environment_id integer not null,
+  key uuid not null,
+  run_id uuid not null,
+  constraint once_run_pkey PRIMARY KEY (environment_id, key)
+);
+
 create table operator_token (
   id integer generated always as identity not null,
   name text not null,
@@ -560,6 +598,15 @@ create table subscription (
   constraint subscription_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
 );
 CREATE INDEX subscription_recipient ON subscription USING btree (environment_id, recipient_collection, recipient_id);
+
+create table throttle_window (
+  environment_id integer not null,
+  key uuid not null,
+  closes_at timestamp with time zone not null,
+  taken bigint not null,
+  constraint throttle_window_pkey PRIMARY KEY (environment_id, key)
+) with (fillfactor=70);
+CREATE INDEX throttle_window_closes ON throttle_window USING btree (closes_at);
 
 create table variable (
   account_id integer not null,

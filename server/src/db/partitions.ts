@@ -14,6 +14,7 @@ type Partition = {
 /** Tables partitioned by the time in their ids, each with the length of a partition. */
 const PERIODS: Readonly<Record<string, Period>> = {
   workflow_run: 'month',
+  batch_activity: 'month',
   message: 'month',
   delivery: 'month',
   recipient_run: 'day',
@@ -35,7 +36,7 @@ const LOCK_NOT_AVAILABLE = '55P03';
 const DEADLOCK_DETECTED = '40P01';
 
 /**
- * Makes the partitions that ids from about `nowMs` fall into: for workflow_run, message, delivery and
+ * Makes the partitions that ids from about `nowMs` fall into: for workflow_run, batch_activity, message, delivery and
  * quarantine_event the months (UTC) from the previous to the next but one, for recipient_run, recipient_run_segment
  * and message_event the days from two before to three after. One query when nothing is missing.
  * With another time than now it makes the partitions around that.

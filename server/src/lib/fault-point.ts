@@ -13,6 +13,15 @@ export const faultPoints = [
   // Runs and their receipt.
   'executor.before-write',
   'executor.after-write',
+  // A transaction around the results is about to be committed.
+  'executor.before-commit',
+  // Runs join a batch: rows locked, then windows and activities written; one closes: deleted, then read.
+  'batch.after-lock',
+  'batch.after-join',
+  'batch.after-seal',
+  'batch.after-read',
+  'batch.after-park',
+  'batch.after-wake',
   // A message goes to its provider, and the outcome is recorded.
   'delivery.before-call',
   'delivery.after-call',

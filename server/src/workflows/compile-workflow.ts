@@ -22,7 +22,7 @@ export function compileWorkflow(input: CompileWorkflowInput): CompiledWorkflow {
   const categories = texts(content.categories);
   const settings = isJsonObject(content.settings) ? content.settings : {};
   const overridePreferences = settings.override_preferences === true;
-  const { conditions } = content;
+  const { conditions, trigger_frequency: frequency } = content;
   const needs = workflowNeeds(content, input.environment);
   const steps = compileSteps(stepList(content.steps), input.environment);
   return {
@@ -45,6 +45,9 @@ export function compileWorkflow(input: CompileWorkflowInput): CompiledWorkflow {
       : {}),
     ...(needs ? { needs } : {}),
     ...(steps.some((step) => step.needsChannelData) ? { needsChannelData: true as const } : {}),
+    ...(frequency === 'once_per_recipient' || frequency === 'once_per_recipient_per_tenant'
+      ? { once: frequency }
+      : {}),
     steps,
   };
 }

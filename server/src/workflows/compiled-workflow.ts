@@ -18,6 +18,8 @@ export type CompiledWorkflow = {
   readonly needs?: ConditionNeeds;
   /** A step looks at the recipients' push tokens or chat connections. */
   readonly needsChannelData?: true;
+  /** Whose later triggers are dropped; absent: nobody's. */
+  readonly once?: 'once_per_recipient' | 'once_per_recipient_per_tenant';
   /** Every step, those of arms after the step that has them; where each goes on is in it. */
   readonly steps: readonly ProgramStep[];
 };

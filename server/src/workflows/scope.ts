@@ -65,3 +65,19 @@ export function runScope(input: RunScopeInput): RunScope {
 
 const ONE_ACTIVITY = { total_activities: 1, total_actors: 1 };
 const ONE_ACTIVITY_OF_NOBODY = { total_activities: 1, total_actors: 0 };
+
+/** The scope of a run that has come out of a batch. */
+export function withBatch(scope: RunScope, batch: BatchScope): RunScope {
+  const { activities, actors, totalActivities, totalActors } = batch;
+  const totals = { total_activities: totalActivities, total_actors: totalActors };
+  return { ...scope, run: totals, ...totals, activities, actors };
+}
+
+/** What templates see of an activity: its data, who did it and for whom, whatever the data has under these names. */
+export function activityOf(
+  data: JsonObject,
+  actor: JsonObject | null,
+  recipient: JsonObject,
+): JsonObject {
+  return { ...data, data, actor, recipient };
+}

@@ -3,7 +3,8 @@ export type StepErrorCode =
   | 'no_channel'
   | 'invalid_request_template'
   | 'call_refused'
-  | 'invalid_json';
+  | 'invalid_json'
+  | 'window_missing';
 
 /** Why a step cannot be done for this recipient. Trying again would give the same. */
 export class StepError extends Error {

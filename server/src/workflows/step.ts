@@ -2,6 +2,8 @@ import type { TSchema } from 'typebox';
 import type { Json, JsonObject } from '../lib/json.ts';
 import type { TemplateEnvironment } from '../templates/template-environment.ts';
 import type { Lookup, lookup } from '../templates/template-scope.ts';
+import type { BatchScope } from './scope.ts';
+import type { Duration } from './timestamps.ts';
 
 /** What templates and conditions of a run can see. Data keys are also usable at the top level. */
 export type RunScope = {
@@ -46,13 +48,57 @@ export type StepMessage = {
 
 /**
  * What a step asks the database, in the transaction that writes the run's results: what it takes there is taken
- * if the run goes on, and only then. `kind` names who answers; the rest is between the two.
+ * if the run goes on, and only then. `kind` names who answers.
  */
-export type Question = { readonly kind: 'batch' | 'throttle' | 'once' | 'wait' } & JsonObject;
+export type Question = BatchQuestion | ThrottleQuestion | OnceQuestion | WaitQuestion;
+
+/** Is the wake-up the first of its wait? */
+export type WaitQuestion = { readonly kind: 'wait' } & JsonObject;
+
+export type BatchQuestion = { readonly kind: 'batch' } & (
+  | {
+      readonly op: 'join';
+      /** The step's batch key; the recipient is part of every key. */
+      readonly key: string;
+      /** Only runs of one version share a window. */
+      readonly isPinned: boolean;
+      /** When a window that this run opens closes; of a sliding one, when it closes if nobody else joins. */
+      readonly closesMs: number;
+      /** Of a sliding window: the longest time that it can be open. */
+      readonly extension?: Duration;
+      /** It closes when it has so many activities. */
+      readonly limit?: number;
+      /** Who opens it goes on at once and is not in it. */
+      readonly isLeadingFlushed: boolean;
+      /** The run's data. */
+      readonly data: JsonObject;
+    }
+  | {
+      readonly op: 'close';
+      readonly window: number;
+      readonly order: 'asc' | 'desc';
+      readonly limit: number;
+      /** Another wake-up of the run may have closed it: only who deletes the carrier does. */
+      readonly hasCarrier: boolean;
+      /** Whatever time it is, and nobody needs what is in it. */
+      readonly isAbandoned: boolean;
+    }
+);
+
+/** May the run pass, of `limit` that do until the window of the first closes? */
+export type ThrottleQuestion = {
+  readonly kind: 'throttle';
+  readonly key: string;
+  readonly limit: number;
+  readonly closesMs: number;
+};
+
+/** Is it the recipient's first run of the workflow? */
+export type OnceQuestion = { readonly kind: 'once'; readonly perTenant: boolean };
 
 /** Something that the run changes elsewhere, written with its results. `kind` names who writes it. */
 export type Effect = {
-  readonly kind: 'recipient' | 'audience' | 'trigger' | 'listen';
+  readonly kind: 'recipient' | 'audience' | 'trigger' | 'listen' | 'batch';
 } & JsonObject;
 
 /** What a step wants to happen. The engine does it; a step touches nothing itself. */
@@ -71,6 +117,9 @@ export type StepOutcome =
       readonly untilMs: number;
       readonly answer?: JsonObject;
       readonly reason?: string;
+      /** Asked, in place of the step, when the run is stopped meanwhile or fails; `taken` says whether that counts. */
+      readonly claim?: Question;
+      readonly effects?: readonly Effect[];
     }
   /** As `wait`, but an event can wake the run earlier, with the answer `{event}`; the end comes with `{}`. */
   | {
@@ -86,12 +135,18 @@ export type StepOutcome =
       readonly data?: JsonObject;
       /** What conditions and templates find under `refs.<ref of this step>`. */
       readonly ref?: JsonObject;
-      /** The batch whose activities the run has from here on. */
+      /** The batch whose activities the run has from here on; `activities` is what they are. */
       readonly batch?: BatchOfRun;
+      readonly activities?: BatchScope;
       readonly effects?: readonly Effect[];
     }
   /** Over, here. `failed` counts as an error of the run. */
-  | { readonly kind: 'halt'; readonly reason: string; readonly failed?: boolean }
+  | {
+      readonly kind: 'halt';
+      readonly reason: string;
+      readonly failed?: boolean;
+      readonly effects?: readonly Effect[];
+    }
   /** Go on with an arm of `StepDefinition.arms`, or with none of them. */
   | { readonly kind: 'branch'; readonly arm: number | undefined; readonly reason?: string }
   /** Answered at once, by the database; then `answer` says what happens. */
@@ -103,10 +158,22 @@ export type StepOutcome =
 
 /** A closed batch: its activities are read by whoever needs them. */
 export type BatchOfRun = {
-  readonly window: string;
+  readonly window: number;
   readonly order: 'asc' | 'desc';
   /** At most so many of its activities are given to templates. */
   readonly limit: number;
+  /** What was cancelled later is in it still. */
+  readonly closedMs: number;
+  readonly totalActivities: number;
+  readonly totalActors: number;
+};
+
+/** What a run is told whose batch is closed now. */
+export type ClosedBatch = {
+  readonly batch: BatchOfRun;
+  readonly activities: BatchScope;
+  /** The run's data from here on. */
+  readonly data: JsonObject;
 };
 
 export type StepInput = {

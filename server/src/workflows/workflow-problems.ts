@@ -21,11 +21,6 @@ export function workflowProblems(content: unknown, environment: CompileEnvironme
   problems.push(
     ...triggerDataSchemaProblems(content.trigger_data_json_schema, '$.trigger_data_json_schema'),
   );
-  const frequency = content.trigger_frequency;
-  if (frequency === 'once_per_recipient' || frequency === 'once_per_recipient_per_tenant') {
-    const reason = `not supported yet: "${frequency}"`;
-    problems.push({ path: '$.trigger_frequency', reason });
-  }
   const steps = stepList(content.steps);
   const placed = everyStep(steps, '$.steps', environment);
   const places = new Map(placed.map(({ step, path }) => [String(step.ref), path]));

@@ -209,6 +209,47 @@ async function inFanOut(point: FaultPoint): Promise<void> {
   expect(await items()).toEqual({ items: all, recipients: all });
 }
 
+const GATHER = { batch_window: { unit: 'seconds', value: 1 }, batch_items_max_limit: 3 };
+
+/** Runs join batches, fill them and close them; then every acknowledged activity is in one message. */
+async function inBatches(point: FaultPoint): Promise<void> {
+  const key = point.replaceAll('.', '-');
+  const list = '{% for a in activities %}[{{ a.n }}]{% endfor %}';
+  await server.push(key, [{ ref: 'batch_1', type: 'batch', settings: GATHER }, feedStep(list)]);
+  await server.arm(point);
+  const expected: string[] = [];
+  let n = 0;
+  const load = async (): Promise<true | undefined> => {
+    await server.ensureRunning();
+    n += 1;
+    const recipients = ['ada', 'bob'];
+    const isDone = await server.trigger(key, { recipients, data: { n } }).then(() => true, notYet);
+    if (isDone) expected.push(...recipients.map((recipient) => `${recipient}[${n}]`));
+    return (await server.isReached(point)) && expected.length > 10 ? true : undefined;
+  };
+  await waitFor(point, load, 30_000);
+  await waitFor('all activities', async () => {
+    await server.ensureRunning();
+    const rows = await server.test.db.query<{ recipient_id: string; body: string }>(
+      `select recipient_id, content ->> 'body' as body
+       from message
+       where workflow_key = $1`,
+      [key],
+    );
+    const found = rows.flatMap(({ recipient_id: recipient, body }) =>
+      [...body.matchAll(/\[\d+\]/g)].map(([item]) => `${recipient}${item}`),
+    );
+    if (new Set(found).size < found.length) throw new Error(`twice: ${found.join(' ')}`);
+    return expected.every((item) => found.includes(item)) ? true : undefined;
+  });
+  await waitFor('no window to be open', async () => {
+    const open = await server.test.db.query(
+      'select key::text from batch_window union all select window_id::text from batch_carrier',
+    );
+    return open.length === 0 ? true : undefined;
+  });
+}
+
 /** A hold is given, work comes and is set aside, the hold is ended, and what is done is cleared away. */
 async function inOrder(point: FaultPoint): Promise<void> {
   const active = async (): Promise<readonly JsonObject[] | undefined> => {
@@ -246,6 +287,13 @@ const drivers: { readonly [Point in FaultPoint]: (point: Point) => Promise<void>
   'appender.before-answer': duringLoad,
   'executor.before-write': duringLoad,
   'executor.after-write': duringLoad,
+  'executor.before-commit': inBatches,
+  'batch.after-lock': inBatches,
+  'batch.after-join': inBatches,
+  'batch.after-seal': inBatches,
+  'batch.after-read': inBatches,
+  'batch.after-park': inBatches,
+  'batch.after-wake': inBatches,
   'delivery.before-call': duringLoad,
   'delivery.after-call': duringLoad,
   'delivery.after-record': duringLoad,

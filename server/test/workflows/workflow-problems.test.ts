@@ -76,7 +76,7 @@ describe('a defect is told with its JSON path', () => {
       { name: 'W', steps: [], conditions: { all: [{}] } },
       ['$.conditions.all[0].variable', '$.conditions.all[0].operator'],
     ],
-    [{ name: 'W', steps: [], trigger_frequency: 'once_per_recipient' }, ['$.trigger_frequency']],
+    [{ name: 'W', steps: [], trigger_frequency: 'sometimes' }, ['$.trigger_frequency']],
     [
       { name: 'W', steps: [], trigger_data_json_schema: { properties: { a: { pattern: '(' } } } },
       ['$.trigger_data_json_schema.properties.a.pattern'],
@@ -93,7 +93,34 @@ describe('a defect is told with its JSON path', () => {
   test.each<[string, JsonObject, string[]]>([
     ['unknown type', { ...feed, type: 'chanel' }, ['$.steps[0].type']],
     ['no type', { ref: 'x' }, ['$.steps[0].type']],
-    ['a type that comes later', { type: 'batch', ref: 'b', settings: {} }, ['$.steps[0].type']],
+    ['unknown type', { type: 'digest', ref: 'b', settings: {} }, ['$.steps[0].type']],
+    ['no window', { type: 'batch', ref: 'b', settings: {} }, ['$.steps[0].settings']],
+    [
+      'a batch of too many',
+      {
+        type: 'batch',
+        ref: 'b',
+        settings: {
+          batch_window: { unit: 'hours', value: 1 },
+          batch_items_max_limit: 1001,
+        },
+      },
+      ['$.steps[0].settings.batch_items_max_limit'],
+    ],
+    [
+      'a sliding window without limit',
+      {
+        type: 'batch',
+        ref: 'b',
+        settings: { batch_window: { unit: 'hours', value: 1 }, batch_window_type: 'sliding' },
+      },
+      ['$.steps[0].settings.batch_window_extension_limit'],
+    ],
+    [
+      'a throttle of 32 days',
+      { type: 'throttle', ref: 't', settings: { throttle_window: { unit: 'days', value: 32 } } },
+      ['$.steps[0].settings.throttle_window'],
+    ],
     ['no ref', { ...feed, ref: '' }, ['$.steps[0].ref']],
     ['unknown channel', { ...feed, channel_key: 'nope' }, ['$.steps[0].channel_key']],
     [

@@ -4,6 +4,7 @@ import { RecipientNeeded, type Wanted } from '../../templates/recipient-needed.t
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
 import { explainConditions } from '../../workflows/conditions.ts';
 import { messagesRef, newMessage } from '../../workflows/message-status.ts';
+import { withBatch } from '../../workflows/scope.ts';
 import type {
   BatchOfRun,
   Channel,
@@ -28,6 +29,8 @@ export type RunInput = {
   readonly workflow: CompiledWorkflow;
   readonly scope: RunScope;
   readonly settings: StepInput['settings'];
+  /** It was not executed before. */
+  readonly isFirst: boolean;
   /** The step to go on with, and how often it failed before. */
   readonly step: number;
   readonly attempt: number;
@@ -46,7 +49,11 @@ export type RunInput = {
   readonly channelData?: StepInput['channelData'];
 };
 
-export type RenderedMessage = StepMessage & { readonly stepRef: string };
+export type RenderedMessage = StepMessage & {
+  readonly stepRef: string;
+  /** What the run's data had become, when this execution changed it. */
+  readonly data?: JsonObject;
+};
 
 export type StepEffect = { readonly stepRef: string; readonly effect: Effect };
 
@@ -141,25 +148,36 @@ class Advance {
   }
 
   start(): Advanced {
-    const { workflow, step, answer } = this.#input;
-    if (step === 0 && workflow.conditions && this.#input.attempt === 0 && answer === undefined) {
-      const record = { step_ref: 'trigger', step_type: 'trigger' };
-      try {
-        if (!workflow.conditions(this.#scope)) {
-          this.#steps.push({
-            ...record,
-            outcome: 'halted',
-            reason: this.#falseCondition(workflow.conditions),
-          });
-          return this.#end(0);
-        }
-      } catch (error) {
-        if (this.#mayLookUp(error)) return needing(error, () => this.start());
-        this.#steps.push({ ...record, outcome: 'error', reason: reasonOf(error) });
-        return this.#end(1);
+    const { workflow, step, answer, isFirst } = this.#input;
+    if (!isFirst) return this.#from(step, answer);
+    const record = { step_ref: 'trigger', step_type: 'trigger' };
+    try {
+      if (workflow.conditions && !workflow.conditions(this.#scope)) {
+        this.#steps.push({
+          ...record,
+          outcome: 'halted',
+          reason: this.#falseCondition(workflow.conditions),
+        });
+        return this.#end(0);
       }
+    } catch (error) {
+      if (this.#mayLookUp(error)) return needing(error, () => this.start());
+      this.#steps.push({ ...record, outcome: 'error', reason: reasonOf(error) });
+      return this.#end(1);
     }
-    return this.#from(step, answer);
+    const { once } = workflow;
+    if (!once) return this.#from(step, answer);
+    const question: Question = {
+      kind: 'once',
+      perTenant: once === 'once_per_recipient_per_tenant',
+    };
+    const go = (reply: JsonObject): Advanced => {
+      if (reply.isFirst === true) return this.#from(step, answer);
+      const reason = `trigger_frequency ${once}: the recipient had this workflow before`;
+      this.#steps.push({ ...record, outcome: 'halted', reason });
+      return this.#end(0);
+    };
+    return { kind: 'asking', stepRef: 'trigger', question, go };
   }
 
   /** Executes step after step; `answer` is for the first one. */
@@ -250,7 +268,8 @@ class Advance {
           return this.#pause({ dueMs: this.#input.nowMs, step: at, attempt: 0 });
         }
         for (const message of outcome.messages) {
-          this.#messages.push({ ...message, stepRef: step.ref });
+          const { data } = this.#changed;
+          this.#messages.push({ ...message, stepRef: step.ref, ...(data ? { data } : {}) });
         }
         if (this.#input.workflow.needs?.messages) this.#seeMessages(step, outcome.messages);
         this.#record(step, 'message', outcome.reason);
@@ -263,6 +282,7 @@ class Advance {
         this.#record(step, 'continued', outcome.reason);
         return (outcome.arm === undefined ? undefined : step.arms?.[outcome.arm]) ?? step.next;
       case 'halt':
+        this.#affect(step, outcome.effects);
         this.#record(step, 'halted', outcome.reason);
         return this.#end(outcome.failed ? 1 : 0);
       case 'call':
@@ -275,12 +295,19 @@ class Advance {
         return this.#pause({ dueMs: untilMs, step: at, attempt: 0, answer: {}, listen, claim });
       }
       case 'wait': {
-        const { untilMs, answer, reason } = outcome;
+        const { untilMs, answer, reason, claim: question } = outcome;
+        this.#affect(step, outcome.effects);
         this.#record(step, 'waiting', reason ?? `until ${new Date(untilMs).toISOString()}`);
         const dueMs = Math.max(untilMs, this.#input.nowMs);
         return answer === undefined
           ? this.#pause({ dueMs, step: step.next, attempt: 0 })
-          : this.#pause({ dueMs, step: at, attempt: 0, answer });
+          : this.#pause({
+              dueMs,
+              step: at,
+              attempt: 0,
+              answer,
+              ...(question ? { claim: { ref: step.ref, question } } : {}),
+            });
       }
     }
   }
@@ -295,8 +322,9 @@ class Advance {
   }
 
   #change(step: ProgramStep, outcome: Extract<StepOutcome, { kind: 'continue' }>): void {
-    const { data, ref, batch, effects } = outcome;
-    for (const effect of effects ?? []) this.#effects.push({ stepRef: step.ref, effect });
+    const { data, ref, batch, activities, effects } = outcome;
+    this.#affect(step, effects);
+    if (activities) this.#scope = withBatch(this.#scope, activities);
     if (batch) this.#changed = { ...this.#changed, batch };
     if (data) {
       this.#changed = { ...this.#changed, data };
@@ -307,6 +335,10 @@ class Advance {
       this.#changed = { ...this.#changed, refs };
       this.#scope = { ...this.#scope, refs };
     }
+  }
+
+  #affect(step: ProgramStep, effects: readonly Effect[] | undefined): void {
+    for (const effect of effects ?? []) this.#effects.push({ stepRef: step.ref, effect });
   }
 
   #failed(

@@ -1,4 +1,4 @@
-import type { Queryable } from '../../db/database.ts';
+import { type Queryable, sqlState } from '../../db/database.ts';
 import { faultPoint } from '../../lib/fault-point.ts';
 import type { FeedChange } from '../engine.ts';
 import type { ChunkRef } from '../log/chunk.ts';
@@ -16,11 +16,30 @@ export type WorkReport = {
   readonly feeds: readonly FeedChange[];
 };
 
+const DEADLOCK_DETECTED = '40P01';
+const SERIALIZATION_FAILURE = '40001';
+/** Of what stands in each other's way, one goes on: the next attempt finds the way clear. */
+const MAX_ATTEMPTS = 5;
+
 /**
  * Evaluates slices and writes all that came of it, once or not at all. Where no run asks anything or changes anything
  * elsewhere, that is one statement; otherwise a transaction around it.
  */
 export async function commitEvaluation(
+  ...work: Parameters<typeof commitOnce>
+): Promise<WorkReport> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await commitOnce(...work);
+    } catch (error) {
+      const state = sqlState(error);
+      const isConflict = state === DEADLOCK_DETECTED || state === SERIALIZATION_FAILURE;
+      if (!isConflict || attempt === MAX_ATTEMPTS) throw error;
+    }
+  }
+}
+
+async function commitOnce(
   stream: Stream,
   slot: number,
   slices: readonly PreparedSlice[],
@@ -35,7 +54,10 @@ export async function commitEvaluation(
   };
   try {
     const written = await writeEvaluation(stream, slot, slices, around, inTransaction);
-    if (begun) await session.query('commit');
+    if (begun) {
+      faultPoint('executor.before-commit');
+      await session.query('commit');
+    }
     faultPoint('executor.after-write');
     stream.nextSequence += written.appended.length;
     return written;

@@ -3,14 +3,10 @@ import type { JsonObject } from '../../lib/json.ts';
 import type { Effect, Question } from '../../workflows/step.ts';
 import type { NewChunk } from '../log/chunk.ts';
 import { takeWaits, writeListeners } from '../waits/listen.ts';
+import { answerBatches } from '../windows/answer-batches.ts';
+import { writeCarriers } from '../windows/carriers.ts';
+import { passThrottles, takeOnce } from '../windows/gates.ts';
 import type { Asked } from './evaluate-run.ts';
-
-/** Answers the questions of one kind, in their order; what it grants is taken in the transaction. */
-export type Answerer = (
-  tx: Queryable,
-  nowMs: number,
-  questions: readonly Asked<Question>[],
-) => Promise<readonly JsonObject[]>;
 
 /** Writes the effects of one kind, in their order; returns the work that comes of them. */
 export type EffectWriter = (
@@ -19,10 +15,9 @@ export type EffectWriter = (
   effects: readonly Asked<Effect>[],
 ) => Promise<readonly NewChunk[]>;
 
-const answerers: { readonly [kind in Question['kind']]?: Answerer } = { wait: takeWaits };
-
 const effectWriters: { readonly [kind in Effect['kind']]?: EffectWriter } = {
   listen: writeListeners,
+  batch: writeCarriers,
 };
 
 /** Answers to a round of questions, one statement or few for each kind. */
@@ -32,15 +27,37 @@ export async function answerQuestions(
   questions: readonly Asked<Question>[],
 ): Promise<readonly JsonObject[]> {
   const answers = new Array<JsonObject>(questions.length);
-  for (const [kind, positions] of byKind(questions)) {
-    const answer = answerers[kind];
-    if (!answer) throw new TypeError(`nobody answers questions of the kind "${kind}"`);
-    const replies = await answer(tx, nowMs, pick(questions, positions));
+  const give = ({ positions }: Positions, replies: readonly JsonObject[]): void => {
     positions.forEach((position, i) => {
       answers[position] = replies[i] ?? {};
     });
-  }
+  };
+  const once = ofKind(questions, 'once');
+  if (once.list.length > 0) give(once, await takeOnce(tx, nowMs, once.list));
+  const throttles = ofKind(questions, 'throttle');
+  if (throttles.list.length > 0) give(throttles, await passThrottles(tx, nowMs, throttles.list));
+  const waits = ofKind(questions, 'wait');
+  if (waits.list.length > 0) give(waits, await takeWaits(tx, nowMs, waits.list));
+  const batches = ofKind(questions, 'batch');
+  if (batches.list.length > 0) give(batches, await answerBatches(tx, nowMs, batches.list));
   return answers;
+}
+
+type Positions = { readonly positions: readonly number[] };
+
+function ofKind<Kind extends Question['kind']>(
+  questions: readonly Asked<Question>[],
+  kind: Kind,
+): Positions & { readonly list: readonly Asked<Extract<Question, { kind: Kind }>>[] } {
+  const positions: number[] = [];
+  const list = questions.filter(
+    (question, position): question is Asked<Extract<Question, { kind: Kind }>> => {
+      const isOfKind = question.about.kind === kind;
+      if (isOfKind) positions.push(position);
+      return isOfKind;
+    },
+  );
+  return { positions, list };
 }
 
 /** Writes what runs change elsewhere; returns the work that comes of it. */
@@ -58,10 +75,8 @@ export async function writeEffects(
   return chunks;
 }
 
-function byKind<About extends Question | Effect>(
-  list: readonly Asked<About>[],
-): Map<About['kind'], number[]> {
-  const positions = new Map<About['kind'], number[]>();
+function byKind(list: readonly Asked<Effect>[]): Map<Effect['kind'], number[]> {
+  const positions = new Map<Effect['kind'], number[]>();
   list.forEach(({ about: { kind } }, position) => {
     const known = positions.get(kind);
     if (known) known.push(position);

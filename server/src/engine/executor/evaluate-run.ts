@@ -78,7 +78,21 @@ export type Asker = {
 /** Answers to what runs ask, in their order. What it grants is taken in the transaction of the results. */
 export type Ask = (questions: readonly Asked<Question>[]) => Promise<readonly JsonObject[]>;
 
-export type Asked<About extends Question | Effect> = { readonly by: Asker; readonly about: About };
+export type Asked<About extends Question | Effect> = {
+  readonly by: Asker;
+  readonly about: About;
+  /** Of an effect of a run that is parked now: how. */
+  readonly parked?: ParkedRun;
+};
+
+/** A run that waits, and where its work belongs. */
+export type ParkedRun = {
+  readonly laneId: number;
+  readonly flow: number;
+  readonly trigger: ChunkTrigger;
+  readonly recipient: ChunkRun[1];
+  readonly state: RunState;
+};
 
 /** What is computed once for all recipients of a trigger. */
 export type SharedByTrigger = {
@@ -189,6 +203,7 @@ export function evaluateRun(
     workflow,
     scope: isCommercial ? withUnsubscribeUrl(scope, run, common, around) : scope,
     settings: trigger.settings,
+    isFirst: !isResumed(state),
     step: state.step ?? 0,
     attempt: state.attempt ?? 0,
     ...(state.answer ? { answer: state.answer } : {}),

@@ -1,6 +1,7 @@
 import { channelTypeNumber } from '../../channels/channel-type.ts';
 import { messageEventTypes } from '../../feed/message-event-type.ts';
 import { addressesOf, MAX_MESSAGE_PARTS } from '../../lib/address.ts';
+import type { JsonObject } from '../../lib/json.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
 import type { Effect, Question } from '../../workflows/step.ts';
 import type { FeedChange } from '../engine.ts';
@@ -33,7 +34,7 @@ import { type FanOutEntry, fanOutChunks } from './fan-out-chunks.ts';
 import { collectionOf, idOf } from './load-recipients.ts';
 import type { WantedIn } from './look-ups.ts';
 import { outcomeOf } from './message-outcome.ts';
-import { PausedRuns, QueuedDeliveries } from './products.ts';
+import { nextState, PausedRuns, QueuedDeliveries } from './products.ts';
 import { Results } from './results.ts';
 import { type GovernedTriggers, RunsAside } from './set-aside.ts';
 
@@ -279,7 +280,7 @@ function record(courses: readonly Course[], around: Surroundings): Evaluation {
           },
           JSON.stringify(message.content),
           MESSAGE_STATUS[outcome],
-          state.data === undefined ? null : JSON.stringify(state.data),
+          dataText(message.data ?? state.data),
           { id: eventId, type: messageEventTypes[outcome] },
           scheduledMs,
         );
@@ -290,7 +291,13 @@ function record(courses: readonly Course[], around: Surroundings): Evaluation {
         }
       });
       for (const { stepRef, effect } of result.effects) {
-        effects.push({ by: asker(prepared, runner, stepRef), about: effect });
+        const by = asker(prepared, runner, stepRef);
+        const { resume } = result;
+        if (effect.kind === 'batch' && resume) {
+          const { laneId, flow } = chunk;
+          const parked = { laneId, flow, trigger, recipient, state: nextState(state, id, resume) };
+          effects.push({ by, about: effect, parked });
+        } else effects.push({ by, about: effect });
       }
       const { resume } = result;
       if (!resume) continue;
@@ -317,4 +324,8 @@ function record(courses: readonly Course[], around: Surroundings): Evaluation {
   }
   const chunks = [...deliveries.chunks(), ...paused.chunks(), ...fanOutChunks(fanOuts)];
   return { results, feeds, effects, chunks };
+}
+
+function dataText(data: JsonObject | undefined): string | null {
+  return data === undefined ? null : JSON.stringify(data);
 }

@@ -9,6 +9,8 @@ export type Stops = {
     environmentId: number,
     trigger: ChunkTrigger,
     recipient: WireReference,
+    /** Cancellations until then are accounted for. */
+    afterMs?: number,
   ) => string | undefined;
 };
 
@@ -49,13 +51,14 @@ export async function loadStops(db: Queryable, resumed: readonly Resumed[]): Pro
     }
   }
   return {
-    reason: (environmentId, trigger, recipient) => {
+    reason: (environmentId, trigger, recipient, afterMs = Number.NEGATIVE_INFINITY) => {
       if (inactive.has(workflowOf(environmentId, trigger.key))) return 'workflow_inactive';
       if (trigger.cancel === null) return undefined;
       const cancellations = byKey.get(keyOf(environmentId, trigger.key, trigger.cancel)) ?? [];
       const hit = cancellations.some(
         (row) =>
           row.cancelled_at.getTime() >= trigger.at &&
+          row.cancelled_at.getTime() > afterMs &&
           (row.recipient_id === null ||
             (row.recipient_id === idOf(recipient) && row.collection === collectionOf(recipient))),
       );

@@ -51,7 +51,7 @@ export class QueuedDeliveries {
 }
 
 /** Where a run stands that goes on after `resume`, for what it was before. */
-function nextState(state: RunState, id: string, resume: Resumption): RunState {
+export function nextState(state: RunState, id: string, resume: Resumption): RunState {
   const { step, attempt, answer, claim } = resume;
   const data = resume.data ?? state.data;
   const whole = resume.data === undefined ? state.whole : true;

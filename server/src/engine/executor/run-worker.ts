@@ -10,6 +10,7 @@ import type { PreparedSlice } from './evaluate.ts';
 import type { Surroundings } from './evaluate-run.ts';
 import { executeFanOuts } from './fan-out.ts';
 import type { KnownOrders } from './governance.ts';
+import { onLatestVersions } from './latest-version.ts';
 import { isRefusal, mayBeDone, openSlices } from './receipts.ts';
 import { skipRefused, withoutRefusedTriggers } from './refused-runs.ts';
 import { governedTriggers } from './set-aside.ts';
@@ -77,8 +78,10 @@ async function evaluateRuns(
   services: WorkerServices,
   stream: Stream,
   order: WorkOrder,
-  prepared: Prepared,
+  found: Prepared,
 ): Promise<WorkReport> {
+  const slices = await onLatestVersions(services.workflows, stream.session, found.slices);
+  const prepared = { ...found, slices };
   const loaded = await loadSurroundings(
     services,
     stream.session,

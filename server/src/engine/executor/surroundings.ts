@@ -5,14 +5,17 @@ import type { JsonObject } from '../../lib/json.ts';
 import type { Subscriber } from '../../recipients/unsubscribe.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
 import type { BatchScope } from '../../workflows/scope.ts';
+import type { BatchOfRun } from '../../workflows/step.ts';
 import {
   type ChunkTrigger,
   environmentOfLane,
   type FanOut,
   isResumed,
   type ObjectReference,
+  type RunState,
   type RunsBody,
 } from '../log/chunk.ts';
+import { type ClosedWindow, readBatches } from '../windows/read-batches.ts';
 import type { DecodedChunk } from './chunk-cache.ts';
 import { type EnvironmentDefaults, NO_DEFAULTS } from './environment-defaults.ts';
 import type { Surroundings } from './evaluate-run.ts';
@@ -60,6 +63,7 @@ export async function loadSurroundings(
   const defaults = new Map<number, EnvironmentDefaults>();
   const resumed: { environmentId: number; trigger: ChunkTrigger }[] = [];
   const fanOuts: { environmentId: number; fan: FanOut }[] = [];
+  const inBatches: (ClosedWindow & BatchOfRun)[] = [];
   for (const { chunk, from, to, governed } of parts) {
     const environmentId = environmentOfLane(chunk.laneId);
     defaults.set(environmentId, NO_DEFAULTS);
@@ -68,6 +72,11 @@ export async function loadSurroundings(
     for (let index = from; index < Math.min(to, chunk.body.runs.length); index++) {
       const run = chunk.body.runs[index];
       if (!run || governed.has(run[0])) continue;
+      const batch = run[2]?.batch;
+      if (batch) {
+        const workflowKey = chunk.body.triggers[run[0]]?.key ?? '';
+        inBatches.push({ ...batch, environmentId, workflowKey, recipient: run[1] });
+      }
       const trigger = chunk.body.triggers[run[0]];
       if (!trigger) continue;
       const number = loader.want(environmentId, collectionOf(run[1]), idOf(run[1]), trigger.tenant);
@@ -99,6 +108,8 @@ export async function loadSurroundings(
   const stops: Stops | undefined = resumed.length > 0 ? await loadStops(db, resumed) : undefined;
   const recipients = await loader.load(db);
   const legs = fanOuts.length > 0 ? await legsOf(db, fanOuts) : undefined;
+  const scopes = inBatches.length > 0 ? await readBatches(db, inBatches) : [];
+  const batches = new Map(inBatches.map(({ window }, i) => [window, scopes[i]]));
   const lookUps = new LookUps();
   const known: Pick<Surroundings, 'nowMs' | 'workflow' | 'recipient' | 'environmentDefaults'> = {
     nowMs: services.clock.now(),
@@ -122,9 +133,10 @@ export async function loadSurroundings(
     vars: (environmentId) => vars.get(environmentId) ?? NO_VARS,
     lookUps,
     loadLookUps: (wants) => lookUps.load(db, wants),
-    batch: () => NO_BATCH,
+    batch: ({ window }) => batches.get(window) ?? NO_BATCH,
     legs: (fan) => legs?.get(fan) ?? [],
-    stopped: (environmentId, trigger, run) => stops?.reason(environmentId, trigger, run[1]),
+    stopped: (environmentId, trigger, run) =>
+      stops?.reason(environmentId, trigger, run[1], settledUntil(run[2])),
   };
 }
 
@@ -144,6 +156,12 @@ async function legsOf(
     if (has[i]) legs.set(fan, [...(legs.get(fan) ?? []), object]);
   }
   return legs;
+}
+
+/** Until when cancellations of a run are accounted for: by the batch that it is in, or came out of. */
+function settledUntil(state: RunState | undefined): number {
+  if (state?.answer?.batch_window !== undefined) return Number.POSITIVE_INFINITY;
+  return state?.batch?.closedMs ?? Number.NEGATIVE_INFINITY;
 }
 
 async function varsOf({ environments }: LoadServices, environmentId: number): Promise<JsonObject> {

@@ -1,7 +1,7 @@
 import { plainArray, textArray } from '../../db/array-literal.ts';
 import type { Queryable } from '../../db/database.ts';
 import type { JsonObject } from '../../lib/json.ts';
-import type { Effect, Question } from '../../workflows/step.ts';
+import type { Effect, WaitQuestion } from '../../workflows/step.ts';
 import type { Asked } from '../executor/evaluate-run.ts';
 import { collectionOf, idOf } from '../executor/load-recipients.ts';
 import type { NewChunk } from '../log/chunk.ts';
@@ -55,7 +55,7 @@ export async function writeListeners(
 export async function takeWaits(
   tx: Queryable,
   _nowMs: number,
-  questions: readonly Asked<Question>[],
+  questions: readonly Asked<WaitQuestion>[],
 ): Promise<readonly JsonObject[]> {
   const rows = await tx.query<{ run_id: string; ref: string }>(
     {

@@ -1,13 +1,12 @@
 import { Type } from 'typebox';
 import type { Json, JsonObject } from '../../lib/json.ts';
 import { cohortPosition } from '../cohort.ts';
-import { parsePath, resolvePath } from '../paths.ts';
 import { nullable } from '../schema-problems.ts';
-import type { CompileEnvironment, Problem, RunScope, StepDefinition } from '../step.ts';
+import type { Problem, StepDefinition } from '../step.ts';
 import { stepList } from '../step-list.ts';
 import { armsOf, nameOf } from './branch.ts';
-import { isSet, stepFields } from './channel-step.ts';
-import { fieldTemplate, templateProblems } from './step-template.ts';
+import { stepFields } from './channel-step.ts';
+import { compileKeySetting, keySettingProblems } from './key-setting.ts';
 
 /** Percentages have one decimal place at most, so they are counted in tenths. */
 const WHOLE = 1000;
@@ -36,7 +35,7 @@ export const randomCohortStep: StepDefinition = {
   }),
 
   problems: (step, path, environment) => [
-    ...keyProblems(step, path, environment),
+    ...keySettingProblems(step, 'cohort_key', path, environment),
     ...percentageProblems(stepList(step.cohort_branches), `${path}.cohort_branches`),
   ],
 
@@ -45,7 +44,7 @@ export const randomCohortStep: StepDefinition = {
 
   compile: (step, environment) => {
     const ref = String(step.ref);
-    const keyOf = compileKey(step, environment);
+    const keyOf = compileKeySetting(step, 'cohort_key', environment);
     let end = 0;
     const cohorts = stepList(step.cohort_branches).map((branch, index) => {
       end += tenths(branch.percentage) ?? 0;
@@ -67,34 +66,6 @@ export const randomCohortStep: StepDefinition = {
     };
   },
 };
-
-function compileKey(
-  step: JsonObject,
-  environment: CompileEnvironment,
-): (scope: RunScope) => string {
-  if (!isSet(step.cohort_key)) return () => '';
-  const source = String(step.cohort_key);
-  if (source.includes('{{') || source.includes('{%')) {
-    const template = fieldTemplate(step, 'cohort_key', environment);
-    return (scope) => template?.render(scope).trim() ?? '';
-  }
-  const path = parsePath(source) ?? [];
-  return (scope) => {
-    const value = resolvePath(path, scope);
-    if (value === undefined || value === null) return '';
-    return typeof value === 'object' ? JSON.stringify(value) : String(value);
-  };
-}
-
-function keyProblems(step: JsonObject, path: string, environment: CompileEnvironment): Problem[] {
-  if (!isSet(step.cohort_key)) return [];
-  const source = String(step.cohort_key);
-  if (source.includes('{{') || source.includes('{%') || parsePath(source)) {
-    return templateProblems(step, 'cohort_key', path, environment);
-  }
-  const reason = 'must be a path such as "tenant.id", or a template';
-  return [{ path: `${path}.cohort_key`, reason }];
-}
 
 function percentageProblems(branches: readonly JsonObject[], path: string): Problem[] {
   const shares = branches.map((branch) => tenths(branch.percentage));

@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../lib/json.ts';
 import type { CompileEnvironment, StepDefinition } from '../step.ts';
+import { batchStep } from './batch.ts';
 import { branchStep } from './branch.ts';
 import { chatStep } from './chat.ts';
 import { delayStep } from './delay.ts';
@@ -10,6 +11,7 @@ import { inAppFeedStep } from './in-app-feed.ts';
 import { pushStep } from './push.ts';
 import { randomCohortStep } from './random-cohort.ts';
 import { smsStep } from './sms.ts';
+import { throttleStep } from './throttle.ts';
 import { waitForEventStep } from './wait-for-event.ts';
 
 /** Every kind of step there is. */
@@ -21,6 +23,8 @@ const all: readonly StepDefinition[] = [
   chatStep,
   httpStep,
   delayStep,
+  batchStep,
+  throttleStep,
   branchStep,
   randomCohortStep,
   waitForEventStep,
