@@ -49,7 +49,7 @@ describe('conditions on the messages of earlier steps [condition.message_status]
         feedStep('x', 'second'),
         ...asks('queued', 'sent', 'skipped'),
         feedStep('x', 'fed', only('refs.second.delivery_status', 'equal_to', '$message.delivered')),
-        feedStep('x', 'none', only('refs.later.delivery_status', 'equal_to', '$message.skipped')),
+        feedStep('x', 'none', only('refs.sent.delivery_status', 'equal_to', '$message.skipped')),
       ],
     });
     const email = 'hal@example.com';
