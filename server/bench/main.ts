@@ -4,6 +4,7 @@ import { describeMachine } from '../src/drill/machine.ts';
 import { accept } from './accept.ts';
 import { bloat } from './bloat.ts';
 import { broadcast } from './broadcast.ts';
+import { conditions } from './conditions.ts';
 import { crash } from './crash.ts';
 import { depth } from './depth.ts';
 import { engine } from './engine.ts';
@@ -18,6 +19,7 @@ const benches: { readonly [name: string]: Bench } = {
   accept,
   bloat,
   broadcast,
+  conditions,
   crash,
   depth,
   engine,
