@@ -44,6 +44,11 @@ export function stepDefinition(
   return definitions.get(type) ?? { unknownType: type };
 }
 
+/** Every definition, in the order in which they are documented. */
+export function stepDefinitions(): readonly StepDefinition[] {
+  return all;
+}
+
 /** The kinds of steps that exist, for messages. */
 export function stepTypes(): string[] {
   return [...definitions.keys()];
