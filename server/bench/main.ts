@@ -8,6 +8,7 @@ import { conditions } from './conditions.ts';
 import { crash } from './crash.ts';
 import { depth } from './depth.ts';
 import { engine } from './engine.ts';
+import { fanOut } from './fan-out.ts';
 import { flood } from './flood.ts';
 import { idle } from './idle.ts';
 import { latency } from './latency.ts';
@@ -23,6 +24,7 @@ const benches: { readonly [name: string]: Bench } = {
   crash,
   depth,
   engine,
+  'fan-out': fanOut,
   flood,
   idle,
   latency,
