@@ -561,6 +561,36 @@ create table resource (
   constraint resource_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
 );
 
+create table schedule (
+  id uuid not null,
+  environment_id integer not null,
+  workflow_key text not null,
+  collection text not null,
+  recipient_id text not null,
+  actor jsonb,
+  tenant text,
+  data jsonb not null,
+  data_size integer not null,
+  repeats jsonb not null,
+  scheduled_at timestamp with time zone,
+  starts_at timestamp with time zone not null,
+  ending_at timestamp with time zone,
+  recipient_timezone text,
+  last_occurrence_at timestamp with time zone,
+  next_occurrence_at timestamp with time zone,
+  wake_at timestamp with time zone,
+  version integer default 0 not null,
+  api_key_id integer,
+  inserted_at timestamp with time zone not null,
+  updated_at timestamp with time zone not null,
+  constraint schedule_pkey PRIMARY KEY (id),
+  constraint schedule_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
+) with (fillfactor=80);
+CREATE INDEX schedule_environment_wake ON schedule USING btree (environment_id, wake_at, id) WHERE (wake_at IS NOT NULL);
+CREATE INDEX schedule_recipient ON schedule USING btree (environment_id, collection, recipient_id, id);
+CREATE INDEX schedule_wake ON schedule USING btree (wake_at, id) WHERE (wake_at IS NOT NULL);
+CREATE INDEX schedule_workflow ON schedule USING btree (environment_id, workflow_key, id);
+
 create table service_token (
   id integer generated always as identity not null,
   account_id integer not null,

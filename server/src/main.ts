@@ -35,6 +35,7 @@ import { readPastTraffic } from './ops/past-traffic.ts';
 import { prepareCanary } from './ops/prepare-canary.ts';
 import { createTraffic } from './ops/traffic.ts';
 import { createUnsubscribeTokens } from './recipients/unsubscribe.ts';
+import { startScheduleClock } from './schedules/schedule-clock.ts';
 import { startQuarantine } from './start-quarantine.ts';
 
 /** For keys and operators, for counts of feeds, for requests of accounts. */
@@ -171,6 +172,14 @@ async function build(
     openStream: started.openBulkStream,
   });
   closers.push(broadcasts.close);
+  const schedules = startScheduleClock({
+    db: engineDb,
+    clock: systemClock,
+    log,
+    isOwner: () => started.stats().owner,
+    openStream: started.openBulkStream,
+  });
+  closers.push(schedules.close);
   const housekeeping = startHousekeeping({
     db: engineDb,
     clock: systemClock,
@@ -209,11 +218,13 @@ async function build(
     quarantine,
     budgets,
     broadcasts,
+    schedules,
     metrics: createMetrics({
       engine: () => engine?.stats(),
       sockets: () => sockets?.connectionCount() ?? 0,
       budgets,
       broadcasts: broadcasts.stats,
+      schedules: schedules.stats,
       canary: () => canary?.status(),
       quarantine: quarantine.levels,
     }),

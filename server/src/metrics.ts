@@ -3,6 +3,7 @@ import type { FeederStats } from './broadcasts/feeder.ts';
 import type { Budgets } from './budgets/budgets.ts';
 import type { EngineStats } from './engine/start.ts';
 import type { CanaryStatus } from './ops/canary.ts';
+import type { ScheduleClockStats } from './schedules/schedule-clock.ts';
 
 /** The server's numbers for Prometheus, read when they are asked for. */
 export function createMetrics(parts: {
@@ -12,6 +13,7 @@ export function createMetrics(parts: {
   readonly quarantine: () => ReadonlyMap<number, number>;
   readonly budgets: Pick<Budgets, 'accept' | 'refusals'>;
   readonly broadcasts: () => FeederStats | undefined;
+  readonly schedules: () => ScheduleClockStats | undefined;
   readonly canary: () => CanaryStatus | undefined;
 }): Registry {
   const registry = new Registry();
@@ -134,6 +136,16 @@ export function createMetrics(parts: {
     'belfry_broadcasts_stuck',
     'Broadcasts that should go on and did nothing for a minute.',
     'stuck',
+  );
+
+  registry.registerMetric(
+    new Gauge({
+      name: 'belfry_schedules_late_seconds',
+      help: 'How far the oldest occurrence of a schedule that is due and not handed over is behind.',
+      collect() {
+        this.set((parts.schedules()?.latenessMs ?? 0) / 1000);
+      },
+    }),
   );
 
   registry.registerMetric(

@@ -11,6 +11,7 @@ import type { Canary } from '../ops/canary.ts';
 import type { Quarantine } from '../ops/quarantine.ts';
 import type { TrafficCounters } from '../ops/traffic.ts';
 import type { UnsubscribeTokens } from '../recipients/unsubscribe.ts';
+import type { ScheduleClock } from '../schedules/schedule-clock.ts';
 import type { Authentication } from './authentication.ts';
 
 /** What the routes are built on. `main.ts` makes it; a test makes the parts that it needs. */
@@ -30,6 +31,7 @@ export type Services = Context & {
   readonly budgets: Budgets;
   /** Absent: no broadcast is sent by this server. Told when one was created or changed. */
   readonly broadcasts?: Pick<Feeder, 'wake'> | undefined;
+  readonly schedules?: Pick<ScheduleClock, 'wake'> | undefined;
   readonly quarantine: Quarantine;
   readonly metrics: Registry;
   readonly readiness: () => Readiness;

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { RecipientReference, TriggerRecipient, TriggerRequest } from '../engine/engine.ts';
 import { invalidField } from '../lib/errors.ts';
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
+import { scheduleOf } from '../lib/schedule-source.ts';
 import { type InlineRecipient, parseRecipient } from '../recipients/inline.ts';
 import { keyText, type RecipientKey, USERS } from '../recipients/reference.ts';
 import { parseTenant } from '../recipients/tenant.ts';
@@ -131,7 +132,8 @@ function checkCount(count: number): void {
   }
 }
 
-function reference({ collection, id }: RecipientKey): RecipientReference {
+/** A recipient as the engine names it. */
+export function reference({ collection, id }: RecipientKey): RecipientReference {
   return collection === USERS ? id : { id, collection };
 }
 
@@ -146,6 +148,9 @@ function optionalKey(value: Json | undefined): string | null {
   if (typeof value !== 'string') throw invalidField('cancellation_key', 'must be a string');
   if (value.length > KEY_CHARACTERS) {
     throw invalidField('cancellation_key', `must have at most ${KEY_CHARACTERS} characters`);
+  }
+  if (scheduleOf(value) !== undefined) {
+    throw invalidField('cancellation_key', 'must not begin with "$schedule:", which is reserved');
   }
   return value;
 }

@@ -70,7 +70,8 @@ export async function requirePublished(
   );
 }
 
-function refuseBadData(workflow: PublishedWorkflow, data: JsonObject): void {
+/** 422 when data does not fit the workflow's `trigger_data_json_schema`. */
+export function refuseBadData(workflow: PublishedWorkflow, data: JsonObject): void {
   const problems = workflow.dataProblems?.(data) ?? [];
   const fields = problems.map(({ path, reason }) => ({ field: path, message: reason }));
   const [first] = fields;

@@ -1,7 +1,7 @@
 import type { Queryable } from '../db/database.ts';
 import { formatAddress, WORKFLOW_RUN_PART } from '../lib/address.ts';
 import type { Clock } from '../lib/clock.ts';
-import { faultPoint } from '../lib/fault-point.ts';
+import { type FaultPoint, faultPoint } from '../lib/fault-point.ts';
 import type { Logger } from '../lib/log.ts';
 import type { TriggerRequest } from './engine.ts';
 import { BULK, type ChunkRef, laneOf, type NewChunk, RUNS } from './log/chunk.ts';
@@ -13,7 +13,12 @@ import {
   insertChunksSql,
   placeChunks,
 } from './log/insert-chunks.ts';
-import { triggerText } from './log/layout.ts';
+import {
+  type IsCrowded,
+  layOutTriggers,
+  type SerialisedTrigger,
+  triggerText,
+} from './log/layout.ts';
 import { openStream } from './log/stream.ts';
 
 /** Runs of one workflow that become one chunk: 1 to 500 users, each with a tenant or none. */
@@ -23,6 +28,9 @@ export type BulkChunk = {
   readonly dataText: string;
   readonly runs: readonly BulkRun[];
 };
+
+/** A trigger of any workflow, with its data as JSON. */
+export type BulkTrigger = SerialisedTrigger;
 
 export type BulkRun = { readonly userId: string; readonly tenant: string | null };
 
@@ -43,6 +51,8 @@ export type BulkClaim = {
   readonly name: string;
   readonly sql: (first: number) => string;
   readonly values: (places: readonly BulkPlace[]) => readonly unknown[];
+  /** Where a test may stop the process after the commit. */
+  readonly appended: FaultPoint;
 };
 
 export type BulkStream = {
@@ -58,6 +68,11 @@ export type BulkStream = {
     chunks: readonly BulkChunk[],
     claim: BulkClaim,
   ) => Promise<readonly BulkPlace[] | undefined>;
+  /** The same for triggers of many workflows and environments, which share chunks as triggers of the API do. */
+  readonly appendTriggers: (
+    triggers: readonly BulkTrigger[],
+    claim: BulkClaim,
+  ) => Promise<readonly BulkPlace[] | undefined>;
   readonly close: () => Promise<void>;
 };
 
@@ -65,48 +80,63 @@ export type BulkStreamOptions = {
   readonly url: string;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly isCrowded: IsCrowded;
   /** Called after the commit. */
   readonly onAppended: (refs: readonly ChunkRef[]) => void;
 };
 
 /** A session that appends to the bulk lanes. Throws when the database is away. */
 export async function openBulkStream(options: BulkStreamOptions): Promise<BulkStream> {
-  const stream = await openStream({ ...options, applicationName: 'belfry broadcasts' });
+  const stream = await openStream({ ...options, applicationName: 'belfry bulk' });
   const { session } = stream;
+
+  async function insert(
+    chunks: readonly NewChunk[],
+    claim: BulkClaim,
+    nowMs: number,
+  ): Promise<readonly BulkPlace[] | undefined> {
+    const placed = placeChunks(chunks, stream.nextSequence, nowMs);
+    const places = placed.map(({ slot, sequence }) => ({
+      slot,
+      stream: stream.number,
+      sequence,
+      acceptedMs: nowMs,
+    }));
+    const inserted = await session.query(
+      {
+        name: claim.name,
+        text: `with ${claim.sql(CHUNK_PARAMETERS + 1)}
+                 ${insertChunksSql(1)}
+                 where exists (select from claim)
+                 returning 1`,
+      },
+      [
+        ...chunkValues(stream.number, new Date(nowMs).toISOString(), placed),
+        ...claim.values(places),
+      ],
+    );
+    if (inserted.length === 0) return undefined;
+    faultPoint(claim.appended);
+    stream.nextSequence += placed.length;
+    options.onAppended(chunkRefs(placed, stream.number));
+    return places;
+  }
+
   return {
     session,
     ended: session.ended,
     append: async (chunks, claim) => {
       const nowMs = options.clock.now();
-      const placed = placeChunks(
-        chunks.map((chunk, i) => layOutBulk(chunk, stream.number, stream.nextSequence + i, nowMs)),
-        stream.nextSequence,
-        nowMs,
-      );
-      const places = placed.map(({ slot, sequence }) => ({
-        slot,
-        stream: stream.number,
-        sequence,
-        acceptedMs: nowMs,
-      }));
-      const inserted = await session.query(
-        {
-          name: claim.name,
-          text: `with ${claim.sql(CHUNK_PARAMETERS + 1)}
-                 ${insertChunksSql(1)}
-                 where exists (select from claim)
-                 returning 1`,
-        },
-        [
-          ...chunkValues(stream.number, new Date(nowMs).toISOString(), placed),
-          ...claim.values(places),
-        ],
-      );
-      if (inserted.length === 0) return undefined;
-      faultPoint('broadcast.after-part');
-      stream.nextSequence += placed.length;
-      options.onAppended(chunkRefs(placed, stream.number));
-      return places;
+      const { number, nextSequence } = stream;
+      const laidOut = chunks.map((chunk, i) => layOutBulk(chunk, number, nextSequence + i, nowMs));
+      return insert(laidOut, claim, nowMs);
+    },
+    appendTriggers: async (triggers, claim) => {
+      const nowMs = options.clock.now();
+      const { number, nextSequence } = stream;
+      const { isCrowded } = options;
+      const laidOut = layOutTriggers(triggers, number, nextSequence, nowMs, isCrowded, BULK);
+      return insert(laidOut.chunks, claim, nowMs);
     },
     close: session.close,
   };

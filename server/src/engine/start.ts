@@ -216,11 +216,13 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
       },
     },
   });
+  const isCrowded = (laneId: number): boolean =>
+    (states[RUNS].lanes.get(laneId)?.queuedRuns ?? 0) >= CROWDED_RUNS;
   const appender = await openAppender({
     url: options.databaseUrl,
     clock,
     log,
-    isCrowded: (laneId) => (states[RUNS].lanes.get(laneId)?.queuedRuns ?? 0) >= CROWDED_RUNS,
+    isCrowded,
     onAppended: (refs) => follower.report(refs),
   });
 
@@ -440,6 +442,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
         url: options.databaseUrl,
         clock,
         log,
+        isCrowded,
         onAppended: (refs) => follower.report(refs),
       }),
     processIds: () => pool.processIds(),

@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import type { EnvironmentContext } from '../context.ts';
+import { type BulkOperation, completedBulkOperation } from '../lib/bulk-operation.ts';
 import { invalidField } from '../lib/errors.ts';
 import {
   allOf,
@@ -89,24 +89,6 @@ export function readBulkFilter(body: RawParameters): BulkFilter {
   return { recipientIds, conditions };
 }
 
-export type BulkOperation = {
-  readonly __typename: 'BulkOperation';
-  readonly id: string;
-  readonly name: string;
-  readonly status: 'completed';
-  readonly estimated_total_rows: number;
-  readonly processed_rows: number;
-  readonly success_count: number;
-  readonly error_count: number;
-  readonly error_items: readonly never[];
-  readonly started_at: string;
-  readonly completed_at: string;
-  readonly failed_at: null;
-  readonly inserted_at: string;
-  readonly updated_at: string;
-  readonly progress_path: string;
-};
-
 /**
  * Sets a status of every message of a channel that matches, in chunks of a thousand, and answers
  * the finished operation. Messages that arrive meanwhile stay as they are.
@@ -120,7 +102,7 @@ export async function bulkUpdateMessageStatus(
   } & MessageScope,
 ): Promise<BulkOperation> {
   await requireChannel(ctx, input.channelId);
-  const startedAt = new Date(ctx.clock.now()).toISOString();
+  const startedMs = ctx.clock.now();
   const status = Object.hasOwn(bulkActions, input.action) ? bulkActions[input.action] : undefined;
   if (status === undefined) {
     throw invalidField('action', `must be one of ${Object.keys(bulkActions).join(', ')}`);
@@ -133,25 +115,12 @@ export async function bulkUpdateMessageStatus(
     after = ids.at(-1) ?? after;
     if (ids.length < CHUNK) break;
   }
-  const completedAt = new Date(ctx.clock.now()).toISOString();
-  const id = randomUUID();
-  return {
-    __typename: 'BulkOperation',
-    id,
+  return completedBulkOperation({
     name: `messages.${input.action}`,
-    status: 'completed',
-    estimated_total_rows: count,
-    processed_rows: count,
-    success_count: count,
-    error_count: 0,
-    error_items: [],
-    started_at: startedAt,
-    completed_at: completedAt,
-    failed_at: null,
-    inserted_at: startedAt,
-    updated_at: completedAt,
-    progress_path: `/v1/bulk_operations/${id}`,
-  };
+    count,
+    startedMs,
+    completedMs: ctx.clock.now(),
+  });
 }
 
 function changeChunk(

@@ -55,6 +55,9 @@ export const faultPoints = [
   'broadcast.after-part',
   'broadcast.before-done',
   'broadcast.after-done',
+  // Schedules that are due move on and their triggers are in the log: one statement.
+  'schedule.before-append',
+  'schedule.after-append',
   // Events wake the runs that wait for them.
   'signals.before-append',
   'signals.after-append',

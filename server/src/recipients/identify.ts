@@ -2,6 +2,7 @@ import type { EnvironmentContext } from '../context.ts';
 import { textArray } from '../db/array-literal.ts';
 import type { Queryable } from '../db/database.ts';
 import { deepMerge, type JsonObject } from '../lib/json.ts';
+import { movedZonesSql } from '../signals/moved-zones-sql.ts';
 import { signalsSql } from '../signals/signals-sql.ts';
 import { type ChannelDataWrite, writeChannelData } from './channel-data.ts';
 import { type InlineRecipient, propertiesText, tooManyProperties } from './inline.ts';
@@ -24,6 +25,10 @@ const UPDATED = `
                jsonb_build_object('id', id, 'collection', collection) as detail
         from written`;
 
+const MOVED = `
+        select environment_id, collection, id, properties ->> 'timezone' as timezone
+        from written`;
+
 const identifyStatement = {
   name: 'identify',
   text: `
@@ -38,6 +43,9 @@ const identifyStatement = {
     ),
     signals as (
       ${signalsSql(UPDATED)}
+    ),
+    schedules as (
+      ${movedZonesSql(MOVED)}
     )
     select collection, id, properties, created_at, updated_at
     from written`,
@@ -67,10 +75,13 @@ const identifyManyStatement = {
       set properties = jsonb_deep_merge(r.properties, excluded.properties),
         updated_at = now()
       where ${FITS}
-      returning environment_id, collection, id
+      returning environment_id, collection, id, properties
     ),
     signals as (
       ${signalsSql(UPDATED)}
+    ),
+    schedules as (
+      ${movedZonesSql(MOVED)}
     )
     select collection, id
     from changed

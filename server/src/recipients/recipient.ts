@@ -83,7 +83,7 @@ export async function listRecipients(
 const SUBSCRIBERS = 10_000;
 
 /**
- * Deletes a recipient with its subscriptions and subscribers, preferences, channel data and messages. Again is
+ * Deletes a recipient with its subscriptions, subscribers and schedules, preferences, channel data and messages. Again is
  * fine; the id can be used afresh.
  */
 export async function deleteRecipient(
@@ -114,6 +114,12 @@ export async function deleteRecipient(
     gone_deliveries as (
       delete from delivery
       where message_id in (select id from gone)
+    ),
+    gone_schedules as (
+      delete from schedule
+      where environment_id = $1
+        and collection = $2
+        and recipient_id = $3
     ),
     gone_preferences as (
       delete from preference_set

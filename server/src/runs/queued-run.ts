@@ -1,7 +1,7 @@
 import type { EnvironmentContext } from '../context.ts';
 import { formatAddress, parseAddress, RECIPIENT_RUN_PART } from '../lib/address.ts';
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
-import type { RecipientRun } from './run-row.ts';
+import { type RecipientRun, triggerSource } from './run-row.ts';
 
 const RUNS = 0;
 const LANES_PER_ENVIRONMENT = 4;
@@ -108,7 +108,7 @@ function queuedJson(
     tenant: text(trigger.tenant),
     status,
     error_count: 0,
-    trigger_source: { type: 'api', cancellation_key: text(trigger.cancel) },
+    trigger_source: triggerSource(text(trigger.cancel)),
     inserted_at: time,
     updated_at: time,
   };

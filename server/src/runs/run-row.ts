@@ -1,4 +1,5 @@
 import type { Json } from '../lib/json.ts';
+import { scheduleOf } from '../lib/schedule-source.ts';
 import { USERS } from '../recipients/reference.ts';
 import { type RunStatusName, runStatusName, STATUS_SQL } from './run-status.ts';
 
@@ -13,10 +14,14 @@ export type RecipientRun = {
   readonly tenant: string | null;
   readonly status: RunStatusName;
   readonly error_count: number;
-  readonly trigger_source: { readonly type: 'api'; readonly cancellation_key: string | null };
+  readonly trigger_source: TriggerSource;
   readonly inserted_at: string;
   readonly updated_at: string;
 };
+
+export type TriggerSource =
+  | { readonly type: 'api'; readonly cancellation_key: string | null }
+  | { readonly type: 'schedule'; readonly schedule_id: string };
 
 export type RunRow = {
   readonly id: string;
@@ -66,10 +71,18 @@ export function runJson(row: RunRow): RecipientRun {
     tenant: row.tenant,
     status: runStatusName(row.status),
     error_count: row.error_count,
-    trigger_source: { type: 'api', cancellation_key: row.cancellation_key },
+    trigger_source: triggerSource(row.cancellation_key),
     inserted_at: row.accepted_at.toISOString(),
     updated_at: row.updated_at.toISOString(),
   };
+}
+
+/** Where a run comes from, by its cancellation key. */
+export function triggerSource(cancellationKey: string | null): TriggerSource {
+  const schedule = scheduleOf(cancellationKey);
+  return schedule === undefined
+    ? { type: 'api', cancellation_key: cancellationKey }
+    : { type: 'schedule', schedule_id: schedule };
 }
 
 function recipientJson(collection: string, id: string): Json {

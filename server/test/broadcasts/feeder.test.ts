@@ -45,6 +45,7 @@ function feed(isOwner: () => boolean = () => true): Feeder {
         url: world.test.url,
         clock: world.clock,
         log: silentLog,
+        isCrowded: () => false,
         onAppended: (refs) => follower.report(refs),
       }),
   });
@@ -120,7 +121,7 @@ test('sessions that are ended again and again cost nobody a message and send non
     const ended = await world.test.db.query(
       `select pg_terminate_backend(pid)
        from pg_stat_activity
-       where application_name = 'belfry broadcasts'
+       where application_name = 'belfry bulk'
          and datname = current_database()`,
     );
     kills += ended.length;

@@ -23,6 +23,7 @@ afterAll(() => server.close());
 
 const USERS = 1_100;
 const FOLLOWERS = 2_300;
+const SOON_MS = 200;
 
 /** Every acknowledged run has one feed item and one delivery that is recorded once, for each recipient. */
 async function everythingOnce(): Promise<void> {
@@ -250,6 +251,36 @@ async function inBatches(point: FaultPoint): Promise<void> {
   });
 }
 
+/** A schedule falls due, and fires once. */
+async function inSchedule(point: FaultPoint): Promise<void> {
+  const workflow = point.replaceAll('.', '-');
+  await server.push(workflow, [feedStep('Due')]);
+  await server.arm(point);
+  // The server may die before it answers.
+  await server
+    .call('POST', '/v1/schedules', {
+      workflow,
+      recipients: [workflow],
+      scheduled_at: new Date(Date.now() + SOON_MS).toISOString(),
+    })
+    .catch(notYet);
+  await waitFor(point, async () => ((await server.isReached(point)) ? true : undefined), 20_000);
+  const items = async () => {
+    await server.ensureRunning();
+    return server.test.db.query('select from message where workflow_key = $1', [workflow]);
+  };
+  await waitFor('the item', async () => ((await items()).length > 0 ? true : undefined), 20_000);
+  expect(await items()).toHaveLength(1);
+  const [row] = await server.test.db.query<{ fired: boolean }>(
+    `select last_occurrence_at = scheduled_at and next_occurrence_at is null as fired
+     from schedule
+     where workflow_key = $1`,
+    [workflow],
+  );
+  expect(row).toEqual({ fired: true });
+  await server.loadSome();
+}
+
 /** A hold is given, work comes and is set aside, the hold is ended, and what is done is cleared away. */
 async function inOrder(point: FaultPoint): Promise<void> {
   const active = async (): Promise<readonly JsonObject[] | undefined> => {
@@ -320,6 +351,8 @@ const drivers: { readonly [Point in FaultPoint]: (point: Point) => Promise<void>
   'broadcast.after-part': inBroadcast,
   'broadcast.before-done': inBroadcast,
   'broadcast.after-done': inBroadcast,
+  'schedule.before-append': inSchedule,
+  'schedule.after-append': inSchedule,
   'signals.before-append': inWait,
   'signals.after-append': inWait,
   'order.before-commit': inOrder,

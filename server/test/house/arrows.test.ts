@@ -28,15 +28,17 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     ...['templates', 'channels', 'workflows', 'control', 'runs'],
   ],
   broadcasts: ['db', 'context', 'signals', 'recipients', 'workflows', 'runs', 'engine'],
+  schedules: ['db', 'context', 'recipients', 'workflows', 'engine'],
   ops: ['db', 'context', 'accounts', 'channels', 'control'],
   api: [
     ...['db', 'context', 'config', 'accounts', 'recipients', 'feed'],
     ...['templates', 'channels', 'workflows', 'control', 'runs', 'engine', 'ops', 'budgets'],
     'broadcasts',
+    'schedules',
   ],
   'first-start': ['db', 'context', 'config', 'accounts', 'control'],
   'start-quarantine': ['context', 'config', 'engine', 'ops'],
-  metrics: ['engine', 'budgets', 'broadcasts', 'ops'],
+  metrics: ['engine', 'budgets', 'broadcasts', 'schedules', 'ops'],
   main: [
     ...[
       'db',
@@ -48,6 +50,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
       'control',
       'engine',
       'broadcasts',
+      'schedules',
       'ops',
       'budgets',
       'api',

@@ -23,6 +23,7 @@ import { preferenceRoutes } from './preferences.ts';
 import { previewTemplateRoutes } from './preview-template.ts';
 import { recipientRunRoutes } from './recipient-runs.ts';
 import { referenceRoutes } from './reference.ts';
+import { scheduleRoutes } from './schedules.ts';
 import { subscriptionRoutes } from './subscriptions.ts';
 import { tenantRoutes } from './tenants.ts';
 import { unsubscribeRoutes } from './unsubscribe.ts';
@@ -49,6 +50,7 @@ export const routes: readonly Routes[] = [
   channelBulkRoutes,
   audienceRoutes,
   broadcastRoutes,
+  scheduleRoutes,
   feedRoutes,
   messageStatusRoutes,
   messageRoutes,

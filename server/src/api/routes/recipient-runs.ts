@@ -49,8 +49,9 @@ const runFields = {
   status: Status,
   error_count: Type.Integer(),
   trigger_source: Type.Object({
-    type: Type.Literal('api'),
-    cancellation_key: Nullable(Type.String()),
+    type: Type.Union([Type.Literal('api'), Type.Literal('schedule')]),
+    cancellation_key: Type.Optional(Nullable(Type.String())),
+    schedule_id: Type.Optional(Type.String({ format: 'uuid' })),
   }),
   inserted_at: Time,
   updated_at: Time,

@@ -12,7 +12,7 @@ import {
   type ChunkTrigger,
   dataOfRun,
   type FanOut,
-  isResumed,
+  mayBeStopped,
   type ObjectReference,
   type RunState,
 } from '../log/chunk.ts';
@@ -178,7 +178,9 @@ export function evaluateRun(
     } as const;
     return claimed(state, ended(RUN_STATUS.completed, 1, [record]));
   }
-  const stopped = isResumed(state) ? around.stopped(environmentId, trigger, run) : undefined;
+  const stopped = mayBeStopped(trigger, state)
+    ? around.stopped(environmentId, trigger, run)
+    : undefined;
   if (stopped !== undefined) {
     const record = {
       step_ref: 'run',

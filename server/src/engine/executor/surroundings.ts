@@ -10,7 +10,7 @@ import {
   type ChunkTrigger,
   environmentOfLane,
   type FanOut,
-  isResumed,
+  mayBeStopped,
   type ObjectReference,
   type RunState,
   type RunsBody,
@@ -98,7 +98,7 @@ export async function loadSurroundings(
         withChannelData.add(run[0]);
         loader.wantChannelData(number);
       }
-      if (isResumed(run[2])) resumed.push({ environmentId, trigger });
+      if (mayBeStopped(trigger, run[2])) resumed.push({ environmentId, trigger });
     }
   }
   for (const environmentId of defaults.keys()) {

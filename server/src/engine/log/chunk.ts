@@ -1,4 +1,5 @@
 import { deepMerge, type JsonObject } from '../../lib/json.ts';
+import { scheduleOf } from '../../lib/schedule-source.ts';
 import type { BatchOfRun, Question } from '../../workflows/step.ts';
 import type { RecipientReference } from '../engine.ts';
 
@@ -106,6 +107,11 @@ export function isResumed(state: RunState | undefined): boolean {
 export function dataOfRun(trigger: ChunkTrigger, { data, whole }: RunState): JsonObject {
   if (data === undefined) return trigger.data;
   return whole ? data : deepMerge(trigger.data, data);
+}
+
+/** Whether it is asked if a run was cancelled: one of a schedule that was deleted must not even begin. */
+export function mayBeStopped(trigger: ChunkTrigger, state: RunState | undefined): boolean {
+  return isResumed(state) || scheduleOf(trigger.cancel) !== undefined;
 }
 
 export type ChunkRun = readonly [trigger: number, recipient: WireReference, state?: RunState];

@@ -5,6 +5,7 @@ import {
   CHUNK_BYTES,
   CHUNK_RUNS,
   type FanOut,
+  type LaneClass,
   laneOf,
   type NewChunk,
   NORMAL,
@@ -43,6 +44,7 @@ export function layOutTriggers(
   firstSequence: number,
   nowMs: number,
   isCrowded: IsCrowded,
+  laneClass: LaneClass = NORMAL,
 ): Layout {
   const drafts: Draft[] = [];
   const openDrafts = new Map<number, Draft>();
@@ -63,7 +65,7 @@ export function layOutTriggers(
   };
 
   for (const { request, dataText } of triggers) {
-    const laneId = laneOf(request.environmentId, NORMAL);
+    const laneId = laneOf(request.environmentId, laneClass);
     const flow = isCrowded(laneId) ? flowOfTenant(request.tenant) : 0;
     let draft = openDrafts.get(draftKey(laneId, flow));
     if (!draft || draft.runs.length >= CHUNK_RUNS || draft.bytes >= CHUNK_BYTES)

@@ -1,0 +1,118 @@
+import type { Database } from '../db/database.ts';
+import type { BulkStream } from '../engine/bulk-stream.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Logger } from '../lib/log.ts';
+import { nextWakeMs, readDue } from './due-schedules.ts';
+import { fireOrPassOver } from './fire-schedules.ts';
+
+const LOOK_MS = 1_000;
+const TROUBLE_MS = 250;
+const LOG_EVERY = 40;
+/** A stream is a session of the database: it is given back when nothing was due for so long. */
+const KEEP_STREAM_MS = 60_000;
+
+export type ScheduleClockOptions = {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Only the owner of the database fires. */
+  readonly isOwner: () => boolean;
+  readonly openStream: () => Promise<BulkStream>;
+};
+
+export type ScheduleClock = {
+  /** Something changed: look at once. */
+  readonly wake: () => void;
+  readonly stats: () => ScheduleClockStats;
+  readonly close: () => Promise<void>;
+};
+
+export type ScheduleClockStats = {
+  /** How far the oldest occurrence that is due and not handed over is behind, in milliseconds. */
+  readonly latenessMs: number;
+};
+
+/** Fires what is due until it is closed. After any error it begins anew with what the table says. */
+export function startScheduleClock(options: ScheduleClockOptions): ScheduleClock {
+  const { db, clock, log } = options;
+  let stream: BulkStream | undefined;
+  let lastDueMs = 0;
+  let cursor = 0;
+  let latenessMs = 0;
+  let troubles = 0;
+  let closing = false;
+  let woken = false;
+  let wake: (() => void) | undefined;
+  const running = run();
+
+  async function run(): Promise<void> {
+    while (!closing) {
+      let restMs = LOOK_MS;
+      try {
+        if (options.isOwner()) restMs = await round();
+        else await closeStream();
+        troubles = 0;
+      } catch (error) {
+        await closeStream();
+        restMs = TROUBLE_MS;
+        troubles += 1;
+        if (troubles % LOG_EVERY === 1) {
+          log.warn({ err: error, troubles }, 'firing schedules failed; beginning anew');
+        }
+      }
+      await rest(restMs);
+    }
+  }
+
+  /** Returns how long to rest, in milliseconds. */
+  async function round(): Promise<number> {
+    const nowMs = clock.now();
+    const wakeMs = await nextWakeMs(db);
+    latenessMs = Math.max(0, nowMs - Math.max(wakeMs ?? nowMs, 0));
+    if (wakeMs === undefined || wakeMs > nowMs) {
+      if (nowMs - lastDueMs > KEEP_STREAM_MS) await closeStream();
+      return Math.min(LOOK_MS, Math.max(1, (wakeMs ?? nowMs + LOOK_MS) - nowMs));
+    }
+    lastDueMs = nowMs;
+    stream ??= await options.openStream();
+    const page = await readDue(stream.session, nowMs, cursor);
+    cursor = page.cursor;
+    if (page.schedules.length > 0) await fireOrPassOver(stream, page.schedules, { nowMs, log });
+    return 0;
+  }
+
+  async function closeStream(): Promise<void> {
+    const old = stream;
+    stream = undefined;
+    await old?.close().catch(() => undefined);
+  }
+
+  async function rest(ms: number): Promise<void> {
+    if (closing) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, woken ? 0 : ms);
+      wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    wake = undefined;
+    woken = false;
+  }
+
+  const wakeUp = (): void => {
+    woken = true;
+    wake?.();
+  };
+
+  return {
+    wake: wakeUp,
+    stats: () => ({ latenessMs }),
+    close: async () => {
+      closing = true;
+      wakeUp();
+      await running;
+      await closeStream();
+    },
+  };
+}
