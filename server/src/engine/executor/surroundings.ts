@@ -10,6 +10,7 @@ import {
   type ChunkTrigger,
   environmentOfLane,
   type FanOut,
+  isResumed,
   mayBeStopped,
   type ObjectReference,
   type RunState,
