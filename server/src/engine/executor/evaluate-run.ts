@@ -12,6 +12,7 @@ import {
   type ChunkTrigger,
   dataOfRun,
   type FanOut,
+  isResumed,
   mayBeStopped,
   type ObjectReference,
   type RunState,
