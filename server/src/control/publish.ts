@@ -89,8 +89,8 @@ export async function publish(ctx: EnvironmentContext, input: Publication): Prom
   // What is unreadable is a problem of the resource itself.
   const environment = compileEnvironment(shared, () => undefined, keys);
   refuse([
-    ...pushedResourceProblems(resources, environment),
-    ...pushedWorkflowProblems(workflows, environment),
+    ...(await pushedResourceProblems(resources, environment)),
+    ...(await pushedWorkflowProblems(workflows, environment)),
   ]);
   const warnings = await pushWarnings(ctx, { workflows, resources, environment });
   if (input.check) return { workflows: [], resources: [], warnings };

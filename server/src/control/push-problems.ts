@@ -1,5 +1,6 @@
 import type { FieldError } from '../lib/errors.ts';
 import { isJsonObject } from '../lib/json.ts';
+import { mapInTurns } from '../lib/map-in-turns.ts';
 import type { CompileEnvironment, Problem } from '../workflows/step.ts';
 import { workflowKeyProblem, workflowProblems } from '../workflows/workflow-problems.ts';
 import { resourceKeyProblem, resourceProblems } from './resource-problems.ts';
@@ -13,18 +14,19 @@ export type WorkflowToPublish = { readonly key: string; readonly content: unknow
 export type ResourceToPublish = Pick<Resource, 'kind' | 'key'> & { readonly content: unknown };
 
 /** Every defect of every workflow, each with a field `<key>: <JSON path>`. */
-export function pushedWorkflowProblems(
+export async function pushedWorkflowProblems(
   workflows: readonly WorkflowToPublish[],
   environment: CompileEnvironment,
-): FieldError[] {
+): Promise<FieldError[]> {
   const seen = new Set<string>();
-  return workflows.flatMap(({ key, content }) => {
+  const problems = await mapInTurns(workflows, ({ key, content }) => {
     const keyProblem = workflowKeyProblem(key);
     if (keyProblem) return [{ field: String(key).slice(0, 255), message: keyProblem }];
     if (seen.has(key)) return [{ field: key, message: 'is there twice' }];
     seen.add(key);
     return fieldErrors(key, contentProblems(content, environment));
   });
+  return problems.flat();
 }
 
 /** What makes resources impossible to keep or to name: nothing else may look at them before. */
@@ -44,13 +46,14 @@ export function unusableResources(resources: readonly ResourceToPublish[]): Fiel
 }
 
 /** Every defect of every resource, each with a field `<kind>s/<key>: <JSON path>`. */
-export function pushedResourceProblems(
+export async function pushedResourceProblems(
   resources: readonly Resource[],
   environment: CompileEnvironment,
-): FieldError[] {
-  return resources.flatMap((resource) =>
+): Promise<FieldError[]> {
+  const problems = await mapInTurns(resources, (resource) =>
     fieldErrors(resourcePlace(resource), resourceProblems(resource, environment)),
   );
+  return problems.flat();
 }
 
 function contentProblems(content: unknown, environment: CompileEnvironment): Problem[] {

@@ -1,6 +1,7 @@
 import type { EnvironmentContext } from '../context.ts';
 import type { FieldError } from '../lib/errors.ts';
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
+import { mapInTurns } from '../lib/map-in-turns.ts';
 import type { TemplateEnvironment } from '../templates/template-environment.ts';
 import { templateUses } from '../templates/template-uses.ts';
 import { translated } from '../templates/translations.ts';
@@ -38,27 +39,33 @@ export async function pushWarnings(ctx: EnvironmentContext, pushed: Pushed): Pro
   const warnings = [
     ...(await unusedWarnings(ctx, pushed)),
     ...resources.flatMap(layoutWarnings),
-    ...resources.flatMap((resource) => localeWarnings(resource, environment)),
-    ...workflows.flatMap((workflow) => workflowWarnings(workflow, environment)),
+    ...(await mapInTurns(resources, (resource) => localeWarnings(resource, environment))).flat(),
+    ...(await mapInTurns(workflows, (workflow) => workflowWarnings(workflow, environment))).flat(),
   ];
   return warnings.slice(0, MAX_WARNINGS);
 }
+
+/** How the JSON of what uses a layout or partial looks, here and, with blanks, in the database. */
+const LAYOUT_USE = '"layout_key": ?"([^"]+)"';
+const PARTIAL_USE = `(?:render +(?:\\\\"|')|"key": ?")([a-z0-9_-]+)`;
 
 /** Layouts and partials that nothing names: not what is pushed, not what was published before. */
 async function unusedWarnings(
   { db, environment }: EnvironmentContext,
   { workflows, resources }: Pushed,
 ): Promise<FieldError[]> {
-  const texts = [...workflows, ...resources].map(({ content }) => JSON.stringify(content));
-  const unnamed = resources.flatMap((resource) => {
-    const pattern = usePattern(resource);
-    if (pattern === undefined) return [];
-    const expression = new RegExp(pattern);
-    return texts.some((text) => expression.test(text)) ? [] : [{ resource, pattern }];
+  const uses = await mapInTurns([...workflows, ...resources], ({ content }) => {
+    const text = JSON.stringify(content);
+    return [...usesIn('layout', text, LAYOUT_USE), ...usesIn('partial', text, PARTIAL_USE)];
   });
-  const unused = unnamed.slice(0, MAX_WARNINGS);
-  if (unused.length === 0) return [];
-  const rows = await db.query<{ readonly pattern: string }>(
+  const named = new Set(uses.flat());
+  const unnamed = resources.filter(
+    (resource) =>
+      (resource.kind === 'layout' || resource.kind === 'partial') &&
+      !named.has(resourcePlace(resource)),
+  );
+  if (unnamed.length === 0) return [];
+  const rows = await db.query<{ readonly layout: string | null; readonly partial: string | null }>(
     `
     with content as (
       select v.content::text as text
@@ -71,29 +78,29 @@ async function unusedWarnings(
       where r.environment_id = $1
         and r.kind <> 'translation'
     )
-    select pattern
-    from unnest($2::text[]) as pattern
-    where exists (
-      select
-      from content
-      where text ~ pattern
-    )`,
-    [environment.id, unused.map(({ pattern }) => pattern)],
+    select use[1] as layout, null as partial
+    from content, regexp_matches(text, $2, 'g') as use
+    union
+    select null, use[1]
+    from content, regexp_matches(text, $3, 'g') as use`,
+    [environment.id, LAYOUT_USE, PARTIAL_USE],
   );
-  const used = new Set(rows.map(({ pattern }) => pattern));
-  return unused
-    .filter(({ pattern }) => !used.has(pattern))
-    .map(({ resource }) => ({
+  for (const { layout, partial } of rows) {
+    if (layout !== null) named.add(resourcePlace({ kind: 'layout', key: layout }));
+    if (partial !== null) named.add(resourcePlace({ kind: 'partial', key: partial }));
+  }
+  return unnamed
+    .filter((resource) => !named.has(resourcePlace(resource)))
+    .map((resource) => ({
       field: resourcePlace(resource),
       message: `nothing uses this ${resource.kind}`,
     }));
 }
 
-/** How the JSON text of what uses it looks, here and in the database; keys have no special characters. */
-function usePattern({ kind, key }: Resource): string | undefined {
-  if (kind === 'layout') return `"layout_key": ?"${key}"`;
-  if (kind === 'partial') return `render +(\\\\"|')${key}(\\\\"|')|"key": ?"${key}"`;
-  return undefined;
+function usesIn(kind: 'layout' | 'partial', text: string, pattern: string): string[] {
+  return [...text.matchAll(new RegExp(pattern, 'g'))].map(([, key = '']) =>
+    resourcePlace({ kind, key }),
+  );
 }
 
 function layoutWarnings(resource: Resource): FieldError[] {

@@ -161,6 +161,8 @@ test('a workflow may use what the same push brings, and nothing that is not ther
     warnings: [],
   });
   expect((await push({ workflows })).status).toBe(200);
+  // What was published before uses it still.
+  expect((await push({ partials: [partial('sign', 'Ciao')] })).body.warnings).toEqual([]);
 });
 
 test('a check publishes nothing, and says what is wrong and what is doubtful', async () => {
