@@ -10,7 +10,8 @@ export type ConditionNeeds = {
   readonly messages: boolean;
 };
 
-const STATUS = /refs(?:\.|\[)[^"]*(?:delivery_status|engagement_status|\.status)\b|\$message\./;
+const STATUS =
+  /refs(?:\.|\[)(?:[^"\\]|\\")*(?:delivery_status|engagement_status|\.status)\b|\$message\./;
 
 /** The needs of everything in a workflow, a list of conditions or a preference set; undefined: none. */
 export function conditionNeeds(content: Json): ConditionNeeds | undefined {

@@ -282,4 +282,27 @@ describe('preferences with a tenant [preferences.per_tenant] [trigger.tenant]', 
     expect(contents[1]).toMatchObject({ text_body: '' });
     expect(contents[1]).not.toHaveProperty('unsubscribe_url');
   });
+
+  test('see the data of the first activity after a batch [batch.batch_window] [preferences.conditions]', async () => {
+    for (const id of ['first', 'second']) {
+      const conditions = [{ variable: 'data.kind', operator: 'equal_to', argument: id }];
+      await set(id, 'default', { channel_types: { in_app_feed: { conditions } } });
+    }
+    const settings = { batch_window: { unit: 'minutes', value: 1 } };
+    const of = await world.workflow({
+      steps: [{ ref: 'batch_1', type: 'batch', settings }, feedStep('{{ total_activities }}')],
+    });
+    const recipients = [{ recipient: 'first' }, { recipient: 'second' }];
+    const opened = await world.accept({ ...of, recipients, data: { kind: 'first' } });
+    const waiting = appendedRuns(await world.execute(opened.refs));
+    world.clock.move(1_000);
+    const joined = await world.accept({ ...of, recipients, data: { kind: 'second' } });
+    await world.execute(joined.refs);
+    await world.executeAll(waiting);
+    const messages = await rows.messagesOf(world.test.db, opened.runIds[0] ?? '');
+    expect(messages).toMatchObject([{ recipient_id: 'first', content: { body: '2' } }]);
+    expect(await reasons(opened.runIds[0])).toContain(
+      'preferences: the recipient\'s default set: channel type in_app_feed: data.kind equal_to "second" was false',
+    );
+  });
 });

@@ -272,7 +272,7 @@ describe('a run', () => {
     expect(await messagesOf(runIds[1] ?? '')).toHaveLength(1);
   });
 
-  it('skips steps, and ends at once, by conditions', async () => {
+  it('skips steps, and ends at once, by conditions [workflow.conditions] [step.conditions]', async () => {
     const when = (argument: string) => ({
       conditions: { all: [{ variable: 'data.kind', operator: 'equal_to', argument }] },
     });

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { conditionNeeds } from '../../src/workflows/condition-needs.ts';
 import { operators } from '../../src/workflows/condition-operators.ts';
 import {
   compileConditionList,
@@ -47,7 +48,7 @@ function holds(variable: string, operator: string, argument?: unknown): boolean 
   return compileConditions({ all: [{ variable, operator, argument }] })(scope);
 }
 
-describe('a condition', () => {
+describe('a condition [condition.equal_to] [condition.not_equal_to] [condition.greater_than] [condition.greater_than_or_equal_to] [condition.less_than] [condition.less_than_or_equal_to] [condition.is_between] [condition.contains] [condition.not_contains] [condition.contains_all] [condition.not_contains_all] [condition.empty] [condition.not_empty] [condition.exists] [condition.not_exists] [condition.is_timestamp] [condition.is_not_timestamp] [condition.is_timestamp_before] [condition.is_timestamp_on_or_after] [condition.is_timestamp_between] [condition.is_timestamp_before_now] [condition.is_timestamp_on_or_after_now] [condition.is_timestamp_before_date] [condition.is_timestamp_on_or_after_date] [condition.variable] [condition.argument]', () => {
   test.each([
     // [variable, operator, argument, holds]
     ['recipient.plan', 'equal_to', 'pro', true],
@@ -190,7 +191,7 @@ const values = [
   'x'.repeat(1000),
 ];
 
-describe('a group', () => {
+describe('a group [condition_group.all] [condition_group.any]', () => {
   const yes = { variable: 'data.count', operator: 'equal_to', argument: '5' };
   const no = { variable: 'data.count', operator: 'equal_to', argument: '6' };
 
@@ -352,4 +353,14 @@ describe('a defect of a condition is told with its path', () => {
     for (let i = 0; i < 1000; i++) deep = { all: [deep] };
     expect(conditionProblems(deep, '$')).toHaveLength(1);
   });
+});
+
+test.each([
+  ['refs.a.delivery_status', true],
+  ['refs["a b"].delivery_status', true],
+  ['refs.a.matched', false],
+  ['data.delivery_status', false],
+])('a workflow with a condition on %s needs message statuses: %s', (variable, needed) => {
+  const content = { conditions: { all: [{ variable, operator: 'exists' }] } };
+  expect(conditionNeeds(content)?.messages ?? false).toBe(needed);
 });

@@ -226,7 +226,7 @@ export function evaluateRun(
         falseCondition: (conditions) =>
           explainConditions(
             conditionListOf(conditions),
-            isOfBatch ? { ...seen, data: trigger.data } : seen,
+            isOfBatch ? { ...seen, data: firstData(seen, state, trigger) } : seen,
           ),
       }),
   });
@@ -249,6 +249,17 @@ export function claimed({ claim }: RunState, advanced: Advanced): Advanced {
     question: claim.question,
     go: (reply) => (reply.taken === true ? advanced : { kind: 'gone' }),
   };
+}
+
+/** The data of a batch's first activity; where that was not read, of the trigger that opened the batch. */
+function firstData(
+  { activities, run }: RunScope,
+  state: RunState,
+  trigger: ChunkTrigger,
+): JsonObject {
+  const isRead = state.batch?.order === 'asc' || activities.length === run.total_activities;
+  const data = isRead ? activities[0]?.data : undefined;
+  return isJsonObject(data) ? data : trigger.data;
 }
 
 function withUnsubscribeUrl(
