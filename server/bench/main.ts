@@ -2,6 +2,7 @@
 
 import { describeMachine } from '../src/drill/machine.ts';
 import { accept } from './accept.ts';
+import { batch } from './batch.ts';
 import { bloat } from './bloat.ts';
 import { broadcast } from './broadcast.ts';
 import { conditions } from './conditions.ts';
@@ -18,6 +19,7 @@ import { printTable } from './support/table.ts';
 
 const benches: { readonly [name: string]: Bench } = {
   accept,
+  batch,
   bloat,
   broadcast,
   conditions,
