@@ -1,11 +1,11 @@
 import type { EnvironmentContext } from '../context.ts';
 import type { PublishedWorkflow } from '../control/published-workflows.ts';
 import type { TriggerAnswer, TriggerRequest } from '../engine/engine.ts';
+import { parseTriggerBody } from '../engine/trigger-body.ts';
 import { BelfryError } from '../lib/errors.ts';
 import type { JsonObject } from '../lib/json.ts';
 import { identifyMany } from '../recipients/identify.ts';
 import type { Services } from './services.ts';
-import { parseTriggerBody } from './trigger-body.ts';
 
 type TriggerInput = {
   readonly workflowKey: string;

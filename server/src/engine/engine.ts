@@ -1,4 +1,5 @@
 import type { JsonObject } from '../lib/json.ts';
+import type { TriggerSettings } from '../workflows/step.ts';
 import type { LedgerCheck } from './ledger/ledger.ts';
 
 /** A user id, or an object. */
@@ -19,7 +20,7 @@ export type TriggerRequest = {
   readonly cancellationKey: string | null;
   /** False: objects among the recipients get it without those who subscribe to them. */
   readonly fanOut?: boolean;
-  readonly settings: { readonly sandbox_mode?: boolean; readonly skip_delay?: boolean };
+  readonly settings: TriggerSettings;
   readonly idempotency?: {
     readonly key: string;
     /** sha-256 of the parameters; another one under the same key is a conflict. */

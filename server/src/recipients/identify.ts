@@ -14,13 +14,13 @@ const PROPERTIES_BYTES = 256 * 1024;
 
 // Whether the merged properties stay within the limit; the merge itself is done only when the
 // sizes of both sides do not prove it already.
-const FITS = `(
+export const FITS = `(
         octet_length(r.properties::text) + octet_length(excluded.properties::text) <= ${PROPERTIES_BYTES}
         or octet_length(jsonb_deep_merge(r.properties, excluded.properties)::text) <= ${PROPERTIES_BYTES}
       )`;
 
 /** What runs can wait for, of what a statement has written. */
-const UPDATED = `
+export const UPDATED = `
         select environment_id, collection, id as recipient_id, 'recipient' as kind, '' as source, 'updated' as event,
                jsonb_build_object('id', id, 'collection', collection) as detail
         from written`;

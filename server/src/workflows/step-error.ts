@@ -4,7 +4,11 @@ export type StepErrorCode =
   | 'invalid_request_template'
   | 'call_refused'
   | 'invalid_json'
-  | 'window_missing';
+  | 'window_missing'
+  | 'too_large'
+  | 'no_target'
+  | 'too_deep'
+  | 'not_triggered';
 
 /** Why a step cannot be done for this recipient. Trying again would give the same. */
 export class StepError extends Error {

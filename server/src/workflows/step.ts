@@ -50,7 +50,20 @@ export type StepMessage = {
  * What a step asks the database, in the transaction that writes the run's results: what it takes there is taken
  * if the run goes on, and only then. `kind` names who answers.
  */
-export type Question = BatchQuestion | ThrottleQuestion | OnceQuestion | WaitQuestion;
+export type Question =
+  | BatchQuestion
+  | ThrottleQuestion
+  | OnceQuestion
+  | WaitQuestion
+  | TriggerQuestion;
+
+/** Which effects trigger this workflow with this request, as the API would have it? */
+export type TriggerQuestion = {
+  readonly kind: 'trigger';
+  readonly workflowKey: string;
+  readonly request: JsonObject;
+  readonly fanOut: boolean;
+};
 
 /** Is the wake-up the first of its wait? */
 export type WaitQuestion = { readonly kind: 'wait' } & JsonObject;
@@ -133,6 +146,9 @@ export type StepOutcome =
       readonly reason?: string;
       /** The run's data from here on, whole. */
       readonly data?: JsonObject;
+      /** The run's recipient and tenant as templates see them from here on. */
+      readonly recipient?: JsonObject;
+      readonly tenant?: JsonObject;
       /** What conditions and templates find under `refs.<ref of this step>`. */
       readonly ref?: JsonObject;
       /** The batch whose activities the run has from here on; `activities` is what they are. */
@@ -176,13 +192,21 @@ export type ClosedBatch = {
   readonly data: JsonObject;
 };
 
+/** What a trigger says of its runs. */
+export type TriggerSettings = {
+  readonly sandbox_mode?: boolean;
+  readonly skip_delay?: boolean;
+  /** How many workflows triggered each other until this one. */
+  readonly depth?: number;
+};
+
 export type StepInput = {
   readonly scope: RunScope;
   readonly nowMs: number;
   /** The environment's time zone, for recipients without one of their own. */
   readonly timezone?: string | undefined;
   /** The trigger's settings. */
-  readonly settings: { readonly sandbox_mode?: boolean; readonly skip_delay?: boolean };
+  readonly settings: TriggerSettings;
   /** How often this step failed before, in this run. */
   readonly attempt: number;
   /** Why the recipient must not get a message on this channel, or undefined. */
@@ -205,11 +229,12 @@ export type CompiledStep = {
   readonly execute: (input: StepInput) => StepOutcome;
   /** What happens after an `ask`, a `call`, or a `wait` with an answer. */
   readonly answer?: (input: StepInput, answer: JsonObject) => StepOutcome;
+  /** What a `call` is to ask: rendered just before, and not kept, because secrets may be in it. */
+  readonly request?: (input: StepInput) => JsonObject;
   /**
-   * What a `call` does, outside of any transaction. Rejects when it is to be tried again; with a `StepError` when that is
-   * of no use.
+   * Asks it, outside of any transaction. Rejects when that is to be tried again; with a `StepError` when it is of no use.
    */
-  readonly call?: (input: StepInput, tools: CallTools) => Promise<JsonObject>;
+  readonly call?: (request: JsonObject, tools: CallTools) => Promise<JsonObject>;
 };
 
 /** What a call may use. Each ends by itself, within the time that it is given or has. */

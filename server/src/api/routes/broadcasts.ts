@@ -12,6 +12,7 @@ import {
 import { createBroadcast, retryFailed } from '../../broadcasts/create-broadcast.ts';
 import { broadcastProgress } from '../../broadcasts/progress.ts';
 import type { EnvironmentContext } from '../../context.ts';
+import { parseShared } from '../../engine/trigger-body.ts';
 import { identifyMany } from '../../recipients/identify.ts';
 import { pageRequest } from '../../recipients/page.ts';
 import { environmentContext } from '../access.ts';
@@ -27,7 +28,6 @@ import { countAccepted, countRefused } from '../count-traffic.ts';
 import type { App } from '../route.ts';
 import { answers, PageInfo, pageQuery } from '../schemas.ts';
 import type { Services } from '../services.ts';
-import { parseShared } from '../trigger-body.ts';
 import { requireActive } from '../trigger-workflow.ts';
 
 const tags = ['Broadcasts'];

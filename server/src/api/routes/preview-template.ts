@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import { findAccountEnvironment } from '../../control/find-account-environment.ts';
 import type { PreviewAnswer } from '../../engine/engine.ts';
+import { parseShared } from '../../engine/trigger-body.ts';
 import { BelfryError } from '../../lib/errors.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { parseRecipient } from '../../recipients/inline.ts';
@@ -8,7 +9,6 @@ import { USERS } from '../../recipients/reference.ts';
 import { serviceOf } from '../access.ts';
 import type { App } from '../route.ts';
 import type { Services } from '../services.ts';
-import { parseShared } from '../trigger-body.ts';
 
 const Body = Type.Object({
   recipient: Type.Unknown({

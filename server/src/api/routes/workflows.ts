@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import { parseCancelBody, requestHash } from '../../engine/trigger-body.ts';
 import { BelfryError, invalidField } from '../../lib/errors.ts';
 import { environmentContext } from '../access.ts';
 import { callerOf, refuseQuarantined } from '../budget.ts';
@@ -7,7 +8,6 @@ import { countAccepted, countRefused } from '../count-traffic.ts';
 import type { App } from '../route.ts';
 import { answers, NoContent, Nullable, openObject } from '../schemas.ts';
 import type { Services } from '../services.ts';
-import { parseCancelBody, requestHash } from '../trigger-body.ts';
 import { requirePublished, triggerWorkflow } from '../trigger-workflow.ts';
 
 const IDEMPOTENCY_KEY_CHARACTERS = 255;

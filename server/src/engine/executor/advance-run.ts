@@ -322,9 +322,11 @@ class Advance {
   }
 
   #change(step: ProgramStep, outcome: Extract<StepOutcome, { kind: 'continue' }>): void {
-    const { data, ref, batch, activities, effects } = outcome;
+    const { data, ref, batch, activities, effects, recipient, tenant } = outcome;
     this.#affect(step, effects);
     if (activities) this.#scope = withBatch(this.#scope, activities);
+    if (recipient) this.#scope = { ...this.#scope, recipient };
+    if (tenant) this.#scope = { ...this.#scope, tenant };
     if (batch) this.#changed = { ...this.#changed, batch };
     if (data) {
       this.#changed = { ...this.#changed, data };

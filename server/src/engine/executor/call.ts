@@ -64,6 +64,7 @@ export async function executeCalls(
     return { chunk, from: slice.slice, to: slice.slice + 1, governed: NOBODY };
   });
   const around = await loadSurroundings(services, db, parts, 0);
+  const drafts = await Promise.all(wanted.map((entry) => draft(around, entry)));
   const askedAtMs = performance.now();
   const [row] = await db.query<{ version: number }>('select version from governance');
   const environments = wanted.map(({ environmentId }) => environmentId);
@@ -77,7 +78,7 @@ export async function executeCalls(
   }
   const stale: SliceOrder[] = [];
   await Promise.all(
-    wanted.map(async ({ slice, chunk, environmentId, trigger, run }) => {
+    drafts.map(async ({ wanted: { slice, chunk, environmentId, trigger, run }, begin }) => {
       const facts = {
         environmentId,
         accountId: accounts.get(environmentId),
@@ -89,7 +90,7 @@ export async function executeCalls(
       const rule = ruleFor(asked.rules, facts, chunk.orderId);
       const outcome: CallOutcome = rule
         ? { kind: 'aside', rule, ordersVersion: asked.version }
-        : await call(services, around, environmentId, trigger, run);
+        : await begin(services.tools);
       const { stream, sequence, slice: number } = slice;
       const place = { slot, stream, sequence, slice: number };
       const isWritten = await services.writer.write({ ...place, chunk, trigger, run, outcome });
@@ -119,23 +120,32 @@ async function readCalls(
   });
 }
 
-/** Begins the request before anything is waited for. */
-async function call(
-  { tools }: CallServices,
-  around: Surroundings,
-  environmentId: number,
-  trigger: ChunkTrigger,
-  run: ChunkRun,
-): Promise<CallOutcome> {
+/** A call with its request rendered: all that is left is to make it. */
+type Draft = {
+  readonly wanted: Wanted;
+  /** Begins the request before anything is waited for. */
+  readonly begin: (tools: CallServices['tools']) => Promise<CallOutcome>;
+};
+
+/** Renders the request: from here on nothing of the run is read. */
+async function draft(around: Surroundings, wanted: Wanted): Promise<Draft> {
+  const { environmentId, trigger, run } = wanted;
   const [, recipient, state = {}] = run;
   const common = shareTrigger(trigger, environmentId, around);
   const { workflow } = common;
   // Nobody is to be asked any more; the evaluation that follows ends the run and says why.
-  if (workflow instanceof Error) return { kind: 'answered' };
-  if (around.stopped(environmentId, trigger, run) !== undefined) return { kind: 'answered' };
+  if (workflow instanceof Error || around.stopped(environmentId, trigger, run) !== undefined) {
+    return { wanted, begin: async () => ({ kind: 'answered' }) };
+  }
   const step = workflow.steps[state.step ?? 0];
   const attempts = (state.attempt ?? 0) + 1;
-  if (!step?.call) return answered({ attempts, error: 'the step has nobody to ask' });
+  const { request, call } = step ?? {};
+  if (!step || !request || !call) {
+    return {
+      wanted,
+      begin: async () => answered({ attempts, error: 'the step has nobody to ask' }),
+    };
+  }
   const { scope } = around.recipient(
     environmentId,
     collectionOf(recipient),
@@ -145,25 +155,40 @@ async function call(
   const input: StepInput = {
     scope: common.scopeFor(scope, state, audiencesOf(run, common, around)),
     nowMs: around.nowMs,
+    timezone: common.defaults.timezone,
     settings: trigger.settings,
     attempt: attempts - 1,
     refusal: () => undefined,
   };
   try {
-    faultPoint('call.before-request');
+    const rendered = await withLookUps(around.loadLookUps, environmentId, () => request(input));
     const key = `${state.id}/${encodeURIComponent(step.ref)}`;
-    const ask = step.call;
-    const result = await withLookUps(around.loadLookUps, environmentId, () =>
-      ask(input, tools(key)),
-    );
+    return {
+      wanted,
+      begin: (tools) => askNow(() => call(rendered, tools(key)), attempts),
+    };
+  } catch (error) {
+    const outcome = failed(error, attempts);
+    return { wanted, begin: async () => outcome };
+  }
+}
+
+async function askNow(ask: () => Promise<JsonObject>, attempts: number): Promise<CallOutcome> {
+  try {
+    faultPoint('call.before-request');
+    const result = await ask();
     faultPoint('call.after-request');
     return answered({ attempts, result });
   } catch (error) {
-    if (attempts < CALL_ATTEMPTS && !(error instanceof StepError)) {
-      return { kind: 'again', failed: attempts };
-    }
-    return answered({ attempts, error: error instanceof Error ? error.message : String(error) });
+    return failed(error, attempts);
   }
+}
+
+function failed(error: unknown, attempts: number): CallOutcome {
+  if (attempts < CALL_ATTEMPTS && !(error instanceof StepError)) {
+    return { kind: 'again', failed: attempts };
+  }
+  return answered({ attempts, error: error instanceof Error ? error.message : String(error) });
 }
 
 function answered(answer: CallAnswer & JsonObject): CallOutcome {

@@ -84,7 +84,9 @@ export async function writeEvaluation(
   const { results, effects, feeds } = evaluation;
   const products = [...evaluation.chunks];
   if (effects.length > 0) {
-    products.push(...(await writeEffects(await inTransaction(), nowMs, effects)));
+    const sequence = stream.nextSequence + products.length;
+    const place = { stream: stream.number, sequence, nowMs };
+    products.push(...(await writeEffects(await inTransaction(), effects, place)));
   }
   const chunks = placeChunks(products, stream.nextSequence, nowMs);
   faultPoint('executor.before-write');

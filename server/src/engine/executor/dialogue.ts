@@ -6,18 +6,34 @@ import { takeWaits, writeListeners } from '../waits/listen.ts';
 import { answerBatches } from '../windows/answer-batches.ts';
 import { writeCarriers } from '../windows/carriers.ts';
 import { passThrottles, takeOnce } from '../windows/gates.ts';
+
+import { writeAudiences } from './effects/audiences.ts';
+import { writeRecipients } from './effects/recipients.ts';
+import { answerTriggers, writeTriggers } from './effects/triggers.ts';
 import type { Asked } from './evaluate-run.ts';
+
+/** Where the first chunk that comes of effects will lie, and when. */
+export type ChunkPlace = {
+  readonly stream: number;
+  readonly sequence: number;
+  readonly nowMs: number;
+};
 
 /** Writes the effects of one kind, in their order; returns the work that comes of them. */
 export type EffectWriter = (
   tx: Queryable,
   nowMs: number,
   effects: readonly Asked<Effect>[],
+  place: ChunkPlace,
 ) => Promise<readonly NewChunk[]>;
 
+/** In the order in which they write: the same everywhere, so that two executors cannot wait for each other. */
 const effectWriters: { readonly [kind in Effect['kind']]?: EffectWriter } = {
   listen: writeListeners,
   batch: writeCarriers,
+  recipient: writeRecipients,
+  audience: writeAudiences,
+  trigger: writeTriggers,
 };
 
 /** Answers to a round of questions, one statement or few for each kind. */
@@ -38,6 +54,8 @@ export async function answerQuestions(
   if (throttles.list.length > 0) give(throttles, await passThrottles(tx, nowMs, throttles.list));
   const waits = ofKind(questions, 'wait');
   if (waits.list.length > 0) give(waits, await takeWaits(tx, nowMs, waits.list));
+  const triggers = ofKind(questions, 'trigger');
+  if (triggers.list.length > 0) give(triggers, await answerTriggers(tx, nowMs, triggers.list));
   const batches = ofKind(questions, 'batch');
   if (batches.list.length > 0) give(batches, await answerBatches(tx, nowMs, batches.list));
   return answers;
@@ -60,17 +78,22 @@ function ofKind<Kind extends Question['kind']>(
   return { positions, list };
 }
 
-/** Writes what runs change elsewhere; returns the work that comes of it. */
+/** Writes what runs change elsewhere; returns the work that comes of it, which lies from `place` on. */
 export async function writeEffects(
   tx: Queryable,
-  nowMs: number,
   effects: readonly Asked<Effect>[],
+  place: ChunkPlace,
 ): Promise<readonly NewChunk[]> {
   const chunks: NewChunk[] = [];
-  for (const [kind, positions] of byKind(effects)) {
-    const write = effectWriters[kind];
-    if (!write) throw new TypeError(`nobody writes effects of the kind "${kind}"`);
-    chunks.push(...(await write(tx, nowMs, pick(effects, positions))));
+  const positions = byKind(effects);
+  for (const kind of positions.keys()) {
+    if (!effectWriters[kind]) throw new TypeError(`nobody writes effects of the kind "${kind}"`);
+  }
+  for (const [kind, write] of Object.entries(effectWriters)) {
+    const own = positions.get(kind as Effect['kind']);
+    if (!own || !write) continue;
+    const at = { ...place, sequence: place.sequence + chunks.length };
+    chunks.push(...(await write(tx, place.nowMs, pick(effects, own), at)));
   }
   return chunks;
 }

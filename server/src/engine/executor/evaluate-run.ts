@@ -69,6 +69,9 @@ export type Surroundings = {
 /** Who asks something, or wants to change something. */
 export type Asker = {
   readonly environmentId: number;
+  /** Where work that comes of it belongs. */
+  readonly laneId: number;
+  readonly flow: number;
   readonly trigger: ChunkTrigger;
   readonly recipient: ChunkRun[1];
   readonly runId: string;

@@ -204,7 +204,9 @@ async function lookUpAll(courses: readonly Course[], around: Surroundings): Prom
 function asker({ chunk }: PreparedSlice, { number, recipient, id }: Runner, ref: string): Asker {
   const trigger = chunk.body.triggers[number];
   if (!trigger) throw new TypeError(`the run ${id} has no trigger`);
-  return { environmentId: environmentOfLane(chunk.laneId), trigger, recipient, runId: id, ref };
+  const { laneId, flow } = chunk;
+  const environmentId = environmentOfLane(laneId);
+  return { environmentId, laneId, flow, trigger, recipient, runId: id, ref };
 }
 
 /** Which messages the run's steps have made so far, where the workflow asks for their statuses. */

@@ -1,6 +1,6 @@
 import { deepMerge, type JsonObject } from '../../lib/json.ts';
 import { scheduleOf } from '../../lib/schedule-source.ts';
-import type { BatchOfRun, Question } from '../../workflows/step.ts';
+import type { BatchOfRun, Question, TriggerSettings } from '../../workflows/step.ts';
 import type { RecipientReference } from '../engine.ts';
 
 export const CHUNK_RUNS = 500;
@@ -37,7 +37,7 @@ export type ChunkTrigger = {
   readonly tenant: string | null;
   readonly data: JsonObject;
   readonly cancel: string | null;
-  readonly settings: { readonly sandbox_mode?: boolean; readonly skip_delay?: boolean };
+  readonly settings: TriggerSettings;
   /** Accepted at, milliseconds since 1970. */
   readonly at: number;
   /** Number of the API key that it came with; absent when nobody's did. */

@@ -16,7 +16,12 @@ import {
 import { flowOfTenant } from './flow.ts';
 
 /** A request with its data already serialised. */
-export type SerialisedTrigger = { readonly request: TriggerRequest; readonly dataText: string };
+export type SerialisedTrigger = {
+  readonly request: TriggerRequest;
+  readonly dataText: string;
+  /** Absent: the environment's normal one. */
+  readonly laneId?: number;
+};
 
 /** Chunks in the order of their sequences, and each trigger's workflow run id. */
 export type Layout = { readonly chunks: readonly NewChunk[]; readonly runIds: readonly string[] };
@@ -64,8 +69,8 @@ export function layOutTriggers(
     return draft;
   };
 
-  for (const { request, dataText } of triggers) {
-    const laneId = laneOf(request.environmentId, laneClass);
+  for (const { request, dataText, laneId: own } of triggers) {
+    const laneId = own ?? laneOf(request.environmentId, laneClass);
     const flow = isCrowded(laneId) ? flowOfTenant(request.tenant) : 0;
     let draft = openDrafts.get(draftKey(laneId, flow));
     if (!draft || draft.runs.length >= CHUNK_RUNS || draft.bytes >= CHUNK_BYTES)

@@ -52,13 +52,17 @@ export const httpFetchStep: StepDefinition = {
       ...compiledConditions(step),
       execute: () => ({ kind: 'call' }),
 
-      call: async ({ scope }, { request }) => {
-        const key = signingKey?.render(scope) ?? '';
+      request: ({ scope }) => ({
+        content: contentFor(scope),
+        signingKey: signingKey?.render(scope) ?? '',
+      }),
+
+      call: async ({ content, signingKey: key }, { request }) => {
         const response = await request({
-          content: contentFor(scope),
+          content: isJsonObject(content) ? content : {},
           timeoutMs: TIMEOUT_MS,
           maxBytes: MAX_BYTES,
-          ...(key === '' ? {} : { signingKey: key }),
+          ...(typeof key === 'string' && key !== '' ? { signingKey: key } : {}),
         });
         if ('failed' in response) {
           if (response.again) throw new Error(response.failed);

@@ -12,6 +12,10 @@ import { pushStep } from './push.ts';
 import { randomCohortStep } from './random-cohort.ts';
 import { smsStep } from './sms.ts';
 import { throttleStep } from './throttle.ts';
+import { triggerWorkflowStep } from './trigger-workflow.ts';
+import { updateAudienceStep } from './update-audience.ts';
+import { updateDataStep } from './update-data.ts';
+import { updateObjectStep, updateTenantStep, updateUserStep } from './update-recipient.ts';
 import { waitForEventStep } from './wait-for-event.ts';
 
 /** Every kind of step there is. */
@@ -29,6 +33,12 @@ const all: readonly StepDefinition[] = [
   randomCohortStep,
   waitForEventStep,
   httpFetchStep,
+  updateDataStep,
+  updateUserStep,
+  updateObjectStep,
+  updateTenantStep,
+  updateAudienceStep,
+  triggerWorkflowStep,
 ];
 
 const definitions: ReadonlyMap<string, StepDefinition> = new Map(

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import type { RecipientReference, TriggerRecipient, TriggerRequest } from '../engine/engine.ts';
 import { invalidField } from '../lib/errors.ts';
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import { scheduleOf } from '../lib/schedule-source.ts';
 import { type InlineRecipient, parseRecipient } from '../recipients/inline.ts';
 import { keyText, type RecipientKey, USERS } from '../recipients/reference.ts';
 import { parseTenant } from '../recipients/tenant.ts';
+import type { RecipientReference, TriggerRecipient, TriggerRequest } from './engine.ts';
 
 /** A trigger's body, read: what the engine gets, and whom to identify before. */
 export type TriggerBody = Pick<

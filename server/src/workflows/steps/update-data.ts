@@ -1,0 +1,52 @@
+import { Type } from 'typebox';
+import { deepMerge } from '../../lib/json.ts';
+import { conditionProblems } from '../conditions.ts';
+import type { StepDefinition, StepOutcome } from '../step.ts';
+import { StepError } from '../step-error.ts';
+import { compiledConditions, stepFields } from './channel-step.ts';
+import { jsonTemplate } from './json-template.ts';
+import { objectField, templateProblems } from './step-template.ts';
+
+const MAX_BYTES = 256 * 1024;
+
+/** Merges what a template renders as JSON into the run's data, at every depth. */
+export const updateDataStep: StepDefinition = {
+  type: 'update_data',
+  schema: Type.Object({
+    ...stepFields,
+    type: Type.Literal('update_data'),
+    settings: Type.Object({ data: Type.String({ minLength: 1 }) }),
+  }),
+
+  problems: (step, path, environment) => [
+    ...conditionProblems(step.conditions, `${path}.conditions`),
+    ...templateProblems(objectField(step, 'settings'), 'data', `${path}.settings`, environment),
+  ],
+
+  compile: (step, environment) => {
+    const patchFor = jsonTemplate(objectField(step, 'settings'), 'data', environment);
+    return {
+      ref: String(step.ref),
+      type: 'update_data',
+      ...compiledConditions(step),
+      execute: ({ scope }): StepOutcome => {
+        const patch = patchFor(scope);
+        if (!patch) return { kind: 'continue', reason: 'there is nothing to merge' };
+        const data = deepMerge(scope.data, patch);
+        // A run that repeats could grow its data without end otherwise.
+        if (JSON.stringify(data).length > MAX_BYTES) {
+          throw new StepError(
+            'too_large',
+            `the run's data would be larger than ${MAX_BYTES} bytes`,
+          );
+        }
+        return { kind: 'continue', reason: named(patch), data };
+      },
+    };
+  },
+};
+
+/** What a trace says of merged keys. */
+export function named(patch: object): string {
+  return `sets ${Object.keys(patch).slice(0, 10).join(', ')}`;
+}
