@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { parseTriggerBody } from '../../src/api/trigger-body.ts';
+import { parseTriggerBody } from '../../src/engine/trigger-body.ts';
 import { startTestApi, type TestApi } from './api-server.ts';
 
 let api: TestApi;
