@@ -1,3 +1,4 @@
+import { parseShared } from '../engine/trigger-body.ts';
 import { invalidField } from '../lib/errors.ts';
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import { isUuid } from '../lib/uuid.ts';
@@ -8,7 +9,6 @@ import type { NewSchedule } from '../schedules/create-schedules.ts';
 import { MAX_REPEATS } from '../schedules/schedule.ts';
 import { parseRepeatRule } from '../workflows/repeat-rule.ts';
 import { parseTimestamp } from '../workflows/timestamps.ts';
-import { parseShared } from './trigger-body.ts';
 
 /** New schedules as a request has them, and whom to identify before. */
 export type ScheduleBody = {
