@@ -14,6 +14,7 @@ type Tier = 1 | 2 | 3 | 4 | 5;
 const tiers: readonly (readonly [RegExp, Tier])[] = [
   [/^POST \/v1\/workflows\//, 5],
   [/^POST \/v1\/channels\/[^/]+\/messages\/bulk\//, 2],
+  [/^POST \/v1\/[^/]+(?:\/[^/]+)?\/bulk\//, 1],
   [/^POST \/v1\/messages\/batch\//, 3],
   [/^(?:PUT|DELETE) \/v1\/messages\//, 2],
   [/^GET \/v1\/messages\/[^/]+\/(?:events|delivery_logs)$/, 3],

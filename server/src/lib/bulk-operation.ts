@@ -10,7 +10,7 @@ export type BulkOperation = {
   readonly processed_rows: number;
   readonly success_count: number;
   readonly error_count: number;
-  readonly error_items: readonly never[];
+  readonly error_items: readonly FailedItem[];
   readonly started_at: string;
   readonly completed_at: string;
   readonly failed_at: null;
@@ -19,14 +19,18 @@ export type BulkOperation = {
   readonly progress_path: string;
 };
 
+type FailedItem = { readonly id: string; readonly collection?: string };
+
 export function completedBulkOperation(input: {
   readonly name: string;
   readonly count: number;
+  /** Of them; the others were done. */
+  readonly failed?: readonly FailedItem[];
   readonly startedMs: number;
   readonly completedMs: number;
 }): BulkOperation {
   const id = randomUUID();
-  const { name, count } = input;
+  const { name, count, failed = [] } = input;
   const startedAt = new Date(input.startedMs).toISOString();
   const completedAt = new Date(input.completedMs).toISOString();
   return {
@@ -36,9 +40,9 @@ export function completedBulkOperation(input: {
     status: 'completed',
     estimated_total_rows: count,
     processed_rows: count,
-    success_count: count,
-    error_count: 0,
-    error_items: [],
+    success_count: count - failed.length,
+    error_count: failed.length,
+    error_items: failed,
     started_at: startedAt,
     completed_at: completedAt,
     failed_at: null,

@@ -20,6 +20,7 @@ test.each([
   ['GET', '/v1/users/:user_id/feeds/:id', 2],
   ['GET', '/v1/users/:user_id/feeds/:id/settings', 4],
   ['POST', '/v1/channels/:channel_id/messages/bulk/:action', 2],
+  ['POST', '/v1/objects/:collection/bulk/subscriptions/add', 1],
   ['POST', '/v1/messages/batch/read', 3],
   ['GET', '/v1/messages/batch/content', 4],
   ['GET', '/v1/messages/:message_id', 4],

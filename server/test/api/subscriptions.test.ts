@@ -93,6 +93,31 @@ describe('a subscription', () => {
   });
 });
 
+test('subscriptions to many objects are made and ended at once; what is wrong with one keeps none of the others', async () => {
+  const added = await knock.objects.bulk.addSubscriptions('bulk', {
+    subscriptions: [
+      { id: 'b1', recipients: ['ada', { id: 'bob', name: 'Bob' }], properties: { role: 'x' } },
+      { id: 'b2', recipients: [] },
+      { id: 'b3', recipients: ['ada'] },
+    ],
+  });
+  expect(added).toMatchObject({
+    __typename: 'BulkOperation',
+    status: 'completed',
+    success_count: 2,
+    error_items: [{ id: 'b2', collection: 'bulk' }],
+  });
+  expect(await idsOf(knock.objects.listSubscriptions('bulk', 'b1'))).toEqual(['ada', 'bob']);
+  await knock.objects.bulk.deleteSubscriptions('bulk', {
+    subscriptions: [
+      { id: 'b1', recipients: ['ada'] },
+      { id: 'b3', recipients: ['ada', 'nobody'] },
+    ],
+  });
+  expect(await idsOf(knock.objects.listSubscriptions('bulk', 'b1'))).toEqual(['bob']);
+  expect(await idsOf(knock.objects.listSubscriptions('bulk', 'b3'))).toEqual([]);
+});
+
 describe('subscribers of an object', () => {
   test('are listed page by page, forward and back, with preferences on request', async () => {
     const recipients = ['u1', 'u2', 'u3', 'u4', 'u5'];

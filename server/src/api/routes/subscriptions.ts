@@ -1,7 +1,9 @@
 import { Type } from 'typebox';
 import type { EnvironmentContext } from '../../context.ts';
+import { completedBulkOperation } from '../../lib/bulk-operation.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { objectAnswer, recipientAnswer } from '../../recipients/answer.ts';
+import { subscribeMany, unsubscribeMany } from '../../recipients/bulk-subscriptions.ts';
 import { parseRecipient } from '../../recipients/inline.ts';
 import { type Page, pageRequest } from '../../recipients/page.ts';
 import { preferencesOf } from '../../recipients/preferences.ts';
@@ -14,6 +16,7 @@ import {
   unsubscribe,
 } from '../../recipients/subscriptions.ts';
 import { environmentContext } from '../access.ts';
+import { BulkOperation } from '../message-schemas.ts';
 import type { App } from '../route.ts';
 import {
   answers,
@@ -54,10 +57,34 @@ const listQuery = {
   objects: Type.Optional(Type.Array(Reference, { description: 'Only these objects.' })),
 };
 
+const objectsOfBulk = Type.Array(
+  Type.Object({
+    id: Type.String({ description: 'The id of the object.' }),
+    recipients: Type.Array(Reference, { description: 'At most 100.' }),
+    properties: Type.Optional(Nullable(Type.Object({}, openObject))),
+  }),
+  { description: 'At most 1,000 objects.' },
+);
+
+/** Done when they are answered; the operation names the objects whose part was refused. */
+const bulkVerbs = [
+  {
+    verb: 'add',
+    change: subscribeMany,
+    description: 'Subscribes recipients to many objects of a collection.',
+  },
+  {
+    verb: 'delete',
+    change: unsubscribeMany,
+    description: 'Ends subscriptions to many objects of a collection.',
+  },
+] as const;
+
 const path = '/v1/objects/:collection/:object_id/subscriptions';
 const tags = ['Objects', 'Subscriptions'];
 
 export function subscriptionRoutes(app: App, services: Services): void {
+  bulkRoutes(app, services);
   app.post(
     path,
     {
@@ -165,6 +192,36 @@ export function subscriptionRoutes(app: App, services: Services): void {
       return reply.send(await pageAnswer(ctx, found, request.query.include !== undefined));
     },
   );
+}
+
+function bulkRoutes(app: App, services: Services): void {
+  for (const { verb, change, description } of bulkVerbs) {
+    app.post(
+      `/v1/objects/:collection/bulk/subscriptions/${verb}`,
+      {
+        schema: {
+          description,
+          tags,
+          params: Type.Object({ collection: Type.String() }),
+          body: Type.Object({ subscriptions: objectsOfBulk }),
+          response: answers({ 200: BulkOperation }),
+        },
+      },
+      async (request, reply) => {
+        const ctx = environmentContext(services, request);
+        const startedMs = ctx.clock.now();
+        const { count, refused } = await change(ctx, {
+          collection: parseCollection(request.params.collection, 'collection'),
+          subscriptions: request.body.subscriptions,
+        });
+        const operation = completedBulkOperation({
+          ...{ name: `subscriptions.${verb}`, count, failed: refused, startedMs },
+          completedMs: ctx.clock.now(),
+        });
+        return reply.send(operation);
+      },
+    );
+  }
 }
 
 async function pageAnswer(
