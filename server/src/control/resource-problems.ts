@@ -1,6 +1,7 @@
 import { type TSchema, Type } from 'typebox';
 import { isJsonObject, type JsonObject } from '../lib/json.ts';
 import { compileTemplate } from '../templates/compile-template.ts';
+import { mjmlToHtml } from '../templates/mjml.ts';
 import { memberProblems } from '../workflows/condition-problems.ts';
 import { nullable, schemaProblems } from '../workflows/schema-problems.ts';
 import type { CompileEnvironment, Problem } from '../workflows/step.ts';
@@ -115,7 +116,18 @@ function layoutProblems(content: JsonObject, environment: CompileEnvironment): P
   if (content.is_mjml === true && !/<mjml\b/.test(html)) {
     problems.push({ path: '$.html_layout', reason: 'lacks <mjml>, which is_mjml promises' });
   }
+  if (content.is_mjml === true && problems.length === 0) problems.push(...mjmlProblems(html));
   return problems;
+}
+
+function mjmlProblems(source: string): Problem[] {
+  try {
+    mjmlToHtml(source);
+    return [];
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return [{ path: '$.html_layout', reason }];
+  }
 }
 
 function syntaxProblems(

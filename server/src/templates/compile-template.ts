@@ -7,12 +7,15 @@ import type { TemplateEnvironment } from './template-environment.ts';
 import { TemplateError } from './template-error.ts';
 import { lookup, type TemplateScope } from './template-scope.ts';
 import { parseSource } from './template-source.ts';
+import type { Block } from './visual-blocks.ts';
 
 export type CompileOptions = {
   /** `html` escapes every output that does not end in the filter `raw`. */
   readonly escape: Escape;
   /** Partials, translations and the default locale. */
   readonly environment: TemplateEnvironment;
+  /** Where the source came out of `blocksSource`. */
+  readonly blocks?: readonly Block[];
 };
 
 export type CompiledTemplate = {

@@ -9,6 +9,7 @@ import type { Escape } from './setting.ts';
 import type { TemplateScope } from './template-scope.ts';
 import { MAX_TEMPLATE_LENGTH } from './template-source.ts';
 import { registerTranslationFilter, TranslationTag } from './translation-tag.ts';
+import { VisualBlockTag } from './visual-block-tag.ts';
 
 /** Characters of a rendered text. */
 export const MAX_OUTPUT_LENGTH = 1024 * 1024;
@@ -78,6 +79,7 @@ function createLiquid(escaping: 'none' | 'html'): Liquid {
   for (const name of FILE_TAGS) liquid.registerTag(name, UnsupportedTag);
   liquid.registerTag('render', PartialTag);
   liquid.registerTag('t', TranslationTag);
+  liquid.registerTag('visual_block', VisualBlockTag);
   registerFilters(liquid);
   registerLocaleFilters(liquid);
   registerDataFilters(liquid);

@@ -1,5 +1,6 @@
 import { Context, type Liquid } from 'liquidjs';
 import type { TemplateEnvironment } from './template-environment.ts';
+import type { Block } from './visual-blocks.ts';
 
 /**
  * What happens to the value of an output before it joins the text. `markdown` escapes as `html` does, but what
@@ -11,6 +12,8 @@ export type Escape = 'none' | 'html' | 'markdown';
 export type Setting = {
   readonly escape: Escape;
   readonly environment: TemplateEnvironment;
+  /** Of a template that is made of visual blocks. */
+  readonly blocks?: readonly Block[];
   /** Partials that lead to this one; 0 for a template itself. */
   readonly depth: number;
   /** The engine of an escape mode, the same for all templates. */

@@ -1,14 +1,13 @@
-/** The one e-mail layout there is until layouts can be pushed. */
-export const DEFAULT_LAYOUT_KEY = 'default';
+import type { EmailLayout } from '../step.ts';
 
-/** A complete HTML document around the body of a mail. */
-export function inDefaultLayout(body: string): string {
-  return `${BEFORE}${body}${AFTER}`;
-}
+/** The layout that every environment has until it pushes one of this key. */
+export const DEFAULT_LAYOUT_KEY = 'default';
 
 const FONT = "-apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,Helvetica,Arial,sans-serif";
 
-const BEFORE = `<!doctype html>
+/** A complete HTML document around the body of a mail. */
+export const defaultLayout: EmailLayout = {
+  html: `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -20,12 +19,14 @@ const BEFORE = `<!doctype html>
 <tr><td align="center" style="padding:32px 16px;">
 <table role="presentation" width="100%" cellpadding="0" cellspacing="0" style="max-width:560px;background:#ffffff;border:1px solid #e6e6ec;border-radius:12px;">
 <tr><td style="padding:32px;font-family:${FONT};font-size:16px;line-height:1.6;color:#1c1c28;">
-`;
-
-const AFTER = `
+{{ content }}
 </td></tr>
 </table>
 </td></tr>
 </table>
 </body>
-</html>`;
+</html>`,
+  text: '',
+  isMjml: false,
+  footerLinks: [],
+};

@@ -1,18 +1,11 @@
 import { Type } from 'typebox';
-import type { Json, JsonObject } from '../../lib/json.ts';
+import type { Json } from '../../lib/json.ts';
 import { type CompiledTemplate, compileTemplate } from '../../templates/compile-template.ts';
 import { nullable } from '../schema-problems.ts';
-import type { Problem, RunScope, StepDefinition } from '../step.ts';
+import type { RunScope, StepDefinition } from '../step.ts';
 import { StepError } from '../step-error.ts';
-import {
-  channelStepProblems,
-  channelStepSchema,
-  compileChannelStep,
-  isSet,
-  notYet,
-} from './channel-step.ts';
-import { DEFAULT_LAYOUT_KEY, inDefaultLayout } from './email-layout.ts';
-import { htmlToText } from './html-to-text.ts';
+import { channelStepProblems, channelStepSchema, compileChannelStep } from './channel-step.ts';
+import { compileEmailBody, emailBodyProblems } from './email-body.ts';
 import { jsonTemplate } from './json-template.ts';
 import { fieldTemplate, objectField, oneLine, templateProblems } from './step-template.ts';
 import { trackingOf } from './tracking.ts';
@@ -67,10 +60,8 @@ export const emailStep: StepDefinition = {
     const at = `${path}.template`;
     return [
       ...channelStepProblems(step, path, environment, 'email'),
-      ...bodyProblems(template, at),
+      ...emailBodyProblems(template, at, environment),
       ...templateProblems(template, 'subject', at, environment),
-      ...templateProblems(template, 'html_body', at, environment, 'html'),
-      ...templateProblems(template, 'text_body', at, environment),
       ...Object.keys(overrides).flatMap((field) =>
         templateProblems(overrides, field, `${path}.channel_overrides`, environment),
       ),
@@ -80,14 +71,12 @@ export const emailStep: StepDefinition = {
   compile: (step, environment) => {
     const template = objectField(step, 'template');
     const overrides = objectField(step, 'channel_overrides');
-    const layout = objectField(template, 'settings').layout_key === DEFAULT_LAYOUT_KEY;
     const to = fieldTemplate(overrides, 'to_address', environment);
     const subject = compileTemplate(String(template.subject), {
       escape: 'none',
       environment: environment.templates,
     });
-    const html = fieldTemplate(template, 'html_body', environment, 'html');
-    const text = fieldTemplate(template, 'text_body', environment);
+    const body = compileEmailBody(template, environment);
     const addresses = Object.entries(ADDRESSES).flatMap(([field, name]) => {
       const address = fieldTemplate(overrides, field, environment);
       return address ? [[name, address] as const] : [];
@@ -103,9 +92,9 @@ export const emailStep: StepDefinition = {
         const value = oneLine(address.render(scope));
         if (value !== '') content[name] = value;
       }
-      const body = html?.render(scope);
-      if (body !== undefined) content.html_body = layout ? inDefaultLayout(body) : body;
-      content.text_body = text ? text.render(scope) : htmlToText(body ?? '');
+      const { html, text } = body(scope);
+      if (html !== undefined) content.html_body = html;
+      content.text_body = text;
       const unsubscribe = scope.vars.commercial_unsubscribe_url;
       if (typeof unsubscribe === 'string') content.unsubscribe_url = unsubscribe;
       const request = requestOverrides(scope);
@@ -124,24 +113,4 @@ function receiver(to: CompiledTemplate | undefined, scope: RunScope): string {
     'recipient_address_missing',
     `the recipient "${String(scope.recipient.id)}" has no e-mail address: ${source}`,
   );
-}
-
-function bodyProblems(template: JsonObject, path: string): Problem[] {
-  const problems: Problem[] = [];
-  const settings = objectField(template, 'settings');
-  const blocks = template.visual_blocks;
-  if (Array.isArray(blocks) && blocks.length > 0) {
-    problems.push(notYet(`${path}.visual_blocks`, 'visual blocks; use html_body'));
-  } else if (!isSet(template.html_body) && !isSet(template.text_body)) {
-    problems.push({ path, reason: 'lacks "html_body"' });
-  }
-  if (template.is_mjml === true) problems.push(notYet(`${path}.is_mjml`, 'MJML'));
-  if (isSet(settings.layout_key) && settings.layout_key !== DEFAULT_LAYOUT_KEY) {
-    const feature = `other layouts than "${DEFAULT_LAYOUT_KEY}"`;
-    problems.push(notYet(`${path}.settings.layout_key`, feature));
-  }
-  if (isSet(settings.pre_content)) {
-    problems.push(notYet(`${path}.settings.pre_content`, 'content before the layout'));
-  }
-  return problems;
 }

@@ -24,7 +24,8 @@ const NAMED: Readonly<Record<string, string>> = {
 };
 
 /**
- * The text of an HTML mail for readers without HTML: tags gone, links as `text (address)`, one
+ * The text of an HTML mail for readers without HTML: tags gone, links as `text (address)`, pictures by
+ * their `alt`, one
  * empty line at the most. One pass without backtracking, as the HTML may hold anything.
  */
 export function htmlToText(html: string): string {
@@ -59,6 +60,8 @@ export function htmlToText(html: string): string {
         text += ` (${linkAddress})`;
       }
       linkAddress = '';
+    } else if (name === 'img') {
+      text += words(attribute(tag, 'alt'));
     } else if (SILENT.has(name) && !closing) {
       const end = new RegExp(`</${name}`, 'gi');
       end.lastIndex = at;
