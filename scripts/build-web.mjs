@@ -27,7 +27,7 @@ export async function buildWeb() {
     return {
       kind: 'impossible',
       reason:
-        'the web pages (demo, mail viewer) cannot be built without the development dependencies. ' +
+        'the web pages (demo, message viewer) cannot be built without the development dependencies. ' +
         'Run `npm ci --include=dev`, or copy web/dist from a machine that has built it. ' +
         'The API works without them.',
     };

@@ -3,8 +3,9 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
+import { sendOnEveryChannel } from '../server/test/e2e/support/every-channel.ts';
 import { launchBrowser } from '../server/test/e2e/support/launch-browser.ts';
-import { startWholeServer } from '../server/test/e2e/support/started-server.ts';
+import { type StartedServer, startWholeServer } from '../server/test/e2e/support/started-server.ts';
 
 const images = join(dirname(dirname(fileURLToPath(import.meta.url))), 'docs', 'images');
 
@@ -49,14 +50,17 @@ async function takeDemo(browser: Browser, origin: string, scheme: 'light' | 'dar
   await page.close();
 }
 
-async function takeMail(browser: Browser, origin: string): Promise<void> {
-  const page = await openAt(browser, `${origin}/dev/mail`, 'light');
-  await page
-    .locator('.mail-list a')
-    .nth(comments.length - 1)
-    .waitFor();
-  await page.frameLocator('iframe').locator('body').waitFor();
-  await page.screenshot({ path: join(images, 'mail-viewer.png') });
+async function takeMessages(browser: Browser, server: StartedServer): Promise<void> {
+  await sendOnEveryChannel(server);
+  const page = await openAt(
+    browser,
+    `${server.origin}/dev/messages?workflow=platform-change`,
+    'light',
+  );
+  await page.locator('.message-list a').nth(5).waitFor();
+  await page.locator('.message-list a', { hasText: 'Push' }).click();
+  await page.locator('.push-card').waitFor();
+  await page.screenshot({ path: join(images, 'messages.png') });
   await page.close();
 }
 
@@ -66,7 +70,7 @@ try {
   const browser = await launchBrowser();
   try {
     await takeDemo(browser, server.origin, 'light', 'demo.png');
-    await takeMail(browser, server.origin);
+    await takeMessages(browser, server);
     await takeDemo(browser, server.origin, 'dark', 'demo-dark.png');
   } finally {
     await browser.close();

@@ -25,7 +25,7 @@ export default defineConfig({
           },
         ],
       },
-      input: { demo: page('index.html'), mail: page('dev/mail/index.html') },
+      input: { demo: page('index.html'), messages: page('dev/messages/index.html') },
     },
   },
   // `npm run dev -w web` beside a running server.
@@ -34,7 +34,7 @@ export default defineConfig({
       '/v1': 'http://127.0.0.1:4400',
       '/ws': { target: 'ws://127.0.0.1:4400', ws: true },
       '/dev/demo': 'http://127.0.0.1:4400',
-      '^/dev/mail(\\.json|/.)': 'http://127.0.0.1:4400',
+      '^/dev/messages(\\.json|/.)': 'http://127.0.0.1:4400',
       '/docs': 'http://127.0.0.1:4400',
     },
   },

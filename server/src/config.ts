@@ -15,11 +15,11 @@ export type Config = {
   readonly dataDir: string;
   /** Absent: an embedded PostgreSQL in the data dir. */
   readonly databaseUrl: string | undefined;
-  /** Absent: e-mail goes to the built-in mail viewer. */
+  /** Absent: e-mail goes to the built-in viewer. */
   readonly smtpUrl: string | undefined;
   readonly mailFrom: string;
   readonly allowPrivateWebhooks: boolean;
-  /** The demo page and the mail viewer, where they may be shown at all. */
+  /** The demo page and the message viewer, where they may be shown at all. */
   readonly demo: boolean;
   /** `knock`: each endpoint has the rate limit that Knock gives it. */
   readonly rateLimits: RateLimits;
@@ -88,7 +88,7 @@ export const configVariables = [
   ],
   [
     'BELFRY_SMTP_URL',
-    '(built-in mail viewer)',
+    '(built-in viewer)',
     'Mail server, `smtp://user:password@host:587` or `smtps://…`.',
   ],
   ['BELFRY_MAIL_FROM', 'Belfry <belfry@localhost>', 'Sender of e-mails whose step names none.'],
@@ -100,7 +100,7 @@ export const configVariables = [
   [
     'BELFRY_DEMO',
     'true',
-    '`false` turns the demo page and the mail viewer (`/dev/*`) off, also on a loopback address.',
+    '`false` turns the demo page and the message viewer (`/dev/*`) off, also on a loopback address.',
   ],
   [
     'BELFRY_RATE_LIMITS',

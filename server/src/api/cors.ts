@@ -9,7 +9,7 @@ const DAY_SECONDS = '86400';
 
 /**
  * Browsers may call the APIs from any origin: access rests on the key, never on cookies.
- * Only there; the mail viewer and the operator's endpoints are for pages of our own origin.
+ * Only there; the message viewer and the operator's endpoints are for pages of our own origin.
  */
 export function registerCors(app: App): void {
   app.addHook('onRequest', (request, reply, done) => {

@@ -72,11 +72,11 @@ export const errorCatalogue = {
     type: 'invalid_request_error',
     meaning: 'No endpoint has this method and path. `/docs` lists those that exist.',
   },
-  mail_viewer_off: {
+  viewer_off: {
     status: 404,
     type: 'invalid_request_error',
     meaning:
-      'The built-in mail viewer is on only without `BELFRY_SMTP_URL` and with `BELFRY_HOST` at a loopback address, and not through a proxy. Unset the one or change the other. `BELFRY_DEMO=false` turns it off.',
+      'The built-in viewer is on only without `BELFRY_SMTP_URL` and with `BELFRY_HOST` at a loopback address, and not through a proxy. Unset the one or change the other. `BELFRY_DEMO=false` turns it off.',
   },
   demo_off: {
     status: 404,

@@ -35,7 +35,7 @@ describe('a browser of any origin', () => {
   });
 
   test('may not read what is for our own pages', async () => {
-    for (const url of ['/dev/mail.json', '/ops/v1/keys', '/metrics']) {
+    for (const url of ['/dev/messages.json', '/ops/v1/keys', '/metrics']) {
       const answer = await api.call('GET', url, { headers: origin });
       expect(answer.headers['access-control-allow-origin']).toBeUndefined();
     }

@@ -68,8 +68,8 @@ test('without the profile there are no such limits', async () => {
   }
 });
 
-test('the demo page and the mail viewer can be turned off', async () => {
-  for (const path of ['/dev/demo.json', '/dev/mail.json', '/dev/mail', '/']) {
+test('the demo page and the message viewer can be turned off', async () => {
+  for (const path of ['/dev/demo.json', '/dev/messages.json', '/dev/messages', '/']) {
     expect((await api.call('GET', path)).status, path).toBe(404);
   }
   expect((await api.call('GET', '/docs/')).status).toBeLessThan(400);

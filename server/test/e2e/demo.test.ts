@@ -2,6 +2,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { openPage } from './support/browser.ts';
+import { sendOnEveryChannel } from './support/every-channel.ts';
 import { launchBrowser } from './support/launch-browser.ts';
 import { type StartedServer, startWholeServer } from './support/started-server.ts';
 
@@ -49,7 +50,7 @@ describe.each([
 ])('at $width pixels, $colorScheme', ({ width, height, colorScheme }) => {
   const options = { viewport: { width, height }, colorScheme };
 
-  test('a notification goes from the form to the bell, the feed and the mail viewer', async () => {
+  test('a notification goes from the form to the bell, the feed and the viewer', async () => {
     const { page, complaints, close } = await openPage(browser, options);
     await page.goto(server.origin);
     const before = Number(await unreadOnPage(page));
@@ -69,8 +70,8 @@ describe.each([
     await page.reload();
     await expect.poll(() => unreadOnPage(page)).toBe('0');
 
-    await page.goto(`${server.origin}/dev/mail`);
-    const entry = page.locator('.mail-list a').first();
+    await page.goto(`${server.origin}/dev/messages`);
+    const entry = page.locator('.message-list a').first();
     await entry.waitFor();
     await entry.click();
     await page.frameLocator('iframe').getByText(text).waitFor();
@@ -81,9 +82,35 @@ describe.each([
     await close();
   });
 
+  test('a message of each channel type is shown as whoever gets it sees it', async () => {
+    await sendOnEveryChannel(server);
+    const { page, complaints, close } = await openPage(browser, options);
+    await page.goto(`${server.origin}/dev/messages`);
+    await page.getByLabel('Workflow').fill('platform-change');
+    const shown = {
+      SMS: '.bubble',
+      Push: '.push-card',
+      Chat: '.post',
+      'In-app': '.feed-cell',
+      Webhook: '.request-line',
+      'E-mail': 'iframe',
+    };
+    for (const [type, preview] of Object.entries(shown)) {
+      await page.getByLabel('Type').selectOption({ label: type });
+      await page.locator('.message-list .kind', { hasText: type }).first().click();
+      await page.locator(preview).waitFor();
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width);
+      const back = page.getByRole('button', { name: 'All messages' });
+      if (await back.isVisible()) await back.click();
+    }
+    expect(new URL(page.url()).search).toBe('?type=email&workflow=platform-change');
+    expect(complaints).toEqual([]);
+    await close();
+  });
+
   test('no page is wider than the window', async () => {
     const { page, close } = await openPage(browser, options);
-    for (const path of ['/', '/dev/mail']) {
+    for (const path of ['/', '/dev/messages']) {
       await page.goto(`${server.origin}${path}`);
       await page.locator('main').waitFor();
       expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width);
@@ -124,13 +151,13 @@ test('an incident rings at once, and a reminder after the delay that it asked fo
 test('an e-mail that arrives shows up in the open viewer by itself', async () => {
   const { page: viewer, close: closeViewer } = await openPage(browser, {});
   const { page: demo, close: closeDemo } = await openPage(browser, {});
-  await viewer.goto(`${server.origin}/dev/mail`);
+  await viewer.goto(`${server.origin}/dev/messages`);
   await demo.goto(server.origin);
-  await viewer.locator('.mail-list a').first().waitFor();
-  const before = await viewer.locator('.mail-list a').count();
+  await viewer.locator('.message-list a').first().waitFor();
+  const before = await viewer.locator('.message-list a').count();
   await sendComment(demo, 'One more.');
   await expect
-    .poll(() => viewer.locator('.mail-list a').count(), { timeout: 10_000 })
+    .poll(() => viewer.locator('.message-list a').count(), { timeout: 10_000 })
     .toBe(before + 1);
   await closeViewer();
   await closeDemo();

@@ -16,9 +16,9 @@ afterEach(() => rm(directory, { recursive: true, force: true }));
 
 async function fillDirectory(): Promise<void> {
   await mkdir(join(directory, 'assets'));
-  await mkdir(join(directory, 'dev', 'mail'), { recursive: true });
+  await mkdir(join(directory, 'dev', 'messages'), { recursive: true });
   await writeFile(join(directory, 'index.html'), 'the demo');
-  await writeFile(join(directory, 'dev', 'mail', 'index.html'), 'the viewer');
+  await writeFile(join(directory, 'dev', 'messages', 'index.html'), 'the viewer');
   await writeFile(join(directory, 'favicon.svg'), '<svg/>');
   await writeFile(join(directory, 'assets', 'demo-abc.js'), 'let x');
   await writeFile(join(directory, '.source-hash'), 'not for anybody');
@@ -35,7 +35,7 @@ test('pages are revalidated, may load only from here and cannot be framed', asyn
   const app = serve();
   for (const [path, body] of [
     ['/', 'the demo'],
-    ['/dev/mail', 'the viewer'],
+    ['/dev/messages', 'the viewer'],
   ]) {
     const response = await app.inject(path ?? '');
     expect(response.statusCode).toBe(200);
@@ -44,6 +44,17 @@ test('pages are revalidated, may load only from here and cannot be framed', asyn
     expect(response.headers['content-security-policy']).toContain("default-src 'none'");
     expect(response.headers['content-security-policy']).toContain("frame-ancestors 'none'");
   }
+  await app.close();
+});
+
+test('the viewer is found where it was while it showed only e-mails', async () => {
+  await fillDirectory();
+  const app = serve();
+  const response = await app.inject('/dev/mail');
+  expect([response.statusCode, response.headers.location]).toEqual([
+    301,
+    '/dev/messages?type=email',
+  ]);
   await app.close();
 });
 

@@ -35,7 +35,7 @@ export function App() {
       <footer className="page-footer">
         <p>
           The bell is Knock&rsquo;s own React feed, unmodified. E-mails of this server land in the{' '}
-          <a href="/dev/mail">mail viewer</a>; every call is in the{' '}
+          <a href="/dev/messages">message viewer</a>; every call is in the{' '}
           <a href="/docs">API reference</a>.
         </p>
       </footer>

@@ -51,7 +51,7 @@ function RunSteps({ run }: { readonly run: DemoRun }) {
         <div className="link">
           <dt className="unseen">E-mail</dt>
           <dd>
-            <a href="/dev/mail">Read the e-mail</a>
+            <a href="/dev/messages?type=email">Read the e-mail</a>
           </dd>
         </div>
       ) : null}

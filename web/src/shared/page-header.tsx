@@ -1,4 +1,4 @@
-type Place = 'demo' | 'mail';
+type Place = 'demo' | 'messages';
 
 /** The bar on top of each page: the mark, and the ways to the other pages. */
 export function PageHeader({ place }: { readonly place: Place }) {
@@ -12,8 +12,8 @@ export function PageHeader({ place }: { readonly place: Place }) {
         <a href="/" aria-current={place === 'demo' ? 'page' : undefined}>
           Demo
         </a>
-        <a href="/dev/mail" aria-current={place === 'mail' ? 'page' : undefined}>
-          Mail <span className="wide-only">viewer</span>
+        <a href="/dev/messages" aria-current={place === 'messages' ? 'page' : undefined}>
+          Messages
         </a>
         <a href="/docs">
           API <span className="wide-only">reference</span>
@@ -23,7 +23,8 @@ export function PageHeader({ place }: { readonly place: Place }) {
   );
 }
 
-function Mark() {
+/** The mark by itself. */
+export function Mark() {
   return (
     <svg viewBox="0 0 32 32" width="30" height="30" aria-hidden="true">
       <path className="mark-wall" d="M4 31V15a12 12 0 0 1 24 0v16z" />

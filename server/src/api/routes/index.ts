@@ -6,7 +6,7 @@ import { channelDataRoutes } from './channel-data.ts';
 import { channelBulkRoutes } from './channels-bulk.ts';
 import { controlRoutes } from './control.ts';
 import { demoRoutes } from './demo.ts';
-import { devMailRoutes } from './dev-mail.ts';
+import { devMessageRoutes } from './dev-messages.ts';
 import { feedRoutes } from './feeds.ts';
 import { healthRoutes } from './health.ts';
 import { messageStatusRoutes } from './message-status.ts';
@@ -45,7 +45,7 @@ export const routes: readonly Routes[] = [
   variableRoutes,
   previewTemplateRoutes,
   demoRoutes,
-  devMailRoutes,
+  devMessageRoutes,
   healthRoutes,
   channelBulkRoutes,
   audienceRoutes,

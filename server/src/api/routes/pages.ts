@@ -45,7 +45,7 @@ const pageHeaders = {
   'cross-origin-opener-policy': 'same-origin',
 } as const;
 
-/** The demo page at `/`, the mail viewer at `/dev/mail`, and their files under `/assets/`. */
+/** The demo page at `/`, the viewer at `/dev/messages`, and their files under `/assets/`. */
 export function pageRoutes(app: App, { config }: Services): void {
   // Without services only the API is described.
   if (config?.demo === false) return;
@@ -55,11 +55,15 @@ export function pageRoutes(app: App, { config }: Services): void {
 /** The same from any folder; without a build in it, the pages say how to make one. */
 export function registerPages(app: App, directory: string): void {
   const built = existsSync(join(directory, 'index.html'));
-  servePage(app, '/', built ? readFileSync(join(directory, 'index.html')) : undefined);
-  servePage(
-    app,
+  servePage(app, '/', readPage(directory, 'index.html'));
+  servePage(app, '/dev/messages', readPage(directory, 'dev', 'messages', 'index.html'));
+  // Where it was while it showed only e-mails.
+  app.get(
     '/dev/mail',
-    built ? readFileSync(join(directory, 'dev', 'mail', 'index.html')) : undefined,
+    { config: { access: 'none' }, schema: { hide: true } },
+    (_request, reply) => {
+      reply.redirect('/dev/messages?type=email', 301);
+    },
   );
   if (!built) return;
 
@@ -96,6 +100,11 @@ export function registerPages(app: App, directory: string): void {
   });
 }
 
+function readPage(...path: readonly string[]): Buffer | undefined {
+  const file = join(...path);
+  return existsSync(file) ? readFileSync(file) : undefined;
+}
+
 function servePage(app: App, path: string, page: Buffer | undefined): void {
   const handler = (_request: unknown, reply: FastifyReply) => {
     reply.headers(pageHeaders);
@@ -113,7 +122,7 @@ const notBuilt = `<!doctype html>
 <title>Belfry: pages not built</title>
 <style>body{font:1rem/1.6 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1.5rem}code{font-family:ui-monospace,monospace}</style>
 <h1>The web pages are not built yet</h1>
-<p>The server runs, and so does the API. To see the demo and the mail viewer, build the pages and start again:</p>
+<p>The server runs, and so does the API. To see the demo and the message viewer, build the pages and start again:</p>
 <pre><code>npm ci --include=dev
 npm start</code></pre>
 <p>The API reference is at <a href="/docs">/docs</a>.</p>

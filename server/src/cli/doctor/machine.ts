@@ -87,7 +87,7 @@ export async function checkWebBuild(): Promise<Check> {
   } catch {
     return warn(
       'web pages',
-      'The pages (demo, mail viewer) are not built; the API works without them.',
+      'The pages (demo, message viewer) are not built; the API works without them.',
       'Run `npm ci --include=dev`, or `npm run build -w web`.',
     );
   }

@@ -109,7 +109,7 @@ async function holdsSocket(pid: string, inodes: readonly string[]): Promise<bool
 export async function checkMailServer(smtpUrl: string | undefined): Promise<Check> {
   const name = 'e-mail';
   if (smtpUrl === undefined) {
-    return ok(name, 'No mail server is set; e-mails go to the mail viewer at /dev/mail.');
+    return ok(name, 'No mail server is set; e-mails go to the viewer at /dev/messages.');
   }
   const { hostname, port, protocol } = new URL(smtpUrl);
   const number = Number(port || (protocol === 'smtps:' ? 465 : 587));

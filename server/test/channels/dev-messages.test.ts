@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { buildApp } from '../../src/api/app.ts';
 import type { App } from '../../src/api/route.ts';
 import type { Services } from '../../src/api/services.ts';
-import { channelTypeNumber } from '../../src/channels/channel-type.ts';
+import { type ChannelType, channelTypeNumber } from '../../src/channels/channel-type.ts';
 import { readConfig } from '../../src/config.ts';
 import type { JsonObject } from '../../src/lib/json.ts';
 import { ksuidFromUuid } from '../../src/lib/ksuid.ts';
@@ -57,7 +57,7 @@ function appWith(env: Record<string, string> = {}): App {
 // Each message a millisecond after the one before, so that their order is known.
 let lastMs = Date.now();
 
-async function insertMessage(content: JsonObject, type: 'email' | 'http' = 'email') {
+async function insertMessage(content: JsonObject, type: ChannelType = 'email') {
   const id = timeOrderedUuid(++lastMs);
   await database.db.query(
     `insert into message (
@@ -74,27 +74,39 @@ async function get(app: App, url: string, host = '127.0.0.1:4400') {
   return app.inject({ method: 'GET', url, headers: { host } });
 }
 
-test('the newest e-mail of any environment comes first, and nothing but e-mail', async () => {
+test('the newest message of any environment and type comes first, as whoever gets it would see it', async () => {
   const first = await insertMessage({ to: 'ann@example.org', subject: 'One' });
-  await insertMessage({ url: 'https://example.com' }, 'http');
+  const hook = await insertMessage({ method: 'post', url: 'https://example.com' }, 'http');
+  const sms = await insertMessage({ to: '+491', body: 'Ding' }, 'sms');
+  const push = await insertMessage({ token: 't', title: 'Dong', body: 'Bell' }, 'push');
+  const chat = await insertMessage({ connection: { channel_id: 'C1' }, body: '*Hi*' }, 'chat');
+  const feed = await insertMessage({ body: '**Bim**' }, 'in_app_feed');
   const second = await insertMessage({
     to: 'bob@example.org',
     subject: 'Two',
     from: 'Old <a@b.org>',
     from_name: 'New',
   });
-  const response = await get(appWith(), '/dev/mail.json');
+  const response = await get(appWith(), '/dev/messages.json');
   expect(response.statusCode).toBe(200);
   expect(response.json()).toMatchObject({
     entries: [
-      { id: second, subject: 'Two', to: 'bob@example.org', from: 'New <a@b.org>' },
+      { id: second, title: 'Two', to: 'bob@example.org', from: 'New <a@b.org>' },
+      { id: feed, type: 'in_app_feed', title: 'Bim', to: 'ann' },
+      { id: chat, type: 'chat', title: 'Hi', to: 'C1' },
+      { id: push, type: 'push', title: 'Dong', to: 'ann' },
+      { id: sms, type: 'sms', title: 'Ding', to: '+491' },
+      { id: hook, type: 'http', title: 'POST https://example.com', to: 'https://example.com' },
       {
         id: first,
-        subject: 'One',
+        type: 'email',
+        title: 'One',
         from: 'Belfry <belfry@localhost>',
         environment: 'development',
         recipient_id: 'ann',
         workflow: 'welcome',
+        status: 'queued',
+        scheduled_at: null,
         inserted_at: expect.stringMatching(/^\d{4}-.*Z$/),
       },
     ],
@@ -102,14 +114,44 @@ test('the newest e-mail of any environment comes first, and nothing but e-mail',
   });
 });
 
-test('pages lead through all e-mails without a gap or a repetition', async () => {
+test('messages can be looked for by type, recipient and workflow', async () => {
+  await insertMessage({ to: 'ann@example.org' });
+  const sms = await insertMessage({ to: '+491', body: 'Ding' }, 'sms');
+  const app = appWith();
+  const found = async (query: string) =>
+    (await get(app, `/dev/messages.json?${query}`))
+      .json()
+      .entries.map((entry: { id: string }) => entry.id);
+  expect(await found('type=sms')).toEqual([sms]);
+  expect(await found('type=push')).toEqual([]);
+  expect(await found('recipient=ann&workflow=welcome&type=sms')).toEqual([sms]);
+  expect(await found('recipient=bob')).toEqual([]);
+  expect(await found('workflow=other')).toEqual([]);
+  expect((await get(app, '/dev/messages.json?type=pigeon')).statusCode).toBe(422);
+});
+
+test('a chat post is shown without what lets others post there', async () => {
+  const connection = {
+    access_token: 'xoxb-1',
+    incoming_webhook: { url: 'https://hooks.example/1' },
+  };
+  const id = await insertMessage({ connection, body: '**Hi** <b>' }, 'chat');
+  const response = await get(appWith(), `/dev/messages/${id}.json`);
+  expect(response.json()).toMatchObject({
+    html: '<p><strong>Hi</strong> &lt;b&gt;</p>',
+    content: { connection: { access_token: null, incoming_webhook: { url: null } } },
+  });
+  expect(response.body).not.toMatch(/xoxb|hooks\.example/);
+});
+
+test('pages lead through all messages without a gap or a repetition', async () => {
   const ids: string[] = [];
   for (let i = 0; i < 7; i++) ids.unshift(await insertMessage({ to: 'ann@example.org' }));
   const app = appWith();
   const seen: string[] = [];
   let after: string | null = '';
   while (after !== null) {
-    const response = await get(app, `/dev/mail.json?page_size=3&after=${after}`);
+    const response = await get(app, `/dev/messages.json?page_size=3&after=${after}`);
     const answer: { entries: { id: string }[]; page_info: { after: string | null } } =
       response.json();
     for (const entry of answer.entries) seen.push(entry.id);
@@ -127,22 +169,21 @@ test('one e-mail is there as JSON, HTML and text', async () => {
     text_body: 'Hi <there>',
   });
   const app = appWith();
-  expect((await get(app, `/dev/mail/${id}.json`)).json()).toMatchObject({
+  expect((await get(app, `/dev/messages/${id}.json`)).json()).toMatchObject({
     id,
-    html_body: html,
-    text_body: 'Hi <there>',
+    content: { html_body: html, text_body: 'Hi <there>' },
   });
-  const page = await get(app, `/dev/mail/${id}/html`);
+  const page = await get(app, `/dev/messages/${id}/html`);
   expect(page.body).toBe(html);
   expect(page.headers['content-type']).toBe('text/html; charset=utf-8');
-  const plain = await get(app, `/dev/mail/${id}/text`);
+  const plain = await get(app, `/dev/messages/${id}/text`);
   expect(plain.body).toBe('Hi <there>');
   expect(plain.headers['content-type']).toBe('text/plain; charset=utf-8');
 });
 
 test('the HTML of an e-mail runs no script and has no origin', async () => {
   const id = await insertMessage({ to: 'ann@example.org', html_body: '<p>Hi</p>' });
-  const page = await get(appWith(), `/dev/mail/${id}/html`);
+  const page = await get(appWith(), `/dev/messages/${id}/html`);
   const policy = String(page.headers['content-security-policy']);
   expect(policy).toContain('sandbox ');
   expect(policy).toContain("default-src 'none'");
@@ -150,12 +191,11 @@ test('the HTML of an e-mail runs no script and has no origin', async () => {
   expect(page.headers['x-content-type-options']).toBe('nosniff');
 });
 
-test('an e-mail that is not there, or is no e-mail, is missing', async () => {
-  const webhook = await insertMessage({ url: 'https://example.com' }, 'http');
+test('a message that is not there is missing', async () => {
   const app = appWith();
-  for (const id of ['nothing', webhook, '2aVfGZkKqgnWRDM6zj4oUoZbnRp']) {
-    for (const path of [`/dev/mail/${id}.json`, `/dev/mail/${id}/html`, `/dev/mail/${id}/text`]) {
-      const response = await get(app, path);
+  for (const id of ['nothing', '2aVfGZkKqgnWRDM6zj4oUoZbnRp']) {
+    for (const path of [`${id}.json`, `${id}/html`, `${id}/text`]) {
+      const response = await get(app, `/dev/messages/${path}`);
       expect([response.statusCode, response.json().code]).toEqual([404, 'resource_missing']);
     }
   }
@@ -168,9 +208,13 @@ test.each([
 ])('the viewer is off %s', async (_, env: Record<string, string>, host) => {
   const id = await insertMessage({ to: 'ann@example.org', html_body: '<p>Hi</p>' });
   const app = appWith(env);
-  for (const path of ['/dev/mail.json', `/dev/mail/${id}.json`, `/dev/mail/${id}/html`]) {
+  for (const path of [
+    '/dev/messages.json',
+    `/dev/messages/${id}.json`,
+    `/dev/messages/${id}/html`,
+  ]) {
     const response = await get(app, path, host);
-    expect([response.statusCode, response.json().code]).toEqual([404, 'mail_viewer_off']);
+    expect([response.statusCode, response.json().code]).toEqual([404, 'viewer_off']);
   }
 });
 
@@ -179,7 +223,7 @@ test.each(['x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'forwarded', 'via
   async (name) => {
     const headers = { host: '127.0.0.1:4400', [name]: '203.0.113.7' };
     for (const [url, code] of [
-      ['/dev/mail.json', 'mail_viewer_off'],
+      ['/dev/messages.json', 'viewer_off'],
       ['/dev/demo.json', 'demo_off'],
     ]) {
       const response = await appWith().inject({ method: 'GET', url: url ?? '', headers });
@@ -191,14 +235,14 @@ test.each(['x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'forwarded', 'via
 test.each(['localhost:4400', '[::1]:4400', '127.0.0.2'])(
   'the viewer answers at %s',
   async (host) => {
-    expect((await get(appWith(), '/dev/mail.json', host)).statusCode).toBe(200);
+    expect((await get(appWith(), '/dev/messages.json', host)).statusCode).toBe(200);
   },
 );
 
 test('pages of other origins cannot read the viewer', async () => {
   const response = await appWith().inject({
     method: 'GET',
-    url: '/dev/mail.json',
+    url: '/dev/messages.json',
     headers: { host: '127.0.0.1:4400', origin: 'https://example.com' },
   });
   expect(response.headers['access-control-allow-origin']).toBeUndefined();

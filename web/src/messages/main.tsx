@@ -1,7 +1,7 @@
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import '../shared/base.css';
-import './mail.css';
+import './messages.css';
 import { App } from './app.tsx';
 
 const root = document.getElementById('root');
