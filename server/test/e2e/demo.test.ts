@@ -70,7 +70,7 @@ describe.each([
     await page.reload();
     await expect.poll(() => unreadOnPage(page)).toBe('0');
 
-    await page.goto(`${server.origin}/dev/messages`);
+    await page.goto(`${server.origin}/dev/messages?type=email`);
     const entry = page.locator('.message-list a').first();
     await entry.waitFor();
     await entry.click();
@@ -87,6 +87,7 @@ describe.each([
     const { page, complaints, close } = await openPage(browser, options);
     await page.goto(`${server.origin}/dev/messages`);
     await page.getByLabel('Workflow').fill('platform-change');
+    await page.getByRole('button', { name: 'Show all' }).waitFor();
     const shown = {
       SMS: '.bubble',
       Push: '.push-card',
@@ -151,7 +152,7 @@ test('an incident rings at once, and a reminder after the delay that it asked fo
 test('an e-mail that arrives shows up in the open viewer by itself', async () => {
   const { page: viewer, close: closeViewer } = await openPage(browser, {});
   const { page: demo, close: closeDemo } = await openPage(browser, {});
-  await viewer.goto(`${server.origin}/dev/messages`);
+  await viewer.goto(`${server.origin}/dev/messages?type=email`);
   await demo.goto(server.origin);
   await viewer.locator('.message-list a').first().waitFor();
   const before = await viewer.locator('.message-list a').count();

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react';
+import { useEffect, useEffectEvent, useState } from 'react';
 import {
   type Filter,
   isMessageType,
@@ -62,12 +62,13 @@ const pauseMs = 300;
 /** Takes effect when nothing was typed for a moment. */
 function TextFilter({ label, value, offered, onChange }: TextFilterProps) {
   const [typed, setTyped] = useState(value);
+  const commit = useEffectEvent(() => onChange(typed.trim()));
   useEffect(() => setTyped(value), [value]);
   useEffect(() => {
     if (typed.trim() === value) return;
-    const timer = setTimeout(() => onChange(typed.trim()), pauseMs);
+    const timer = setTimeout(commit, pauseMs);
     return () => clearTimeout(timer);
-  }, [typed, value, onChange]);
+  }, [typed, value]);
   const list = `offered-${label}`;
   return (
     <label>

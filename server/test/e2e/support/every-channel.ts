@@ -47,9 +47,9 @@ const keys = {
 } as const;
 
 const traveller = {
-  id: 'mara',
-  name: 'Mara Velasco',
-  email: 'mara@example.com',
+  id: 'ines',
+  name: 'Ines Okafor',
+  email: 'ines@example.com',
   phone_number: '+15550100',
   channel_data: {
     push: { tokens: ['a4f1c2'] },
