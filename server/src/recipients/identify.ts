@@ -90,13 +90,24 @@ const identifyManyStatement = {
     from written`,
 };
 
+const dropPreferenceSet = {
+  name: 'drop_preference_set',
+  text: `
+    update recipient
+    set properties = properties #- '{settings,preference_set}'
+    where environment_id = $1
+      and collection = $2
+      and id = $3`,
+};
+
 /**
  * Creates the recipient, or merges the given properties and preference sets into it and replaces
- * the given channel data. Throws 422 when its properties would be larger than 256 kB.
+ * the given channel data; drops a tenant's stored preference set first if so asked. Throws 422 when its properties would be larger than 256 kB.
  */
 export async function identify(
   ctx: EnvironmentContext,
   recipient: InlineRecipient,
+  options: { readonly dropsPreferenceSet?: boolean } = {},
 ): Promise<RecipientRow> {
   const text = propertiesText(recipient);
   const { collection, id, preferences, channelData } = recipient;
@@ -110,8 +121,10 @@ export async function identify(
     if (!row) throw tooManyProperties(recipient);
     return row;
   };
-  if (!preferences && !channelData) return write(ctx.db);
+  const { dropsPreferenceSet = false } = options;
+  if (!preferences && !channelData && !dropsPreferenceSet) return write(ctx.db);
   return ctx.db.transaction(async (tx) => {
+    if (dropsPreferenceSet) await tx.query(dropPreferenceSet, [ctx.environment.id, collection, id]);
     const row = await write(tx);
     await writeParts(ctx, tx, [recipient]);
     return row;

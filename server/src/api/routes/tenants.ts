@@ -41,10 +41,12 @@ export function tenantRoutes(app: App, services: Services): void {
       const ctx = environmentContext(services, request);
       const key = keyOf(request.params);
       const { inline, replacesPreferences } = parseTenantBody(key, request.body as JsonObject, '');
-      if (replacesPreferences) {
-        await identify(ctx, { ...key, properties: { settings: { preference_set: null } } });
-      }
-      return reply.send(tenantAnswer(await identify(ctx, inline), defaultsOf(ctx, request.query)));
+      return reply.send(
+        tenantAnswer(
+          await identify(ctx, inline, { dropsPreferenceSet: replacesPreferences }),
+          defaultsOf(ctx, request.query),
+        ),
+      );
     },
   );
 
