@@ -16,6 +16,7 @@ import { latency } from './latency.ts';
 import { shed } from './shed.ts';
 import type { Bench } from './support/bench.ts';
 import { printTable } from './support/table.ts';
+import { timers } from './timers.ts';
 
 const benches: { readonly [name: string]: Bench } = {
   accept,
@@ -31,6 +32,7 @@ const benches: { readonly [name: string]: Bench } = {
   idle,
   latency,
   shed,
+  timers,
 };
 
 const [name = '', ...flags] = process.argv.slice(2);
