@@ -93,7 +93,7 @@ async function rememberedOf(runId: string | undefined): Promise<number> {
 }
 
 describe('a trigger for an object', () => {
-  test('is for the object and each of its subscribers [trigger.recipients.object]', async () => {
+  test('is for the object and each of its subscribers [recipients.object]', async () => {
     const id = await topic(['ada', 'bob']);
     const { refs, runIds } = await accept([id]);
     await drain(refs);
@@ -106,7 +106,7 @@ describe('a trigger for an object', () => {
     expect(await reached(runIds[0])).toHaveLength(1);
   });
 
-  test('shows templates the subscription and its object [template.recipient.subscription]', async () => {
+  test('shows templates the subscription and its object [recipients.subscription]', async () => {
     const shown = await world.workflow({
       steps: [
         feedStep('{{ recipient.subscription.role }} of {{ recipient.subscription.object.name }}'),
@@ -120,6 +120,29 @@ describe('a trigger for an object', () => {
     const { refs, runIds } = await accept([id], shown);
     await drain(refs);
     expect(await bodies(runIds[0])).toEqual({ ada: 'owner of Apollo', [id]: ' of ' });
+  });
+
+  test('shows conditions the subscription', async () => {
+    const only = await world.workflow({
+      steps: [
+        feedStep('Hi', 'in_app_feed_1', {
+          conditions: {
+            all: [
+              {
+                variable: 'recipient.subscription.role',
+                operator: 'equal_to',
+                argument: 'owner',
+              },
+            ],
+          },
+        }),
+      ],
+    });
+    const id = await topic(['ada'], { role: 'owner' });
+    await subscribe(world.ctx, { object: project(id), recipients: ['bob'] });
+    const { refs, runIds } = await accept([id], only);
+    await drain(refs);
+    expect(Object.keys(await bodies(runIds[0]))).toEqual(['ada']);
   });
 
   test('keeps the subscription while the run waits', async () => {

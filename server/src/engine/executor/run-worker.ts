@@ -43,12 +43,13 @@ export async function executeRuns(
   order: WorkOrder,
 ): Promise<WorkReport> {
   const prepared = await prepare(services, stream, order.slot, order.slices);
+  if (prepared.slices.length === 0) return NOTHING;
+  if (!prepared.slices.some(isFanOut)) return evaluateRuns(services, stream, order, prepared);
   const [runs, fanOuts] = byKind(prepared);
   const report =
     runs.slices.length === 0
       ? NOTHING
       : await evaluateRuns(services, stream, { ...order, slices: ordersOf(runs) }, runs);
-  if (fanOuts.slices.length === 0) return report;
   const pages = await fanOut(services, stream, { ...order, slices: ordersOf(fanOuts) }, fanOuts);
   return {
     runs: report.runs + pages.runs,
@@ -138,9 +139,12 @@ async function leftOf(
   return left.length < order.slices.length ? left : undefined;
 }
 
+function isFanOut({ chunk }: PreparedSlice): boolean {
+  return chunk.kind === FAN_OUT;
+}
+
 /** Slices of runs, and those of fan-outs. */
 function byKind({ slices, orders }: Prepared): [runs: Prepared, fanOuts: Prepared] {
-  const isFanOut = ({ chunk }: PreparedSlice): boolean => chunk.kind === FAN_OUT;
   return [
     { orders, slices: slices.filter((slice) => !isFanOut(slice)) },
     { orders, slices: slices.filter(isFanOut) },

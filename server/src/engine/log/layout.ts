@@ -87,13 +87,13 @@ export function layOutTriggers(
       }
       const reference = JSON.stringify(wireReference(recipient));
       const begins = fan !== undefined && isObject(recipient);
-      const state = { ...(data && { data }), ...(begins && { fan }) };
+      if (data === undefined && !begins) {
+        draft.runs.push(`[${position},${reference}]`);
+        continue;
+      }
+      const state = JSON.stringify({ ...(data && { data }), ...(begins && { fan }) });
+      draft.runs.push(`[${position},${reference},${state}]`);
       if (begins) fan = undefined;
-      draft.runs.push(
-        data === undefined && !begins
-          ? `[${position},${reference}]`
-          : `[${position},${reference},${JSON.stringify(state)}]`,
-      );
     }
   }
   return {
