@@ -20,6 +20,8 @@ export type Config = {
   readonly mailFrom: string;
   readonly allowPrivateWebhooks: boolean;
   /** The demo page and the message viewer, where they may be shown at all. */
+  /** Where AI steps ask: an OpenAI-compatible endpoint. */
+  readonly model: { readonly url: string; readonly apiKey: string | undefined } | undefined;
   readonly demo: boolean;
   /** `knock`: each endpoint has the rate limit that Knock gives it. */
   readonly rateLimits: RateLimits;
@@ -98,6 +100,12 @@ export const configVariables = [
     '`true` lets webhooks reach private and loopback addresses.',
   ],
   [
+    'BELFRY_AI_URL',
+    '(AI steps fail)',
+    'OpenAI-compatible endpoint that AI steps ask, `https://api.example.com/v1`; may be on a private address.',
+  ],
+  ['BELFRY_AI_KEY', '(none)', 'API key of that endpoint.'],
+  [
     'BELFRY_DEMO',
     'true',
     '`false` turns the demo page and the message viewer (`/dev/*`) off, also on a loopback address.',
@@ -164,6 +172,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const read = (name: string): string | undefined => env[name]?.trim() || undefined;
   const port = integer('BELFRY_PORT', read('BELFRY_PORT'), 4400, 0, 65_535);
   const host = read('BELFRY_HOST') ?? '127.0.0.1';
+  const aiUrl = url('BELFRY_AI_URL', read('BELFRY_AI_URL'), ['http:', 'https:']);
   const publicUrl = url('BELFRY_PUBLIC_URL', read('BELFRY_PUBLIC_URL'), ['http:', 'https:']);
   return {
     port,
@@ -180,6 +189,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       'BELFRY_ALLOW_PRIVATE_WEBHOOKS',
       read('BELFRY_ALLOW_PRIVATE_WEBHOOKS'),
     ),
+    model: aiUrl === undefined ? undefined : { url: aiUrl, apiKey: read('BELFRY_AI_KEY') },
     demo: flag('BELFRY_DEMO', read('BELFRY_DEMO') ?? 'true'),
     rateLimits: oneOf('BELFRY_RATE_LIMITS', read('BELFRY_RATE_LIMITS'), RATE_LIMITS, 'off'),
     bootstrap: {

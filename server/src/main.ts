@@ -154,6 +154,7 @@ async function build(
       smtpUrl: config.smtpUrl,
       mailFrom: config.mailFrom,
       allowPrivateWebhooks: config.allowPrivateWebhooks,
+      model: config.model,
       installationSecret: secret,
       publicUrl: config.publicUrl,
       logLevel: config.logLevel,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openSession, type Session } from '../../src/db/database.ts';
 import type { Asked, Asker } from '../../src/engine/executor/evaluate-run.ts';
-import type { ChunkRef } from '../../src/engine/log/chunk.ts';
+import { type ChunkRef, laneOf, NORMAL } from '../../src/engine/log/chunk.ts';
 import { answerBatches } from '../../src/engine/windows/answer-batches.ts';
 import type { BatchQuestion } from '../../src/workflows/step.ts';
 import {
@@ -65,6 +65,8 @@ function asked(of: Of, about: BatchQuestion, n: number): Asked<BatchQuestion>[] 
   const id = `00000000-0000-8000-8000-${String(n).padStart(12, '0')}`;
   const by: Asker = {
     environmentId: world.ctx.environment.id,
+    laneId: laneOf(world.ctx.environment.id, NORMAL),
+    flow: 0,
     trigger: {
       id: `01a00000-0000-8000-8000-${String(n).padStart(12, '0')}`,
       key: of.workflowKey,

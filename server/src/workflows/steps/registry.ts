@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../lib/json.ts';
 import type { CompileEnvironment, StepDefinition } from '../step.ts';
+import { aiAgentStep } from './ai-agent.ts';
 import { batchStep } from './batch.ts';
 import { branchStep } from './branch.ts';
 import { chatStep } from './chat.ts';
@@ -33,6 +34,7 @@ const all: readonly StepDefinition[] = [
   randomCohortStep,
   waitForEventStep,
   httpFetchStep,
+  aiAgentStep,
   updateDataStep,
   updateUserStep,
   updateObjectStep,
