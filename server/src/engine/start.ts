@@ -49,6 +49,7 @@ import { createSchedulerState, type SchedulerState } from './scheduler/state.ts'
 import { createShares } from './shares.ts';
 import { createTimers } from './timers.ts';
 import { createSignals } from './waits/signals.ts';
+import { sweepWindows } from './windows/sweep.ts';
 
 /** Run assignments an executor holds: one more than it executes at once, so that it never waits. */
 const CONCURRENCY = 5;
@@ -374,6 +375,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     await forgetIdempotencyKeys(db, nowMs);
     await forgetCancellations(db, nowMs);
     await forgetFanOuts(db, nowMs);
+    await sweepWindows(db, nowMs);
     await forgetLedger(db, nowMs);
   }
 

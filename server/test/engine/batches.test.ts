@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { recordCancellation } from '../../src/engine/cancel.ts';
 import type { TriggerRequest } from '../../src/engine/engine.ts';
 import { RUN_STATUS } from '../../src/engine/status.ts';
+import { sweepWindows } from '../../src/engine/windows/sweep.ts';
 import type { JsonObject } from '../../src/lib/json.ts';
 import * as rows from '../support/engine-rows.ts';
 import {
@@ -366,4 +367,20 @@ test('a workflow that is switched off ends its batch, and leaves no window open'
   expect(await bodies(of)).toEqual([]);
   expect(await segmentsOf(runIds[0])).toMatchObject([{ status: RUN_STATUS.cancelled }]);
   expect(await world.test.db.query('select from batch_carrier')).toEqual([]);
+});
+
+test('windows that are over for a day are swept, and what is in them is delivered all the same', async () => {
+  const of = await batched();
+  const first = await trigger(of, 'ada', n(1), n(2));
+  const alone = await batched({ batch_execution_mode: 'flush_leading' });
+  await trigger(alone, 'ada', n(1));
+  world.clock.move(86_400_000);
+  await sweepWindows(world.test.db, world.clock.now());
+  expect(await windows()).toHaveLength(2);
+  world.clock.move(600_001);
+  const open = await trigger(of, 'bob', n(3));
+  await sweepWindows(world.test.db, world.clock.now());
+  expect(await windows()).toHaveLength(1);
+  await world.executeAll([...first.waiting, ...open.waiting]);
+  expect(await bodies(of)).toEqual(['2 by 0: [1][2]', '1 by 0: [3]']);
 });
