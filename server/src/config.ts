@@ -19,9 +19,9 @@ export type Config = {
   readonly smtpUrl: string | undefined;
   readonly mailFrom: string;
   readonly allowPrivateWebhooks: boolean;
-  /** The demo page and the message viewer, where they may be shown at all. */
   /** Where AI steps ask: an OpenAI-compatible endpoint. */
   readonly model: { readonly url: string; readonly apiKey: string | undefined } | undefined;
+  /** The demo page and the message viewer, where they may be shown at all. */
   readonly demo: boolean;
   /** `knock`: each endpoint has the rate limit that Knock gives it. */
   readonly rateLimits: RateLimits;

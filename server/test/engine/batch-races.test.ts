@@ -81,8 +81,6 @@ function asked(of: Of, about: BatchQuestion, n: number): Asked<BatchQuestion>[] 
     recipient: 'user-0',
     runId: id.replace('00000000-0000', idTime()),
     ref: 'b',
-    laneId: 0,
-    flow: 0,
   };
   return [{ by, about: about.op === 'join' ? { ...about, data: { n, own: true } } : about }];
 }
