@@ -49,7 +49,7 @@ export async function sendParts(
   faultPoint('broadcast.before-part');
   const places = await stream.append(chunks, {
     name: 'append_broadcast_parts',
-    appended: 'broadcast.after-part',
+    appended: () => faultPoint('broadcast.after-part'),
     sql: claimSql,
     values: (placed) => [
       broadcast.id,

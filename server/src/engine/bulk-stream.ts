@@ -1,7 +1,6 @@
 import type { Queryable } from '../db/database.ts';
 import { formatAddress, WORKFLOW_RUN_PART } from '../lib/address.ts';
 import type { Clock } from '../lib/clock.ts';
-import { type FaultPoint, faultPoint } from '../lib/fault-point.ts';
 import type { Logger } from '../lib/log.ts';
 import type { TriggerRequest } from './engine.ts';
 import { BULK, type ChunkRef, laneOf, type NewChunk, RUNS } from './log/chunk.ts';
@@ -52,7 +51,7 @@ export type BulkClaim = {
   readonly sql: (first: number) => string;
   readonly values: (places: readonly BulkPlace[]) => readonly unknown[];
   /** Where a test may stop the process after the commit. */
-  readonly appended: FaultPoint;
+  readonly appended: () => void;
 };
 
 export type BulkStream = {
@@ -116,7 +115,7 @@ export async function openBulkStream(options: BulkStreamOptions): Promise<BulkSt
       ],
     );
     if (inserted.length === 0) return undefined;
-    faultPoint(claim.appended);
+    claim.appended();
     stream.nextSequence += placed.length;
     options.onAppended(chunkRefs(placed, stream.number));
     return places;

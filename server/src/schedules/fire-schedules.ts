@@ -67,7 +67,7 @@ export async function fireSchedules(
     name: 'append_schedules',
     sql: claimSql,
     values: () => moveValues(moves),
-    appended: 'schedule.after-append',
+    appended: () => faultPoint('schedule.after-append'),
   };
   return (await stream.appendTriggers(triggers, claim)) !== undefined;
 }
