@@ -14,7 +14,7 @@ import { type RunningEngine, startEngine } from '../../src/engine/start.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { type HttpServer, serveHttp } from '../channels/support.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
-import { feedStep, webhookStep } from './engine-world.ts';
+import { feedStep, fetchStep, webhookStep } from './engine-world.ts';
 import { silentLog } from './log.ts';
 import { triggerRequest, users } from './triggers.ts';
 import { waitFor } from './wait.ts';
@@ -105,6 +105,7 @@ export async function createOrdersWorld(executors = 2): Promise<OrdersWorld> {
       note: { steps: [feedStep('Hi')] },
       news: { steps: [feedStep('News')] },
       hook: { steps: [webhookStep()] },
+      fetch: { steps: [fetchStep({ url: '{{ data.url }}/{{ recipient.id }}' }), feedStep('Hi')] },
     };
     const { published } = await publishWorkflows(
       { ...ctx, environment },
