@@ -165,6 +165,25 @@ test('a workflow may use what the same push brings, and nothing that is not ther
   expect((await push({ partials: [partial('sign', 'Ciao')] })).body.warnings).toEqual([]);
 });
 
+test('an audience may come after the workflow that asks for it, and until then there is a warning', async () => {
+  account = await api.account();
+  const conditions = {
+    all: [{ variable: 'recipient', operator: 'is_audience_member', argument: 'beta' }],
+  };
+  const answer = await push({ workflows: [feed('Hi', { conditions })] });
+  expect(answer.body).toMatchObject({
+    published: [{ key: 'hello', changed: true }],
+    warnings: [
+      { field: 'hello: $', message: expect.stringContaining('asks for the audience "beta"') },
+    ],
+  });
+  await api.ctx.db.query(
+    "insert into audience (environment_id, key, kind) values ($1, 'beta', 'static')",
+    [account.development.id],
+  );
+  expect((await push({ workflows: [feed('Hi', { conditions })] })).body.warnings).toEqual([]);
+});
+
 test('a check publishes nothing, and says what is wrong and what is doubtful', async () => {
   account = await api.account();
   const checked = await push({ workflows: [feed('Hi')], partials: [partial('sign')], check: true });

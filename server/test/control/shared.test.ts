@@ -85,7 +85,7 @@ describe('a run', () => {
     await db.query(
       `
       insert into recipient (environment_id, collection, id, properties)
-      values ($1, '$tenants', 'wayne', '{"settings": {"branding": {"primary_color": "#222222"}}}')`,
+      values ($1, '$tenants', 'wayne', '{"settings": {"branding": {"primary_color": "#222222", "logo_url": null}}}')`,
       [id],
     );
     world.clock.move(STALE_MS);

@@ -136,7 +136,7 @@ export function controlRoutes(app: App, services: Services): void {
         account_slug: accountName,
         service_token_name: name,
         user_id: null,
-        account_features: { translations_allowed: false },
+        account_features: { translations_allowed: true },
       };
     },
   );

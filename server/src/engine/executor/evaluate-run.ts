@@ -159,9 +159,10 @@ function withBranding(vars: JsonObject, tenant: JsonObject | null): JsonObject {
   const settings = tenant?.settings;
   if (!isJsonObject(settings) || !isJsonObject(settings.branding)) return vars;
   const { branding } = vars;
+  const own = Object.entries(settings.branding).filter(([, value]) => value !== null);
   return {
     ...vars,
-    branding: { ...(isJsonObject(branding) ? branding : {}), ...settings.branding },
+    branding: { ...(isJsonObject(branding) ? branding : {}), ...Object.fromEntries(own) },
   };
 }
 
