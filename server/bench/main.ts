@@ -14,6 +14,7 @@ import { flood } from './flood.ts';
 import { idle } from './idle.ts';
 import { latency } from './latency.ts';
 import { shed } from './shed.ts';
+import { steps } from './steps.ts';
 import type { Bench } from './support/bench.ts';
 import { printTable } from './support/table.ts';
 import { timers } from './timers.ts';
@@ -32,6 +33,7 @@ const benches: { readonly [name: string]: Bench } = {
   idle,
   latency,
   shed,
+  steps,
   timers,
 };
 
