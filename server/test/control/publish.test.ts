@@ -136,7 +136,7 @@ describe('publishing', () => {
     );
   });
 
-  test('switches a workflow on and off without a new version', async () => {
+  test('switches a workflow on and off without a new version [workflow.active]', async () => {
     const cache = createPublishedWorkflows(database.db);
     await publishWorkflows(ctx, [{ key: 'one', content: workflow('a') }]);
     await publishWorkflows(ctx, [{ key: 'one', content: { ...workflow('a'), active: false } }]);
@@ -210,7 +210,7 @@ describe('the cache of published workflows', () => {
     await expect(cache.published(otherCtx.environment.id, 'two')).rejects.toThrow();
   });
 
-  test('checks trigger data by the schema of the published version', async () => {
+  test('checks trigger data by the schema of the published version [workflow.trigger_data_json_schema]', async () => {
     const schema = { type: 'object', required: ['title'] };
     const content = { ...workflow('a'), trigger_data_json_schema: schema, categories: ['c'] };
     await publishWorkflows(ctx, [{ key: 'one', content }]);

@@ -58,7 +58,7 @@ async function dataAfter(runId: string): Promise<unknown> {
 const segments = (runId: string) => rows.segmentsOf(world.test.db, runId);
 
 describe('a fetch', () => {
-  test('waits in a chunk of calls, due at once, and goes on with what was answered [http_fetch.settings]', async () => {
+  test('waits in a chunk of calls, due at once, and goes on with what was answered [workflow.steps]', async () => {
     reply = ok({ order: 7, kept: 'new' });
     const { runId, calls } = await begun(fetchStep(), { kept: 'old', more: 1 });
     expect(calls).toMatchObject([{ kind: CALLS, runCount: 1, sliceCount: 1, dueMs: undefined }]);
@@ -112,7 +112,7 @@ describe('a fetch', () => {
     expect(await dataAfter(runId)).toEqual({ a: 1 });
   });
 
-  test('is signed over time and body when the step has a key', async () => {
+  test('is signed over time and body when the step has a key [http_fetch.signing_key]', async () => {
     reply = ok({});
     const step = fetchStep({ method: 'post', body: 'x', signing_key: '{{ data.key }}' });
     const { calls } = await begun(step, { key: 's3cret' });

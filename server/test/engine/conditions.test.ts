@@ -207,7 +207,7 @@ describe('preferences with a tenant [preferences.per_tenant] [trigger.tenant]', 
   const set = (id: string, setId: string, preferences: JsonObject): Promise<unknown> =>
     setPreferences(world.ctx, { collection: USERS, id, setId, preferences, strategy: 'replace' });
 
-  test('are those of the recipient for it, over those of the tenant', async () => {
+  test('are those of the recipient for it, over those of the tenant [workflow.categories]', async () => {
     await identify(world.ctx, {
       collection: TENANTS,
       id: 'globex',
@@ -233,7 +233,7 @@ describe('preferences with a tenant [preferences.per_tenant] [trigger.tenant]', 
     );
   });
 
-  test('ask for the commercial subscription of the default set [settings.is_commercial] [settings.override_preferences]', async () => {
+  test('ask for the commercial subscription of the default set [workflow.is_commercial] [workflow.override_preferences]', async () => {
     await set('gus', 'default', { commercial_subscribed: false });
     const steps = [feedStep('x', 'in')];
     const is_commercial = true;
@@ -254,7 +254,7 @@ describe('preferences with a tenant [preferences.per_tenant] [trigger.tenant]', 
     expect(await Promise.all(runIds.map(reached))).toEqual([[], ['in'], ['in']]);
   });
 
-  test('and come with a link to end it [template.vars.commercial_unsubscribe_url]', async () => {
+  test('and come with a link to end it [vars.commercial_unsubscribe_url]', async () => {
     await identify(world.ctx, {
       ...{ collection: USERS, id: 'hal', properties: { email: 'hal@example.com' } },
     });

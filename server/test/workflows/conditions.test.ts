@@ -48,7 +48,7 @@ function holds(variable: string, operator: string, argument?: unknown): boolean 
   return compileConditions({ all: [{ variable, operator, argument }] })(scope);
 }
 
-describe('a condition [condition.equal_to] [condition.not_equal_to] [condition.greater_than] [condition.greater_than_or_equal_to] [condition.less_than] [condition.less_than_or_equal_to] [condition.is_between] [condition.contains] [condition.not_contains] [condition.contains_all] [condition.not_contains_all] [condition.empty] [condition.not_empty] [condition.exists] [condition.not_exists] [condition.is_timestamp] [condition.is_not_timestamp] [condition.is_timestamp_before] [condition.is_timestamp_on_or_after] [condition.is_timestamp_between] [condition.is_timestamp_before_now] [condition.is_timestamp_on_or_after_now] [condition.is_timestamp_before_date] [condition.is_timestamp_on_or_after_date] [condition.variable] [condition.argument]', () => {
+describe('a condition [condition.equal_to] [condition.not_equal_to] [condition.greater_than] [condition.greater_than_or_equal_to] [condition.less_than] [condition.less_than_or_equal_to] [condition.is_between] [condition.contains] [condition.not_contains] [condition.contains_all] [condition.not_contains_all] [condition.empty] [condition.not_empty] [condition.exists] [condition.not_exists] [condition.is_timestamp] [condition.is_not_timestamp] [condition.is_timestamp_before] [condition.is_timestamp_on_or_after] [condition.is_timestamp_between] [condition.is_timestamp_before_now] [condition.is_timestamp_on_or_after_now] [condition.is_timestamp_before_date] [condition.is_timestamp_on_or_after_date]', () => {
   test.each([
     // [variable, operator, argument, holds]
     ['recipient.plan', 'equal_to', 'pro', true],

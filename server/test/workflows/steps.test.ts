@@ -7,7 +7,7 @@ import { execute, nowMs, scopeWith } from './support.ts';
 describe('an in-app feed step', () => {
   const step = { type: 'channel', ref: 'a', channel_key: 'in-app', channel_type: 'in_app_feed' };
 
-  test('keeps the rendered markdown with its variables escaped, and the action', () => {
+  test('keeps the rendered markdown with its variables escaped, and the action [channel/in_app_feed.template.markdown_body] [channel/in_app_feed.template.action_url]', () => {
     const template = {
       markdown_body: '**{{ actor.name }}** says {{ data.text }}\n',
       action_url: 'https://x.example/?q={{ data.text | url_encode }}',
@@ -23,7 +23,7 @@ describe('an in-app feed step', () => {
     });
   });
 
-  test('keeps buttons instead of an action, and nothing that renders as nothing', () => {
+  test('keeps buttons instead of an action, and nothing that renders as nothing [channel/in_app_feed.template.action_buttons] [channel/in_app_feed.action]', () => {
     const template = {
       markdown_body: 'x',
       action_url: '{{ data.nothing }}',
@@ -51,7 +51,7 @@ describe('an e-mail step', () => {
     html_body: '<p>Hi {{ recipient.name }}</p><p><a href="https://x.example">Go</a></p>',
   };
 
-  test('goes to the recipient, with HTML escaped and a text made from it', () => {
+  test('goes to the recipient, with HTML escaped and a text made from it [channel/email.template.subject] [channel/email.template.html_body]', () => {
     expect(execute({ ...step, template })).toEqual({
       kind: 'message',
       channelId: 'c-email',
@@ -111,7 +111,7 @@ describe('an e-mail step', () => {
 describe('a webhook step', () => {
   const step = { type: 'channel', ref: 'a', channel_key: 'webhook' };
 
-  test('renders method, address, headers, query and body', () => {
+  test('renders method, address, headers, query and body [channel/http.template.method] [channel/http.template.url] [channel/http.template.headers] [channel/http.template.query_params] [channel/http.template.body]', () => {
     const template = {
       method: 'post',
       url: 'https://x.example/{{ data.id }}',

@@ -37,7 +37,7 @@ const SendWindow = Type.Object({
 export function channelStepSchema(
   channelType: ChannelType,
   template: TSchema,
-  overrides: TSchema = Type.Object({}),
+  overrides?: TSchema,
 ): TSchema {
   return Type.Object({
     ...stepFields,
@@ -45,7 +45,7 @@ export function channelStepSchema(
     channel_type: nullable(Type.Literal(channelType)),
     channel_key: nullable(Type.String({ minLength: 1 })),
     channel_group_key: nullable(Type.String()),
-    channel_overrides: nullable(overrides),
+    ...(overrides ? { channel_overrides: nullable(overrides) } : {}),
     send_windows: nullable(Type.Array(SendWindow, { maxItems: 7 })),
     template,
   });
