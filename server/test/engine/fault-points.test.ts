@@ -399,6 +399,44 @@ describe('after a process was killed at', () => {
   });
 });
 
+describe('a workflow that triggers another, and whose process was killed', () => {
+  it.each(['executor.before-write', 'executor.before-commit', 'executor.after-write'] as const)(
+    'at %s, triggers it once',
+    async (point) => {
+      const child = `child-${point.replaceAll('.', '-')}`;
+      const parent = `parent-${point.replaceAll('.', '-')}`;
+      await server.ensureRunning();
+      await server.push(child, [feedStep('Hi')]);
+      const trigger = { ref: 't', type: 'trigger_workflow', settings: { workflow_key: child } };
+      await server.push(parent, [trigger]);
+      await server.arm(point);
+      await server.trigger(parent, { recipients: ['ada', 'bob'] });
+      await waitFor(
+        point,
+        async () => ((await server.isReached(point)) ? true : undefined),
+        20_000,
+      );
+      const items = async () => {
+        await server.ensureRunning();
+        return server.test.db.query<{ recipient_id: string }>(
+          'select recipient_id from message where workflow_key = $1 order by 1',
+          [child],
+        );
+      };
+      await waitFor(
+        'the items',
+        async () => ((await items()).length > 1 ? true : undefined),
+        20_000,
+      );
+      await server.loadSome();
+      await everythingOnce();
+      expect(await items()).toEqual([{ recipient_id: 'ada' }, { recipient_id: 'bob' }]);
+      expect(await server.tool('ledger')).toMatchObject({ gapRuns: 0 });
+    },
+    60_000,
+  );
+});
+
 describe('a fault point', () => {
   it('can also make its statement fail: the work is done by the next attempt', async () => {
     await server.arm('executor.before-write', 'throw');
