@@ -77,8 +77,8 @@ test('run shows each step as it happens, and what was rendered', async () => {
   expect(shown.stdout).toContain('Looks good');
   expect(shown.stdout).toMatch(/email_1 {2}message delivered/);
   expect(shown.stdout).toContain('1 run: 1 completed');
-  const document = await runJson('run', 'new-comment', '--recipient', 'bob', '--data', data);
-  expect(document.runs).toMatchObject([{ recipient: 'bob', status: 'completed' }]);
+  const document = await runJson('run', 'new-comment', '--recipient', 'dan', '--data', data);
+  expect(document.runs).toMatchObject([{ recipient: 'dan', status: 'completed' }]);
   expect(document.runs[0].messages.length).toBeGreaterThan(0);
 });
 
