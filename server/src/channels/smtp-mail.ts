@@ -1,11 +1,13 @@
 import type { SendMailOptions } from 'nodemailer';
 import { type EmailAddress, emailAddresses, singleEmailAddress } from '../lib/email-address.ts';
-import type { Json, JsonObject } from '../lib/json.ts';
+import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import type { DeliveryOutcome, OutgoingMessage } from './provider.ts';
 
 export type SmtpMail = { readonly to: string; readonly mail: SendMailOptions };
 
 const MAX_COPIES = 50;
+const MAX_HEADERS = 50;
+const OWN_HEADER = /^x-[a-z0-9-]{1,75}$/i;
 const LONGEST_SUBJECT = 2_000;
 
 /** The mail of an e-mail step's content, or the outcome that says why there is none. */
@@ -47,12 +49,29 @@ export function smtpMail(
       ...(html === '' ? {} : { html }),
       // The same for every attempt, so that a mail sent twice can be seen as one.
       messageId: `<${message.id}@${from.address.slice(from.address.indexOf('@') + 1)}>`,
-      headers: { 'X-Belfry-Message-Id': message.id, ...unsubscribeHeaders(content) },
+      headers: {
+        ...ownHeaders(content),
+        'X-Belfry-Message-Id': message.id,
+        ...unsubscribeHeaders(content),
+      },
       // Content is text that others wrote: it must not make us read files or fetch URLs.
       disableFileAccess: true,
       disableUrlAccess: true,
     },
   };
+}
+
+/** The `headers` of the step's overrides; SMTP has no other request to override. Those that mean more are dropped. */
+function ownHeaders({ overrides }: JsonObject): Record<string, string> {
+  const headers = isJsonObject(overrides) ? overrides.headers : undefined;
+  if (!isJsonObject(headers)) return {};
+  return Object.fromEntries(
+    Object.entries(headers)
+      .slice(0, MAX_HEADERS)
+      .flatMap(([name, value]) =>
+        OWN_HEADER.test(name) && typeof value === 'string' ? [[name, oneLine(value)]] : [],
+      ),
+  );
 }
 
 /** What mail programs make a button of: RFC 2369, and RFC 8058 for one click. */

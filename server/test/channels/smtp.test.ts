@@ -94,6 +94,22 @@ test('a mail arrives with everything that its step rendered', async () => {
   expect(mail?.bcc).toBeUndefined();
 });
 
+test('a step adds headers of its own and changes no other [channel/email.channel_overrides]', async () => {
+  const { received, port } = await smtpServer();
+  const headers = {
+    'X-Campaign': 'spring\r\nBcc: all@example.org',
+    Bcc: 'all@example.org',
+    'Content-Type': 'text/plain',
+    'X-Belfry-Message-Id': 'forged',
+  };
+  const content = { ...MAIL, overrides: { headers, attachments: [{ path: '/etc/passwd' }] } };
+  await smtpProvider(`smtp://127.0.0.1:${port}`).deliver(outgoing(content), noAbort());
+  const [mail] = received;
+  expect(mail?.headers.get('x-campaign')).toBe('spring Bcc: all@example.org');
+  expect(mail?.headers.get('x-belfry-message-id')).toBe(MESSAGE_ID);
+  expect(mail).toMatchObject({ recipients: ['ann@example.org'], attachments: [] });
+});
+
 test('every attempt has the same Message-ID, made of the message id', async () => {
   const { received, port } = await smtpServer();
   const provider = smtpProvider(`smtp://127.0.0.1:${port}`);

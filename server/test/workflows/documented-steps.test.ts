@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { workflowProblems } from '../../src/workflows/workflow-problems.ts';
 import { environment } from './support.ts';
 
-const examples = ['steps.md', 'time.md', 'batch.md'].flatMap((page) =>
+const examples = ['channels.md', 'steps.md', 'time.md', 'batch.md'].flatMap((page) =>
   [
     ...readFileSync(new URL(`../../../docs/workflows/${page}`, import.meta.url), 'utf8').matchAll(
       /```json\n([\s\S]*?)```/g,

@@ -17,6 +17,12 @@ export const environment: CompileEnvironment = {
         return { id: 'c-feed', type: 'in_app_feed', provider: 'belfry' };
       case 'email':
         return { id: 'c-email', type: 'email', provider: 'smtp' };
+      case 'sms':
+        return { id: 'c-sms', type: 'sms', provider: 'sms_viewer' };
+      case 'push':
+        return { id: 'c-push', type: 'push', provider: 'push_viewer' };
+      case 'chat':
+        return { id: 'c-chat', type: 'chat', provider: 'chat_viewer' };
       case 'webhook':
         return { id: 'c-http', type: 'http', provider: 'webhook' };
       default:

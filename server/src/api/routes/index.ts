@@ -3,6 +3,7 @@ import { audienceRoutes } from './audiences.ts';
 import { broadcastRoutes } from './broadcasts.ts';
 import { canaryRoutes } from './canary.ts';
 import { channelDataRoutes } from './channel-data.ts';
+import { channelRoutes } from './channels.ts';
 import { channelBulkRoutes } from './channels-bulk.ts';
 import { controlRoutes } from './control.ts';
 import { demoRoutes } from './demo.ts';
@@ -43,6 +44,7 @@ export const routes: readonly Routes[] = [
   channelDataRoutes,
   controlRoutes,
   variableRoutes,
+  channelRoutes,
   previewTemplateRoutes,
   demoRoutes,
   devMessageRoutes,
