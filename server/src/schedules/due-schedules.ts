@@ -28,8 +28,8 @@ export type DueSchedule = {
 
 export type DuePage = {
   readonly schedules: readonly DueSchedule[];
-  /** The environment after which the next page goes on, 0 from the first one. */
-  readonly cursor: number;
+  /** The environment after which the next page goes on, 0 from the first one; undefined: in order of time. */
+  readonly cursor: number | undefined;
 };
 
 const PAGE = 500;
@@ -110,15 +110,22 @@ const IN_TURNS = {
 
 /**
  * What is due: in order of time while it fits into a page, else the same number of each environment with something
- * due, going on after the environment `cursor`.
+ * due, going on after the environment `cursor` of the page before, until nothing is.
  */
-export async function readDue(db: Queryable, nowMs: number, cursor: number): Promise<DuePage> {
+export async function readDue(
+  db: Queryable,
+  nowMs: number,
+  cursor?: number | undefined,
+): Promise<DuePage> {
   const now = new Date(nowMs).toISOString();
-  const inOrder = await db.query<DueSchedule>(IN_ORDER, [now]);
-  if (inOrder.length === 0 || (inOrder.length < PAGE && isAll(inOrder))) {
-    return { schedules: inOrder, cursor: 0 };
+  if (cursor === undefined) {
+    const inOrder = await db.query<DueSchedule>(IN_ORDER, [now]);
+    if (inOrder.length === 0 || (inOrder.length < PAGE && isAll(inOrder))) {
+      return { schedules: inOrder, cursor: undefined };
+    }
   }
-  const schedules = await db.query<DueSchedule>(IN_TURNS, [now, cursor]);
+  const schedules = await db.query<DueSchedule>(IN_TURNS, [now, cursor ?? 0]);
+  if (schedules.length === 0) return { schedules, cursor: undefined };
   const environments = new Set(schedules.map((schedule) => schedule.environment_id));
   const isLast = environments.size < PAGE_ENVIRONMENTS;
   return { schedules, cursor: isLast ? 0 : Math.max(...environments) };

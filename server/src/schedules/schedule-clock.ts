@@ -37,7 +37,7 @@ export function startScheduleClock(options: ScheduleClockOptions): ScheduleClock
   const { db, clock, log } = options;
   let stream: BulkStream | undefined;
   let lastDueMs = 0;
-  let cursor = 0;
+  let cursor: number | undefined;
   let latenessMs = 0;
   let troubles = 0;
   let closing = false;

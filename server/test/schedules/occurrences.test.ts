@@ -146,7 +146,7 @@ describe('a schedule', () => {
       '2026-05-01T07:00:00.000Z',
     );
     await ada({ name: 'Ada' });
-    const due = await readDue(schedules.world.test.db, schedules.world.clock.now(), 0);
+    const due = await readDue(schedules.world.test.db, schedules.world.clock.now());
     expect(due.schedules).toEqual([]);
   });
 
@@ -208,7 +208,7 @@ describe('an occurrence', () => {
     const { world } = schedules;
     const now = world.clock.now();
     const row = await schedules.create({ scheduledMs: now });
-    const { schedules: page } = await readDue(world.test.db, now, 0);
+    const { schedules: page } = await readDue(world.test.db, now);
     const streams = await Promise.all([schedules.openStream(), schedules.openStream()]);
     const won = await Promise.all(streams.map((stream) => fireSchedules(stream, page, now)));
     await Promise.all(streams.map((stream) => stream.close()));
@@ -223,7 +223,7 @@ describe('an occurrence', () => {
     const changed = await schedules.create({ scheduledMs: now });
     const gone = await schedules.create({ scheduledMs: now });
     const stays = await schedules.create({ scheduledMs: now });
-    const { schedules: page } = await readDue(world.test.db, now, 0);
+    const { schedules: page } = await readDue(world.test.db, now);
     await updateSchedules(world.ctx, { ids: [changed.id], change: { data: { new: true } } });
     await deleteSchedules(world.ctx, { ids: [gone.id] });
     const stream = await schedules.openStream();
@@ -268,7 +268,7 @@ describe('an occurrence', () => {
   /** Hands over the occurrence of one schedule. */
   async function fireOne(id: string): Promise<void> {
     const { world } = schedules;
-    const { schedules: page } = await readDue(world.test.db, world.clock.now(), 0);
+    const { schedules: page } = await readDue(world.test.db, world.clock.now());
     const stream = await schedules.openStream();
     const chosen = page.filter((schedule) => schedule.id === id);
     expect(await fireSchedules(stream, chosen, world.clock.now())).toBe(true);
@@ -290,11 +290,7 @@ describe('many that are due at once', () => {
 
   test('are handed over in pages, each once', async () => {
     await due(schedules.world.ctx.environment.id, 1_300, new Date(schedules.world.clock.now()));
-    const { schedules: page } = await readDue(
-      schedules.world.test.db,
-      schedules.world.clock.now(),
-      0,
-    );
+    const { schedules: page } = await readDue(schedules.world.test.db, schedules.world.clock.now());
     expect(page.length).toBeLessThanOrEqual(500);
     const fired = await schedules.fire();
     expect(fired).toHaveLength(1_300);
@@ -309,7 +305,7 @@ describe('many that are due at once', () => {
     const now = world.clock.now();
     await due(world.ctx.environment.id, 1_300, new Date(now - MINUTE_MS));
     await due(other?.id ?? 0, 3, new Date(now));
-    const { schedules: page } = await readDue(world.test.db, now, 0);
+    const { schedules: page } = await readDue(world.test.db, now);
     expect(page.filter(({ environment_id: id }) => id === other?.id)).toHaveLength(3);
   });
 
@@ -317,7 +313,7 @@ describe('many that are due at once', () => {
     const data = { text: 'x'.repeat(3 * 1024 * 1024) };
     const scheduledMs = schedules.world.clock.now();
     for (let i = 0; i < 3; i++) await schedules.create({ data, scheduledMs });
-    const { schedules: page } = await readDue(schedules.world.test.db, scheduledMs, 0);
+    const { schedules: page } = await readDue(schedules.world.test.db, scheduledMs);
     expect(page).toHaveLength(2);
     expect(await schedules.fire()).toHaveLength(3);
   });

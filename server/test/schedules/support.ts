@@ -102,7 +102,7 @@ export async function createScheduleWorld(): Promise<ScheduleWorld> {
     fire: async () => {
       appended();
       for (let page = 0; page < MAX_PAGES; page++) {
-        const { schedules } = await readDue(db, world.clock.now(), 0);
+        const { schedules } = await readDue(db, world.clock.now());
         if (schedules.length === 0) break;
         await fireSchedules(stream, schedules, world.clock.now());
       }
