@@ -113,8 +113,8 @@ const NOT_HERE = [
   '- Guides: the step that shows one (`channel_type` `in_app_guide`, `guide_key`), and their messages as events to wait for.',
   '- Messages of broadcasts as events to wait for (`source_type`).',
   '- Events of integration sources (`integration_source_event`).',
-  '- Attachments of e-mails (`attachment_key`).',
-  '- Goals: `goal_attachment` of a workflow.',
+  '- Attachments of e-mails (`attachment_key`); a push warns of it.',
+  '- Goals: `goal_attachment` of a workflow; a push warns of it.',
   '',
 ];
 

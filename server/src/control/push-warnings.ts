@@ -8,6 +8,7 @@ import { translated } from '../templates/translations.ts';
 import { conditionNeeds } from '../workflows/condition-needs.ts';
 import { isRooted } from '../workflows/paths.ts';
 import type { CompileEnvironment } from '../workflows/step.ts';
+import { ignoredSettings } from './ignored-settings.ts';
 import type { WorkflowToPublish } from './push-problems.ts';
 import { type Resource, resourcePlace, translationKey, translationOf } from './resources.ts';
 
@@ -33,7 +34,7 @@ const OTHER_NAMES = new Set([
   'current_message',
 ]);
 
-/** What is doubtful in a push: unused layouts and partials, unknown data, texts that are missing. */
+/** What is doubtful in a push: unused layouts and partials, ignored settings, unknown data, texts that are missing. */
 export async function pushWarnings(ctx: EnvironmentContext, pushed: Pushed): Promise<FieldError[]> {
   const { workflows, resources, environment } = pushed;
   const warnings = [
@@ -143,6 +144,10 @@ function workflowWarnings(
     told.add(message);
     return [{ field: `${key}: ${path}`, message }];
   };
+  const ignored = ignoredSettings(content).map(({ path, reason }) => ({
+    field: `${key}: ${path}`,
+    message: reason,
+  }));
   const absent = unknown.map((audience) => ({
     field: `${key}: $`,
     message: `asks for the audience "${audience}", which the environment does not have yet: nobody is in it`,
@@ -167,7 +172,7 @@ function workflowWarnings(
       }),
     ];
   });
-  return [...absent, ...doubtful];
+  return [...ignored, ...absent, ...doubtful];
 }
 
 /** The path below the trigger's data, or undefined for what is no data. */
