@@ -84,7 +84,7 @@ export async function conformanceDocument(): Promise<string> {
     'Every step, setting, operator and template function, and the test that proves it. Made from the step registry and',
     'the tests by `npm run generate`: nothing is listed without a test.',
     '',
-    'How to: [steps](workflows/steps.md), [conditions](workflows/conditions.md),',
+    'How to: [steps](workflows/steps.md), [channels](workflows/channels.md), [conditions](workflows/conditions.md),',
     '[preferences](workflows/preferences.md), [batch and throttle](workflows/batch.md), [time](workflows/time.md),',
     '[waiting for events](workflows/wait-for-event.md), [recipients](workflows/recipients.md),',
     '[files and push](workflows/files.md).',
