@@ -94,7 +94,7 @@ test('a mail arrives with everything that its step rendered', async () => {
   expect(mail?.bcc).toBeUndefined();
 });
 
-test('a step adds headers of its own and changes no other [channel/email.channel_overrides]', async () => {
+test('a step adds headers of its own and changes no other [channel/email.channel_overrides.json_overrides]', async () => {
   const { received, port } = await smtpServer();
   const headers = {
     'X-Campaign': 'spring\r\nBcc: all@example.org',
