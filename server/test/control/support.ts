@@ -25,7 +25,10 @@ export async function environmentContext(
     insert into channel (account_id, key, name, type, provider)
     values ($1, 'in-app', 'In-app', 'in_app_feed', 'belfry'),
       ($1, 'email', 'E-mail', 'email', 'smtp'),
-      ($1, 'webhook', 'Webhook', 'http', 'webhook')`,
+      ($1, 'webhook', 'Webhook', 'http', 'webhook'),
+      ($1, 'sms', 'SMS', 'sms', 'sms_viewer'),
+      ($1, 'push', 'Push', 'push', 'push_viewer'),
+      ($1, 'chat', 'Chat', 'chat', 'chat_viewer')`,
     [accountId],
   );
   return {
