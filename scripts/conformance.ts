@@ -187,27 +187,19 @@ function proofs(feature: Feature, tests: readonly Test[]): Test[] {
       const kind = feature.section.startsWith('channel/') ? 'channel' : feature.section;
       const isCommon = (section === 'channel' && kind === 'channel') || section === 'step';
       if (section !== feature.section && !isCommon) return false;
-      if (name === feature.name || isChildOf(feature.name, name ?? '')) return true;
+      if (name === feature.name) return true;
       return name === '*' && readFileSync(join(TESTS, file), 'utf8').includes(`'${feature.name}'`);
     }),
   );
-}
-
-/** `template.subject` of `template`, not `template.settings.layout_key`. */
-function isChildOf(name: string, parent: string): boolean {
-  return name.startsWith(`${parent}.`) && !name.slice(parent.length + 1).includes('.');
 }
 
 /** Other families of tags (preferences, recipients) are for readers: only those of listed sections must exist. */
 function unknownTags(features: readonly Feature[], tests: readonly Test[]): string[] {
   const sections = new Set(features.map(({ section }) => section));
   const known = new Set(features.map(({ section, name }) => `${section}.${name}`));
-  const parents = new Set(
-    [...known].flatMap((name) => name.split('.').map((_, i, all) => all.slice(0, i + 1).join('.'))),
-  );
   return tests.flatMap(({ file, title }) =>
     [...title.matchAll(TAG)].flatMap(([text, section, name]) =>
-      !sections.has(section ?? '') || name === '*' || parents.has(`${section}.${name}`)
+      !sections.has(section ?? '') || name === '*' || known.has(`${section}.${name}`)
         ? []
         : [`${file} has the tag ${text}, which names nothing`],
     ),

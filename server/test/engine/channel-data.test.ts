@@ -26,7 +26,7 @@ const messagesOf = (runId: string | undefined) =>
     [runId],
   );
 
-it('sends a push notification to each device of each recipient who has one, and skips the others [channel/push.template]', async () => {
+it('sends a push notification to each device of each recipient who has one, and skips the others [channel/push.template.title] [channel/push.template.text_body]', async () => {
   for (const [id, tokens] of [
     ['user-0', ['a', 'b']],
     ['user-2', ['c']],

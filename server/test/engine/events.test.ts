@@ -73,7 +73,7 @@ async function wake(): Promise<ChunkRef[]> {
   return refs;
 }
 
-describe('a wait for an event [wait_for_event.event]', () => {
+describe('a wait for an event [wait_for_event.event.event_type]', () => {
   it('ends with the update of its recipient, and its timer is then for nothing', async () => {
     const { runId, timers } = await parked(waitStep(updated), 'ada');
     expect(timers).toMatchObject([{ runCount: 1, dueMs: world.clock.now() + 900_000 }]);

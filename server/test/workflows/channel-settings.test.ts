@@ -78,11 +78,17 @@ describe.each(steps)('a step of the type %s', (type, template) => {
   });
 });
 
-test('a feed step records whether links are tracked [channel/in_app_feed.channel_overrides.link_tracking]', () => {
-  const step = { channel_key: 'in_app_feed-1', template: { markdown_body: 'x' } };
-  const tracked = (link_tracking: boolean) =>
-    messages({ ...step, channel_overrides: { link_tracking } })[0]?.content;
-  expect(tracked(true)).toMatchObject({ tracking: { links: true } });
-  expect(tracked(false)).toMatchObject({ tracking: { links: false } });
-  expect(messages(step)[0]?.content).toEqual({ body: 'x' });
-});
+test.each<[ChannelType, JsonObject]>([
+  ['in_app_feed', { markdown_body: 'x' }],
+  ['chat', { markdown_body: 'x' }],
+])(
+  'a step of the type %s records whether links are tracked [channel/in_app_feed.channel_overrides.link_tracking] [channel/chat.channel_overrides.link_tracking]',
+  (type, template) => {
+    const step = { channel_key: `${type}-1`, template };
+    const tracked = (link_tracking: boolean) =>
+      messages({ ...step, channel_overrides: { link_tracking } })[0]?.content;
+    expect(tracked(true)).toMatchObject({ body: 'x', tracking: { links: true } });
+    expect(tracked(false)).toMatchObject({ tracking: { links: false } });
+    expect(messages(step)[0]?.content).not.toHaveProperty('tracking');
+  },
+);

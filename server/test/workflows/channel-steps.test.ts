@@ -103,7 +103,7 @@ const phone = { phone_number: '+491701234567' };
 const sms = { channel_key: 'sms', template: { text_body: 'Hi {{ recipient.name }}' } };
 
 describe('an SMS step [channel/sms]', () => {
-  test('goes to the phone number of the recipient [channel/sms.template]', () => {
+  test('goes to the phone number of the recipient [channel/sms.template.text_body]', () => {
     expect(run(sms, { recipient: phone })).toEqual([
       {
         channelId: 'c-sms',
@@ -113,7 +113,7 @@ describe('an SMS step [channel/sms]', () => {
     ]);
   });
 
-  test('goes to a number of its own, with what the provider is to be sent [channel/sms.template.settings]', () => {
+  test('goes to a number of its own, with what the provider is to be sent [channel/sms.template.settings.payload_overrides] [channel/sms.template.settings.to_number]', () => {
     const settings = {
       to_number: '{{ data.number }}',
       payload_overrides: '{"from": {{ data.from | json }}}',
@@ -124,7 +124,7 @@ describe('an SMS step [channel/sms]', () => {
     ]);
   });
 
-  test('records whether links are tracked [channel/sms.channel_overrides]', () => {
+  test('records whether links are tracked [channel/sms.channel_overrides.link_tracking]', () => {
     const step = { ...sms, channel_overrides: { link_tracking: true } };
     expect(contents(step, { recipient: phone })).toMatchObject([{ tracking: { links: true } }]);
   });
@@ -161,14 +161,14 @@ const twoDevices = {
 };
 
 describe('a push step [channel/push]', () => {
-  test('sends a message to each device of the recipient [channel/push.template]', () => {
+  test('sends a message to each device of the recipient [channel/push.template.title] [channel/push.template.text_body]', () => {
     expect(contents(push, { channelData: twoDevices, data: { text: 'Ding' } })).toEqual([
       { token: 't1', title: 'To u1', body: 'Ding' },
       { token: 't2', title: 'To u1', body: 'Ding' },
     ]);
   });
 
-  test('sends no text when it is silent, and says what the provider is to be sent [channel/push.template.settings]', () => {
+  test('sends no text when it is silent, and says what the provider is to be sent [channel/push.template.settings.delivery_type] [channel/push.template.settings.payload_overrides]', () => {
     const settings = { delivery_type: 'silent', payload_overrides: '{"data": {"a": 1}}' };
     const step = { ...push, template: { ...push.template, settings } };
     expect(contents(step, { channelData: { 'c-push': { devices: [{ token: 't' }] } } })).toEqual([
@@ -176,7 +176,7 @@ describe('a push step [channel/push]', () => {
     ]);
   });
 
-  test('may keep tokens that the provider says are gone [channel/push.channel_overrides]', () => {
+  test('may keep tokens that the provider says are gone [channel/push.channel_overrides.token_deregistration]', () => {
     const step = { ...push, channel_overrides: { token_deregistration: false } };
     expect(contents(step, { channelData: twoDevices })[0]).toMatchObject({ keeps_token: true });
   });
@@ -203,7 +203,7 @@ const slack = {
 };
 
 describe('a chat step [channel/chat]', () => {
-  test('posts to each connection of the recipient, with the token that they share [channel/chat.template]', () => {
+  test('posts to each connection of the recipient, with the token that they share [channel/chat.template.markdown_body] [channel/chat.template.summary]', () => {
     const step = { ...chat, template: { ...chat.template, summary: 'Hi\nthere' } };
     expect(contents(step, { channelData: slack, data: { text: 'x' } })).toEqual([
       {
@@ -219,7 +219,7 @@ describe('a chat step [channel/chat]', () => {
     ]);
   });
 
-  test('posts JSON of its own instead of markdown', () => {
+  test('posts JSON of its own instead of markdown [channel/chat.template.json_body]', () => {
     const step = { ...chat, template: { json_body: '{"blocks": [{{ data.text | json }}]}' } };
     expect(contents(step, { channelData: slack, data: { text: 'x' } })[0]).toMatchObject({
       json: { blocks: ['x'] },
@@ -232,7 +232,7 @@ describe('a chat step [channel/chat]', () => {
     ]);
   });
 
-  test('finds who is in no chat yet by the e-mail address, where that is wanted [channel/chat.channel_overrides]', () => {
+  test('finds who is in no chat yet by the e-mail address, where that is wanted [channel/chat.channel_overrides.email_based_user_id_resolution]', () => {
     expect(() => run(chat)).toThrow('"u1" is in no chat');
     const step = { ...chat, channel_overrides: { email_based_user_id_resolution: true } };
     expect(contents(step, { channelData: { 'c-chat': { token: { access_token: 'x' } } } })).toEqual(
@@ -244,7 +244,7 @@ describe('a chat step [channel/chat]', () => {
 describe('an e-mail step', () => {
   const email = { channel_key: 'email', template: { subject: 's', html_body: 'h' } };
 
-  test('records what is tracked, and what the provider is to be sent [channel/email.channel_overrides]', () => {
+  test('records what is tracked, and what the provider is to be sent [channel/email.channel_overrides.link_tracking] [channel/email.channel_overrides.open_tracking] [channel/email.channel_overrides.json_overrides]', () => {
     const step = {
       ...email,
       channel_overrides: {

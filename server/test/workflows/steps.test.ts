@@ -65,7 +65,7 @@ describe('an e-mail step', () => {
     });
   });
 
-  test('takes addresses and a text of its own from the step', () => {
+  test('takes addresses and a text of its own from the step [channel/email.channel_overrides.to_address] [channel/email.channel_overrides.from_address] [channel/email.channel_overrides.from_name] [channel/email.channel_overrides.reply_to_address]', () => {
     const outcome = execute(
       {
         ...step,
@@ -90,6 +90,13 @@ describe('an e-mail step', () => {
       },
     });
     expect(outcome.kind === 'message' && Object.keys(outcome.content)).not.toContain('cc');
+  });
+
+  test('goes in copy to whom the step says [channel/email.channel_overrides.cc_address] [channel/email.channel_overrides.bcc_address]', () => {
+    const channel_overrides = { cc_address: '{{ data.cc }}', bcc_address: 'b@example.com' };
+    expect(
+      execute({ ...step, template, channel_overrides }, scopeWith({ cc: 'c@example.com' })),
+    ).toMatchObject({ content: { cc: 'c@example.com', bcc: 'b@example.com' } });
   });
 
   test('is a whole HTML document in the default layout', () => {
