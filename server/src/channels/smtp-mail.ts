@@ -47,6 +47,7 @@ export function smtpMail(
       subject: oneLine(text(content.subject)).slice(0, LONGEST_SUBJECT),
       text: text(content.text_body),
       ...(html === '' ? {} : { html }),
+      ...attached(content.attachments),
       // The same for every attempt, so that a mail sent twice can be seen as one.
       messageId: `<${message.id}@${from.address.slice(from.address.indexOf('@') + 1)}>`,
       headers: {
@@ -80,6 +81,22 @@ function unsubscribeHeaders({ unsubscribe_url: url }: JsonObject): Record<string
   return {
     'List-Unsubscribe': `<${url}>`,
     'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
+  };
+}
+
+/** Files with their content; what only says that there are files has none. */
+function attached(files: Json | undefined): Pick<SendMailOptions, 'attachments'> {
+  if (!Array.isArray(files)) return {};
+  return {
+    attachments: files.filter(isJsonObject).map((file: JsonObject) => {
+      const cid = text(file.content_id);
+      return {
+        filename: text(file.name),
+        contentType: text(file.content_type),
+        content: Buffer.from(text(file.content), 'base64'),
+        ...(cid === '' ? {} : { cid, contentDisposition: 'inline' as const }),
+      };
+    }),
   };
 }
 

@@ -8,6 +8,7 @@ export type StepErrorCode =
   | 'too_large'
   | 'no_target'
   | 'too_deep'
+  | 'attachment_invalid'
   | 'not_triggered';
 
 /** Why a step cannot be done for this recipient. Trying again would give the same. */

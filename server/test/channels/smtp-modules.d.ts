@@ -51,6 +51,13 @@ declare module 'mailparser' {
     readonly html?: string | false;
     readonly messageId?: string;
     readonly headers: ReadonlyMap<string, unknown>;
+    readonly attachments: readonly {
+      readonly filename?: string;
+      readonly contentType: string;
+      readonly contentDisposition: string;
+      readonly cid?: string;
+      readonly content: Buffer;
+    }[];
   };
   export function simpleParser(source: unknown): Promise<ParsedMail>;
 }

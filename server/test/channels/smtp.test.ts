@@ -94,6 +94,33 @@ test('a mail arrives with everything that its step rendered', async () => {
   expect(mail?.bcc).toBeUndefined();
 });
 
+test('attachments arrive, those with a Content-ID within the HTML [channel/email.template.settings.attachment_key]', async () => {
+  const { received, port } = await smtpServer();
+  await smtpProvider(`smtp://127.0.0.1:${port}`).deliver(
+    outgoing({
+      ...MAIL,
+      attachments: [
+        {
+          name: 'Rechnung Nr. 5.pdf',
+          content_type: 'application/pdf',
+          content: Buffer.from('%PDF').toString('base64'),
+        },
+        { name: 'a.png', content_type: 'image/png', content: 'AAEC', content_id: 'logo' },
+      ],
+    }),
+    noAbort(),
+  );
+  const [png, pdf] = received[0]?.attachments ?? [];
+  expect(pdf).toMatchObject({
+    filename: 'Rechnung Nr. 5.pdf',
+    contentType: 'application/pdf',
+    contentDisposition: 'attachment',
+  });
+  expect(pdf?.content.toString()).toBe('%PDF');
+  expect(png).toMatchObject({ cid: 'logo', contentDisposition: 'inline' });
+  expect([...(png?.content ?? [])]).toEqual([0, 1, 2]);
+});
+
 test('a step adds headers of its own and changes no other [channel/email.channel_overrides.json_overrides]', async () => {
   const { received, port } = await smtpServer();
   const headers = {

@@ -10,6 +10,7 @@ import type { FeedChange } from '../engine.ts';
 import { type DeliveriesBody, USERS } from '../log/chunk.ts';
 import { type Governance, type Rule, ruleFor } from '../orders/rules.ts';
 import type { SliceOrder } from '../protocol.ts';
+import { AttachmentGate, attachedBytes, withAttachedFiles } from './attached-files.ts';
 import type { ChunkCache, DecodedChunk } from './chunk-cache.ts';
 import type { DeliveryWriter } from './delivery-writer.ts';
 import type { KnownOrders } from './governance.ts';
@@ -96,7 +97,7 @@ export async function executeDeliveries(
         ? { outcome: MESSAGE_GONE, provider: 'none' }
         : rule
           ? { outcome: { kind: 'aside' as const, chunk, ...rule }, provider: 'none' }
-          : await handOver(services.providers, message, attempt);
+          : await handOver(services, message, attempt);
       const isWritten = await services.writer.write({
         slot,
         stream: slice.stream,
@@ -195,7 +196,30 @@ const MESSAGE_GONE: DeliveryOutcome = {
   detail: { reason: 'the message was deleted before it could be delivered' },
 };
 
+const ATTACHMENTS_GONE: DeliveryOutcome = {
+  kind: 'rejected',
+  code: 'attachments_gone',
+  detail: { reason: "the attachments are no longer in the run's data" },
+};
+
+const gate = new AttachmentGate();
+
+/** Files are read when they are sent, so that recipients of a trigger share them until then. */
 async function handOver(
+  { providers, db }: DeliverServices,
+  message: MessageRow,
+  attempt: number,
+): Promise<{ outcome: DeliveryOutcome; provider: string }> {
+  const bytes = attachedBytes(message.content);
+  if (bytes === 0) return deliver(providers, message, attempt);
+  return gate.run(bytes, async () => {
+    const content = await withAttachedFiles(db, message.id, message.content);
+    if (!content) return { outcome: ATTACHMENTS_GONE, provider: message.provider };
+    return deliver(providers, { ...message, content }, attempt);
+  });
+}
+
+async function deliver(
   providers: Providers,
   message: MessageRow,
   attempt: number,

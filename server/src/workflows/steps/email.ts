@@ -4,6 +4,7 @@ import { type CompiledTemplate, compileTemplate } from '../../templates/compile-
 import { nullable } from '../schema-problems.ts';
 import type { RunScope, StepDefinition } from '../step.ts';
 import { StepError } from '../step-error.ts';
+import { attachmentsOf } from './attachments.ts';
 import { channelStepProblems, channelStepSchema, compileChannelStep } from './channel-step.ts';
 import { compileEmailBody, emailBodyProblems } from './email-body.ts';
 import { jsonTemplate } from './json-template.ts';
@@ -76,6 +77,8 @@ export const emailStep: StepDefinition = {
       environment: environment.templates,
     });
     const body = compileEmailBody(template, environment);
+    const key = objectField(template, 'settings').attachment_key;
+    const attached = attachmentsOf(typeof key === 'string' && key !== '' ? key : undefined);
     const addresses = Object.entries(ADDRESSES).flatMap(([field, name]) => {
       const address = fieldTemplate(overrides, field, environment);
       return address ? [[name, address] as const] : [];
@@ -94,6 +97,8 @@ export const emailStep: StepDefinition = {
       const { html, text } = body(scope);
       if (html !== undefined) content.html_body = html;
       content.text_body = text;
+      const attachments = attached(scope);
+      if (attachments) content.attachments = { ...attachments };
       const unsubscribe = scope.vars.commercial_unsubscribe_url;
       if (typeof unsubscribe === 'string') content.unsubscribe_url = unsubscribe;
       const request = requestOverrides(scope);
