@@ -87,7 +87,7 @@ export async function conformanceDocument(): Promise<string> {
     'How to: [steps](workflows/steps.md), [channels](workflows/channels.md), [conditions](workflows/conditions.md),',
     '[preferences](workflows/preferences.md), [batch and throttle](workflows/batch.md), [time](workflows/time.md),',
     '[waiting for events](workflows/wait-for-event.md), [recipients](workflows/recipients.md),',
-    '[files and push](workflows/files.md).',
+    '[files and push](workflows/files.md), [examples](workflows/examples.md).',
     '',
     ...sections.flatMap((section) => [
       `## ${section}`,
