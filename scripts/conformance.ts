@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { TSchema } from 'typebox';
 import { isJsonObject, type JsonObject } from '../server/src/lib/json.ts';
 import { operators } from '../server/src/workflows/condition-operators.ts';
 import { stepDefinitions } from '../server/src/workflows/steps/registry.ts';
@@ -113,7 +112,6 @@ const NOT_HERE = [
   '- Guides: the step that shows one (`channel_type` `in_app_guide`, `guide_key`), and their messages as events to wait for.',
   '- Messages of broadcasts as events to wait for (`source_type`).',
   '- Events of integration sources (`integration_source_event`).',
-  '- Attachments of e-mails (`attachment_key`); a push warns of it.',
   '- Goals: `goal_attachment` of a workflow; a push warns of it.',
   '',
 ];
@@ -133,7 +131,7 @@ function allFeatures(): Feature[] {
 }
 
 /** Names of the settings in a schema: fields of `settings` stand for themselves, and so do those of a list's items. */
-function settingsOf(schema: TSchema, prefix: string): string[] {
+function settingsOf(schema: unknown, prefix: string): string[] {
   return Object.entries(objectOf(schema)?.properties ?? {}).flatMap(([name, field]) => {
     if (PLAIN.has(name)) return [];
     if (name === 'settings' && prefix === '') return settingsOf(field, '');
@@ -144,7 +142,7 @@ function settingsOf(schema: TSchema, prefix: string): string[] {
   });
 }
 
-type ObjectSchema = JsonObject & { readonly properties: Record<string, TSchema> };
+type ObjectSchema = JsonObject & { readonly properties: JsonObject };
 
 /** The object that a field is, or may be (`nullable`). */
 function objectOf(schema: unknown): ObjectSchema | undefined {
@@ -153,9 +151,9 @@ function objectOf(schema: unknown): ObjectSchema | undefined {
 }
 
 /** What a list holds. */
-function itemsOf(schema: unknown): TSchema | undefined {
+function itemsOf(schema: unknown): unknown {
   const list = variants(schema).find(({ items }) => isJsonObject(items));
-  return list?.items as TSchema | undefined;
+  return list?.items;
 }
 
 function variants(schema: unknown): JsonObject[] {

@@ -173,6 +173,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const port = integer('BELFRY_PORT', read('BELFRY_PORT'), 4400, 0, 65_535);
   const host = read('BELFRY_HOST') ?? '127.0.0.1';
   const aiUrl = url('BELFRY_AI_URL', read('BELFRY_AI_URL'), ['http:', 'https:']);
+  const aiKey = read('BELFRY_AI_KEY');
   const publicUrl = url('BELFRY_PUBLIC_URL', read('BELFRY_PUBLIC_URL'), ['http:', 'https:']);
   return {
     port,
@@ -189,7 +190,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       'BELFRY_ALLOW_PRIVATE_WEBHOOKS',
       read('BELFRY_ALLOW_PRIVATE_WEBHOOKS'),
     ),
-    model: aiUrl === undefined ? undefined : { url: aiUrl, apiKey: read('BELFRY_AI_KEY') },
+    model: aiUrl === undefined ? undefined : { url: aiUrl, apiKey: aiKey },
     demo: flag('BELFRY_DEMO', read('BELFRY_DEMO') ?? 'true'),
     rateLimits: oneOf('BELFRY_RATE_LIMITS', read('BELFRY_RATE_LIMITS'), RATE_LIMITS, 'off'),
     bootstrap: {

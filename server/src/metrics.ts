@@ -142,6 +142,7 @@ export function createMetrics(parts: {
     new Gauge({
       name: 'belfry_schedules_late_seconds',
       help: 'How far the oldest occurrence of a schedule that is due and not handed over is behind.',
+      registers: [],
       collect() {
         this.set((parts.schedules()?.latenessMs ?? 0) / 1000);
       },

@@ -1,10 +1,7 @@
 import { isJsonObject, type Json } from '../lib/json.ts';
 
 /** Settings that workflows of Knock may have and that do nothing here, with what happens instead. */
-const IGNORED = new Map([
-  ['attachment_key', 'does nothing here yet: e-mails are sent without attachments'],
-  ['goal_attachment', 'does nothing here yet: no goals are counted'],
-]);
+const IGNORED = new Map([['goal_attachment', 'does nothing here yet: no goals are counted']]);
 
 /** Where a published workflow, whose depth is bounded, says what is ignored: JSON paths, and why. */
 export function ignoredSettings(

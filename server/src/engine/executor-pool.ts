@@ -3,15 +3,15 @@ import { fileURLToPath } from 'node:url';
 import type { Logger } from '../lib/log.ts';
 import { NODE_FLAGS } from '../lib/node-flags.ts';
 import { createPriority } from '../lib/priority.ts';
-
 import type { FeedChange, PreviewAnswer, PreviewRequest } from './engine.ts';
 import { type ChunkRef, type QueueKind, RUNS } from './log/chunk.ts';
-
 import type { ExecutorOptions, FromExecutor, ToExecutor } from './protocol.ts';
 import type { Assignment } from './scheduler/state.ts';
 
 /** An executor that does not answer for this long is stuck and is killed. */
 const SILENT_MS = 8_000;
+/** And one that starts, which takes a core that others may be using for long. */
+const STARTING_MS = 60_000;
 const PING_MS = 2_000;
 /** How long work under way may take to finish when the server stops. */
 const DRAIN_MS = 20_000;
@@ -257,10 +257,11 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
 
   function ping(): void {
     for (const executor of executors.values()) {
-      if (Date.now() - executor.heardAtMs > SILENT_MS) {
+      const patienceMs = executor.ready ? SILENT_MS : STARTING_MS;
+      if (Date.now() - executor.heardAtMs > patienceMs) {
         log.error(
           { executor: executor.name },
-          `executor silent for ${SILENT_MS / 1000} s; killing it`,
+          `executor silent for ${patienceMs / 1000} s; killing it`,
         );
         executor.child.kill('SIGKILL');
       } else {

@@ -1,16 +1,11 @@
 /**
- * What runs can wait for. A source is the workflow that messages or runs are of, the key of an audience, or nothing.
- */
-export type SignalKind = 'message' | 'workflow' | 'recipient' | 'audience';
-
-/** The columns that `signalsSql` reads of each event, in SQL types: int, text, text, text, text, text, jsonb. */
-export const SIGNAL_COLUMNS =
-  'environment_id, collection, recipient_id, kind, source, event, detail';
-
-/**
- * An insert that tells every run that waits for one of `events` (a query with SIGNAL_COLUMNS), to be part of the
- * statement that makes them happen: so an event that is committed is a signal that is committed. While nobody waits
- * for anything it costs one look at an empty table for the statement, and the events are not even read.
+ * An insert that tells every run that waits for one of `events`, to be part of the statement that makes them happen: so
+ * an event that is committed is a signal that is committed. While nobody waits for anything it costs one look at an
+ * empty table for the statement, and the events are not even read.
+ *
+ * `events` is a query with the columns environment_id (int), collection, recipient_id, kind, source, event (text) and
+ * detail (jsonb). A kind is message, workflow, recipient or audience; a source is the workflow that messages or runs are
+ * of, the key of an audience, or nothing.
  */
 export function signalsSql(events: string): string {
   return `insert into event_signal (run_id, ref, detail)

@@ -11,8 +11,6 @@ import { waitFor } from '../support/wait.ts';
 import { removeDataDirs, startWholeServer } from '../support/whole-server.ts';
 
 const SESSIONS = 2;
-/** Each executor has one for deliveries. */
-const IDLE_SESSIONS = 1;
 
 let test: TestDatabase;
 let pool: ExecutorPool;
@@ -132,10 +130,10 @@ describe('work of noisy lanes', () => {
   it('goes to the others too when it has more than its own executor can take', async () => {
     await startPool(60_000);
     await startNoisy();
-    expect(await sessions('executor-1')).toHaveLength(IDLE_SESSIONS);
+    expect(await sessions('executor-1')).toEqual([]);
     assign('noisy', 1, 10);
     await allFinished(10);
-    expect((await sessions('executor-1')).length).toBeGreaterThan(IDLE_SESSIONS);
+    expect(await sessions('executor-1')).not.toEqual([]);
   });
 
   it('leaves its executor to itself: normal work never goes there', async () => {
@@ -143,7 +141,7 @@ describe('work of noisy lanes', () => {
     await startNoisy();
     assign('normal', 1, 40);
     await allFinished(40);
-    expect(await noisySessions()).toHaveLength(IDLE_SESSIONS);
+    expect(await noisySessions()).toEqual([]);
   });
 
   it('comes back when its executor is killed, which is replaced', async () => {

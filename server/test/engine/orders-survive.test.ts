@@ -31,7 +31,10 @@ describe('an order', () => {
       ),
     );
     await world.aside(order, 5_000);
-    expect(world.engine().stats()).toMatchObject({ queuedRuns: 0, assignments: 0 });
+    await waitFor('nothing to be queued or under way', () => {
+      const { queuedRuns, assignments } = world.engine().stats();
+      return queuedRuns === 0 && assignments === 0 ? true : undefined;
+    });
     await waitFor(
       'the ring to be empty',
       async () => ((await ringChunks()) === 0 ? true : undefined),

@@ -19,10 +19,8 @@ import { createCallTools } from './call-tools.ts';
 import { createCallWriter } from './call-writer.ts';
 import { createChunkCache } from './chunk-cache.ts';
 import { executeDeliveries } from './deliver.ts';
-
 import { createDeliveryWriter } from './delivery-writer.ts';
 import { createEnvironmentDefaults } from './environment-defaults.ts';
-
 import { createKnownOrders } from './governance.ts';
 import { previewStep } from './preview.ts';
 import { executeRuns, type WorkerServices } from './run-worker.ts';
@@ -323,6 +321,7 @@ async function drain(): Promise<void> {
   process.disconnect();
 }
 
+/** To a server process that is gone it fails; `disconnect` ends this one. */
 function send(message: FromExecutor): void {
-  process.send?.(message);
+  process.send?.(message, undefined, undefined, () => undefined);
 }

@@ -21,6 +21,7 @@ const Template = Type.Object({
     Type.Object({
       layout_key: nullable(Type.String()),
       pre_content: nullable(Type.String()),
+      attachment_key: nullable(Type.String()),
     }),
   ),
 });
