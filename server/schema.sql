@@ -356,6 +356,27 @@ create table fan_out_seen (
 );
 CREATE INDEX fan_out_seen_follow ON fan_out_seen USING btree (workflow_run_id, collection, recipient_id) WHERE follow;
 
+create table feed_count (
+  environment_id integer not null,
+  recipient_id text not null,
+  channel_id uuid not null,
+  tenant text,
+  workflow_key text not null,
+  version_id integer not null,
+  state smallint not null,
+  n integer not null
+) with (fillfactor=80);
+CREATE UNIQUE INDEX feed_count_group ON feed_count USING btree (environment_id, recipient_id, channel_id, tenant, workflow_key, version_id, state) NULLS NOT DISTINCT;
+
+create table feed_settled (
+  environment_id integer not null,
+  recipient_id text not null,
+  channel_id uuid not null,
+  settled_before uuid not null,
+  recounted_at timestamp with time zone not null,
+  constraint feed_settled_pkey PRIMARY KEY (environment_id, recipient_id, channel_id)
+) with (fillfactor=80);
+
 create table governance (
   only_row boolean default true not null,
   version bigint default 1 not null,
@@ -436,6 +457,7 @@ create table message (
   constraint message_pkey PRIMARY KEY (id)
 ) partition by range (id);
 CREATE INDEX message_recipient ON ONLY message USING btree (environment_id, recipient_id, channel_id, id);
+CREATE INDEX message_scheduled ON ONLY message USING btree (environment_id, recipient_id, channel_id) WHERE (scheduled_at IS NOT NULL);
 
 create table message_event (
   id uuid not null,

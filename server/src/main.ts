@@ -135,7 +135,8 @@ async function build(
   let engine: RunningEngine | undefined;
   const hub: FeedHub = createFeedHub({
     ...ctx,
-    count: (topic, filters, settledBefore) => countFeed(db, topic, filters, settledBefore),
+    count: (topic, filters, settledBefore) =>
+      countFeed(db, topic, filters, { nowMs: systemClock.now(), settledBefore }),
     watch: async (topics) => engine?.watchFeeds(topics, []),
     unwatch: async (topics) => engine?.watchFeeds([], topics),
   });

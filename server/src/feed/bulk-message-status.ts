@@ -27,6 +27,7 @@ import {
   type RawParameters,
   textsParameter,
 } from './query-reader.ts';
+import { CHANGING } from './settled-counts.ts';
 import { triggerDataParameter } from './trigger-data.ts';
 
 /** The actions of the wire and what they do; both spellings of archiving are in use. */
@@ -144,7 +145,7 @@ function changeChunk(
   }
   return ctx.db.transaction(async (tx) => {
     const rows = await tx.query<{ readonly id: string }>(
-      `select m.id
+      `select m.id, ${CHANGING}
 from ${JOINED_TABLES}
 where m.environment_id = $1
   and m.channel_id = $2

@@ -80,7 +80,7 @@ export async function listFeed(
   const topic = { environmentId: ctx.environment.id, channelId, userId };
   const [read, [counts]] = await Promise.all([
     readRows(ctx, userId, channelId, query),
-    countFeed(ctx.db, topic, [query.filter]),
+    countFeed(ctx.db, topic, [query.filter], { nowMs: ctx.clock.now() }),
   ]);
   const { rows, info } = cutPage(query.page, read);
   return {

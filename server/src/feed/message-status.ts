@@ -13,6 +13,7 @@ import {
 } from './load-messages.ts';
 import { messageEventTypes } from './message-event-type.ts';
 import type { Message } from './message-json.ts';
+import { CHANGING, MOVED, WAS } from './settled-counts.ts';
 
 export const messageStatuses = [
   'seen',
@@ -65,7 +66,7 @@ export async function updateMessageStatuses(
   await ctx.db.transaction(async (tx) => {
     // In one order, so that two callers with the same messages wait instead of deadlocking.
     const locked = await tx.query<{ readonly id: string }>(
-      `select m.id
+      `select m.id, ${CHANGING}
 from message m
 where ${IN_SCOPE}
   and m.id = any($3::uuid[])
@@ -94,7 +95,7 @@ export async function updateMessageStatus(
   return message;
 }
 
-/** Changes rows that the transaction has locked, and records an event for each. */
+/** Changes rows that the transaction has locked (with `CHANGING`), and records an event for each. */
 export async function applyStatus(
   ctx: EnvironmentContext,
   tx: Queryable,
@@ -111,9 +112,12 @@ export async function applyStatus(
   update message m
   set ${changes[input.status].set},
     updated_at = $1
+  from message o
   where m.id = any($2::uuid[])
-  returning m.id, m.environment_id, m.collection, m.recipient_id, m.workflow_key, m.workflow_run_id, m.step_ref
-), signals as (
+    and o.id = m.id
+  returning m.id, m.environment_id, m.collection, m.recipient_id, m.channel_id, m.tenant, m.workflow_key, m.version_id,
+    m.workflow_run_id, m.step_ref, m.scheduled_at, m.seen_at, m.read_at, m.archived_at, ${WAS}
+), ${MOVED}, signals as (
   ${signalsSql(`
     select environment_id, collection, recipient_id, 'message' as kind, workflow_key as source, $7::text as event,
            jsonb_build_object('message_uuid', id, 'workflow_run_id', workflow_run_id, 'workflow', workflow_key,

@@ -55,7 +55,8 @@ export async function startFeedServer(
     readiness: () => ({ ready: true, parts: {} }),
   });
   const hub = createFeedHub({
-    count: (topic, filters, settledBefore) => countFeed(ctx.db, topic, filters, settledBefore),
+    count: (topic, filters, settledBefore) =>
+      countFeed(ctx.db, topic, filters, { nowMs: ctx.clock.now(), settledBefore }),
     watch: async (keys) => {
       watched.push(...keys);
     },
