@@ -1,41 +1,17 @@
-import { randomBytes } from 'node:crypto';
 import { Knock } from '@knocklabs/node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { publishWorkflows } from '../../src/control/publish.ts';
-import { type RunningEngine, startEngine } from '../../src/engine/start.ts';
-import { silentLog } from '../support/log.ts';
 import { waitFor } from '../support/wait.ts';
-import { startTestApi, type TestAccount, type TestApi } from './api-server.ts';
+import type { TestAccount, TestApi } from './api-server.ts';
+import { startApiWithEngine } from './api-with-engine.ts';
 
 // With the real engine: what is triggered over HTTP runs.
 let api: TestApi;
 let account: TestAccount;
 let knock: Knock;
-let engine: RunningEngine | undefined;
 
 beforeAll(async () => {
-  api = await startTestApi({
-    engine: async (ctx, databaseUrl) => {
-      engine = await startEngine({
-        databaseUrl,
-        db: ctx.db,
-        clock: ctx.clock,
-        log: silentLog,
-        executors: 1,
-        executor: {
-          smtpUrl: undefined,
-          mailFrom: 'test@example.com',
-          allowPrivateWebhooks: false,
-          installationSecret: randomBytes(32).toString('hex'),
-          logLevel: 'error',
-        },
-        onFeeds: () => {},
-        onStandby: () => {},
-        signal: new AbortController().signal,
-      });
-      return engine;
-    },
-  });
+  api = await startApiWithEngine();
   account = await api.account();
   await publishWorkflows(account.environment, [
     { key: 'note', content: workflow('note') },
@@ -55,10 +31,7 @@ beforeAll(async () => {
   const url = await api.app.listen({ port: 0, host: '127.0.0.1' });
   knock = new Knock({ apiKey: account.secretKey, baseURL: url, maxRetries: 0 });
 });
-afterAll(async () => {
-  await engine?.stop();
-  await api.close();
-});
+afterAll(() => api.close());
 
 function workflow(name: string): object {
   return {

@@ -12,6 +12,7 @@ import { feedRoutes } from './feeds.ts';
 import { healthRoutes } from './health.ts';
 import { messageStatusRoutes } from './message-status.ts';
 import { messageRoutes } from './messages.ts';
+import { notifyRoutes } from './notify.ts';
 import { objectRoutes } from './objects.ts';
 import { opsRoutes } from './ops.ts';
 import { opsAuditRoutes } from './ops-audit.ts';
@@ -35,6 +36,7 @@ import { workflowRoutes } from './workflows.ts';
 /** Every endpoint of the server; a new noun is one file beside this one and one line here. */
 export const routes: readonly Routes[] = [
   workflowRoutes,
+  notifyRoutes,
   userRoutes,
   unsubscribeRoutes,
   objectRoutes,
