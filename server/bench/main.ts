@@ -2,6 +2,7 @@
 
 import { describeMachine } from '../src/drill/machine.ts';
 import { accept } from './accept.ts';
+import { api } from './api.ts';
 import { batch } from './batch.ts';
 import { bloat } from './bloat.ts';
 import { broadcast } from './broadcast.ts';
@@ -10,10 +11,12 @@ import { crash } from './crash.ts';
 import { depth } from './depth.ts';
 import { engine } from './engine.ts';
 import { fanOut } from './fan-out.ts';
+import { feed } from './feed.ts';
 import { flood } from './flood.ts';
 import { idle } from './idle.ts';
 import { latency } from './latency.ts';
 import { shed } from './shed.ts';
+import { sockets } from './sockets.ts';
 import { steps } from './steps.ts';
 import type { Bench } from './support/bench.ts';
 import { printTable } from './support/table.ts';
@@ -21,6 +24,7 @@ import { timers } from './timers.ts';
 
 const benches: { readonly [name: string]: Bench } = {
   accept,
+  api,
   batch,
   bloat,
   broadcast,
@@ -29,10 +33,12 @@ const benches: { readonly [name: string]: Bench } = {
   depth,
   engine,
   'fan-out': fanOut,
+  feed,
   flood,
   idle,
   latency,
   shed,
+  sockets,
   steps,
   timers,
 };
