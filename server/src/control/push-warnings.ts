@@ -8,6 +8,7 @@ import { translated } from '../templates/translations.ts';
 import { conditionNeeds } from '../workflows/condition-needs.ts';
 import { isRooted } from '../workflows/paths.ts';
 import type { CompileEnvironment } from '../workflows/step.ts';
+import { unknownSettings } from '../workflows/unknown-settings.ts';
 import { ignoredSettings } from './ignored-settings.ts';
 import type { WorkflowToPublish } from './push-problems.ts';
 import { type Resource, resourcePlace, translationKey, translationOf } from './resources.ts';
@@ -144,7 +145,11 @@ function workflowWarnings(
     told.add(message);
     return [{ field: `${key}: ${path}`, message }];
   };
-  const ignored = ignoredSettings(content).map(({ path, reason }) => ({
+  const known = ignoredSettings(content);
+  const others = unknownSettings(content, environment).filter(
+    ({ path }) => !known.some((one) => one.path === path),
+  );
+  const ignored = [...known, ...others].map(({ path, reason }) => ({
     field: `${key}: ${path}`,
     message: reason,
   }));

@@ -56,9 +56,10 @@ class Kept {
   readonly #word: string;
 
   constructor(source: string) {
-    let word = 'kept';
-    while (source.includes(word)) word += 'q';
-    this.#word = word;
+    const taken = new Set(source.match(/kept\d{1,7}q/g));
+    let number = 0;
+    while (taken.has(`kept${number}q`)) number += 1;
+    this.#word = `kept${number}q`;
   }
 
   keep(text: string): string {

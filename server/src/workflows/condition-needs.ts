@@ -10,8 +10,9 @@ export type ConditionNeeds = {
   readonly messages: boolean;
 };
 
+/** The name of a step has 255 characters at most; without a bound, a long template could keep the server for minutes. */
 const STATUS =
-  /refs(?:\.|\[)(?:[^"\\]|\\")*(?:delivery_status|engagement_status|\.status)\b|\$message\./;
+  /refs(?:\.|\[)(?:[^"\\]|\\"){0,300}(?:delivery_status|engagement_status|\.status)\b|\$message\./;
 
 /** The needs of everything in a workflow, a list of conditions or a preference set; undefined: none. */
 export function conditionNeeds(content: Json): ConditionNeeds | undefined {

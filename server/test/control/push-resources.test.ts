@@ -212,6 +212,33 @@ test('a setting that does nothing here yet is told by its path', async () => {
   ]);
 });
 
+test('settings that nobody reads are told by their paths, those of the answers of an API are not', async () => {
+  account = await api.account();
+  const step = {
+    ref: 'hello_1',
+    type: 'channel',
+    channel_key: 'in-app',
+    chanel_overrides: {},
+    template: { markdown_body: 'hi', subject: 'hi' },
+  };
+  const branch = {
+    ref: 'either',
+    type: 'branch',
+    branches: [{ name: 'a', terminate: true, steps: [step] }],
+  };
+  const schema = { properties: { misspelt: { anything: true } } };
+  const content = { name: 'hello', sha: 'x', steps: [branch], trigger_data_json_schema: schema };
+  const { status, body } = await push({ workflows: [{ key: 'hello', content }] });
+  expect(status).toBe(200);
+  const branchPath = '$.steps[0].branches[0]';
+  expect(body.warnings).toEqual(
+    ['terminate', 'steps[0].chanel_overrides', 'steps[0].template.subject'].map((path) => ({
+      field: `hello: ${branchPath}.${path}`,
+      message: 'is not a known setting, and does nothing',
+    })),
+  );
+});
+
 test('warnings tell of unknown data, missing texts and what nothing uses, and refuse nothing', async () => {
   account = await api.account();
   const schema = {

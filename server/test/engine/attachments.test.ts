@@ -80,6 +80,11 @@ describe('data for attachments', () => {
     [{ ...pdf, name: 'a\r\nb' }, '.name must be the name of a file'],
     [{ ...pdf, content_type: 'pdf' }, '.content_type must be a media type'],
     [{ ...pdf, content: 'no base64!' }, '.content must be base64'],
+    [{ ...pdf, content: 'AA=A' }, '.content must be base64'],
+    [{ ...pdf, content: 'A===' }, '.content must be base64'],
+    // By an expression that looks back, in hours.
+    [{ ...pdf, content: `${' '.repeat(2_000_000)}!` }, '.content must be base64'],
+    [{ ...pdf, content: `${'='.repeat(2_000_000)}!` }, '.content must be base64'],
     [{ ...pdf, content_id: '<x>' }, '.content_id must be'],
     [Array(21).fill(pdf), 'at most 20 are sent'],
     [{ ...pdf, content: 'A'.repeat(14_000_000) }, 'an attachment has at most 10485760'],

@@ -81,12 +81,20 @@ describe('an update of data', () => {
     });
   });
 
-  test('that would make the data too large is skipped', async () => {
+  test('that is too large is skipped', async () => {
     const { runId } = await run(
       [update('update_data', { data: '{"more": "{{ data.text }}"}' }), feedStep('on')],
-      { data: { text: 'x'.repeat(200_000) } },
+      { data: { text: 'x'.repeat(300_000) } },
     );
     expect((await stepsOf(runId))?.[0]).toMatchObject({ outcome: 'skipped' });
+  });
+
+  test('is merged beside files that are larger than it may be itself', async () => {
+    const { texts } = await run(
+      [update('update_data', { data: '{"more": "yes"}' }), feedStep('{{ more }}')],
+      { data: { attachments: [{ content: 'A'.repeat(400_000) }] } },
+    );
+    expect(texts).toEqual(['yes']);
   });
 });
 

@@ -132,7 +132,7 @@ describe('a wait for an event [wait_for_event.event.event_type]', () => {
     },
   );
 
-  it('waits on while conditions on the event are false [wait_for_event.match_conditions]', async () => {
+  it('waits on while conditions on the event are false [wait_for_event.match_conditions] [wait_for_event.event.source_type]', async () => {
     const first = await parked(feedStep('A message'), 'eve', []);
     const [message] = await world.test.db.query<{ id: string }>(
       'select id from message where workflow_run_id = $1',
@@ -170,7 +170,15 @@ describe('a wait for an event [wait_for_event.event.event_type]', () => {
     expect(await waiting()).toHaveLength(1);
   });
 
-  it('hears that a run of another workflow has started, and that it has ended', async () => {
+  it('is not pushed with groups of conditions that no “and” joins', async () => {
+    const event = { event_type: 'recipient', event_key: 'updated' };
+    const step = waitStep(event, { match_conditions: [{ operator: 'or', conditions: [] }] });
+    await expect(world.workflow({ steps: [step] })).rejects.toMatchObject({
+      fields: [{ message: 'must be "and": all conditions of all groups must hold' }],
+    });
+  });
+
+  it('hears that a run of another workflow has started, and that it has ended [wait_for_event.event.event_key] [wait_for_event.event.source_key]', async () => {
     const child = await world.workflow({ steps: [feedStep('Child')] });
     const to = (event_key: string) =>
       waitStep({ event_type: 'workflow', event_key, source_key: child.workflowKey });
@@ -183,7 +191,7 @@ describe('a wait for an event [wait_for_event.event.event_type]', () => {
     expect(await texts(completed.runId)).toEqual(['On']);
   });
 
-  it('hears of its recipient in an audience', async () => {
+  it('hears of its recipient in an audience [wait_for_event.event.audience_key]', async () => {
     await addMembers(world.ctx, { key: 'vip', create: true, members: [{ user: { id: 'gus' } }] });
     const to = (event_key: string) =>
       waitStep({ event_type: 'audience', event_key, audience_key: 'vip' });

@@ -355,6 +355,11 @@ describe('a defect of a condition is told with its path', () => {
   });
 });
 
+test('a template of a step’s name, again and again, keeps nobody for minutes', () => {
+  const content = { steps: [{ text: 'refs.'.repeat(100_000) }] };
+  expect(conditionNeeds(content)).toBeUndefined();
+});
+
 test.each([
   ['refs.a.delivery_status', true],
   ['refs["a b"].delivery_status', true],

@@ -262,18 +262,20 @@ class Advance {
     outcome: Exclude<StepOutcome, { kind: 'ask' | 'gone' }>,
   ): number | RunResult {
     switch (outcome.kind) {
-      case 'message':
-        if (this.#messages.length + outcome.messages.length > MAX_MESSAGE_PARTS) {
+      case 'message': {
+        const messages = outcome.messages.slice(0, MAX_MESSAGE_PARTS);
+        if (this.#messages.length + messages.length > MAX_MESSAGE_PARTS) {
           // Ids of an execution's messages are not more; the next one sends the rest.
           return this.#pause({ dueMs: this.#input.nowMs, step: at, attempt: 0 });
         }
-        for (const message of outcome.messages) {
+        for (const message of messages) {
           const { data } = this.#changed;
           this.#messages.push({ ...message, stepRef: step.ref, ...(data ? { data } : {}) });
         }
-        if (this.#input.workflow.needs?.messages) this.#seeMessages(step, outcome.messages);
-        this.#record(step, 'message', outcome.reason);
+        if (this.#input.workflow.needs?.messages) this.#seeMessages(step, messages);
+        this.#record(step, 'message', messageReason(outcome));
         return step.next;
+      }
       case 'continue':
         this.#change(step, outcome);
         this.#record(step, 'continued', outcome.reason);
@@ -398,6 +400,15 @@ class Advance {
       effects: this.#effects,
     };
   }
+}
+
+function messageReason({
+  messages,
+  reason,
+}: Extract<StepOutcome, { kind: 'message' }>): string | undefined {
+  if (messages.length <= MAX_MESSAGE_PARTS) return reason;
+  const left = `a step sends ${MAX_MESSAGE_PARTS} messages at most, ${messages.length - MAX_MESSAGE_PARTS} were left out`;
+  return reason === undefined ? left : `${reason}; ${left}`;
 }
 
 function needing({ wants }: RecipientNeeded, go: () => Advanced): Needing {

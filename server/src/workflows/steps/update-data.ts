@@ -7,7 +7,8 @@ import { compiledConditions, stepFields } from './channel-step.ts';
 import { jsonTemplate } from './json-template.ts';
 import { objectField, templateProblems } from './step-template.ts';
 
-const MAX_BYTES = 256 * 1024;
+/** As much as the answer of a request may be. */
+const MAX_CHARACTERS = 256 * 1024;
 
 /** Merges what a template renders as JSON into the run's data, at every depth. */
 export const updateDataStep: StepDefinition = {
@@ -32,15 +33,12 @@ export const updateDataStep: StepDefinition = {
       execute: ({ scope }): StepOutcome => {
         const patch = patchFor(scope);
         if (!patch) return { kind: 'continue', reason: 'there is nothing to merge' };
-        const data = deepMerge(scope.data, patch);
-        // A run that repeats could grow its data without end otherwise.
-        if (JSON.stringify(data).length > MAX_BYTES) {
-          throw new StepError(
-            'too_large',
-            `the run's data would be larger than ${MAX_BYTES} bytes`,
-          );
+        // What was there before may be larger: files for e-mails are data, too.
+        if (JSON.stringify(patch).length > MAX_CHARACTERS) {
+          const reason = `what is merged is larger than ${MAX_CHARACTERS} characters`;
+          throw new StepError('too_large', reason);
         }
-        return { kind: 'continue', reason: named(patch), data };
+        return { kind: 'continue', reason: named(patch), data: deepMerge(scope.data, patch) };
       },
     };
   },

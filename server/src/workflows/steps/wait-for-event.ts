@@ -52,7 +52,14 @@ export const waitForEventStep: StepDefinition = {
     ...stepFields,
     type: Type.Literal('wait_for_event'),
     settings: Type.Object({
-      event: Type.Object({ event_type: Type.String() }),
+      // Which of these there must be depends on the type: see `eventProblems`.
+      event: Type.Object({
+        event_type: Type.String(),
+        event_key: Type.Optional(Type.Unknown()),
+        source_key: Type.Optional(Type.Unknown()),
+        source_type: Type.Optional(Type.Unknown()),
+        audience_key: Type.Optional(Type.Unknown()),
+      }),
       expires_after: nullable(
         Type.Object({ unit: Type.Enum([...durationUnits]), value: Type.Integer() }),
       ),
@@ -178,9 +185,15 @@ function expiryProblems(value: Json | undefined, path: string): Problem[] {
 }
 
 function matchConditionProblems(value: Json | undefined, path: string): Problem[] {
-  return groups(value).flatMap((group, index) =>
-    conditionListProblems(group.conditions ?? [], `${path}[${index}].conditions`),
-  );
+  return groups(value).flatMap((group, index): Problem[] => {
+    const { operator = 'and', conditions = [] } = group;
+    const at = `${path}[${index}]`;
+    const reason = 'must be "and": all conditions of all groups must hold';
+    return [
+      ...(operator === 'and' ? [] : [{ path: `${at}.operator`, reason }]),
+      ...conditionListProblems(conditions, `${at}.conditions`),
+    ];
+  });
 }
 
 function groups(value: Json | undefined): readonly JsonObject[] {
