@@ -138,6 +138,7 @@ function round(
       timezone: undefined,
       hasAudiences: false,
     }),
+    secrets: () => undefined,
     vars: () => ({}),
     stopped: () => undefined,
     batch: () => ({ activities: [], actors: [], totalActivities: 0, totalActors: 0 }),

@@ -15,6 +15,7 @@ import { createBudgets } from './budgets/budgets.ts';
 import { createLoopPressure, highPressureOf } from './budgets/pressure.ts';
 import type { Config } from './config.ts';
 import type { Context } from './context.ts';
+import { createHideSecrets } from './control/hide-secrets.ts';
 import { createPublicVars } from './control/public-vars.ts';
 import { createPublishedWorkflows } from './control/published-workflows.ts';
 import { openDatabase } from './db/database.ts';
@@ -207,13 +208,15 @@ async function build(
   let sockets: SocketServer | undefined;
   let canary: Canary | undefined;
   const development = credentials?.environments.development;
+  const secrets = createSecretBox(secret);
   const services: Services = {
     ...ctx,
     config,
     engine,
     workflows,
     publicVars: createPublicVars(),
-    secrets: createSecretBox(secret),
+    secrets,
+    hideSecrets: createHideSecrets(secrets),
     authentication: createAuthentication(ctx),
     unsubscribeTokens: createUnsubscribeTokens(secret),
     traffic,

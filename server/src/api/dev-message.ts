@@ -9,6 +9,8 @@ import { ksuidFromUuid } from '../lib/ksuid.ts';
 /** A message as the viewer reads it. */
 export type ShownRow = {
   readonly id: string;
+  readonly environment_id: number;
+  readonly account_id: number;
   readonly account: string;
   readonly environment: string;
   readonly collection: string;
@@ -66,8 +68,10 @@ export function shownMessage(row: ShownRow, mailFrom: string): JsonObject {
         content: { ...content, connection: withoutSecrets(content.connection) },
         html: markdownToHtml(messageText(content.body)),
       };
-    default:
-      return { ...summary, content };
+    default: {
+      const { sealed: _, ...shown } = content;
+      return { ...summary, content: shown };
+    }
   }
 }
 

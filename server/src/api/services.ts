@@ -3,6 +3,7 @@ import type { Feeder } from '../broadcasts/feeder.ts';
 import type { Budgets } from '../budgets/budgets.ts';
 import type { Config } from '../config.ts';
 import type { Context } from '../context.ts';
+import type { HideSecrets } from '../control/hide-secrets.ts';
 import type { PublicVars } from '../control/public-vars.ts';
 import type { PublishedWorkflows } from '../control/published-workflows.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -24,6 +25,8 @@ export type Services = Context & {
   readonly publicVars: PublicVars;
   /** Seals secret variables. */
   readonly secrets: SecretBox;
+  /** Masks the secrets of an environment in what is answered of what its templates said once. */
+  readonly hideSecrets: HideSecrets;
   readonly authentication: Authentication;
   /** Absent: this server cannot read unsubscribe links. */
   readonly unsubscribeTokens?: UnsubscribeTokens;

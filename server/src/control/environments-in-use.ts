@@ -14,6 +14,8 @@ export type EnvironmentInUse = {
   readonly compile: CompileEnvironment;
   /** What templates see as `vars`; a tenant's branding is not in it. */
   readonly vars: JsonObject;
+  /** Values of its secret variables: for requests alone. */
+  readonly secrets: JsonObject;
 };
 
 /** The environments that this process works for, each at most 2 s older than the database. */
@@ -28,7 +30,7 @@ type Options = {
   readonly db: Database;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Absent: secret variables are not opened, and runs do not see them. */
+  /** Absent: secret variables are not opened, and requests do not have them. */
   readonly secrets?: SecretBox;
   readonly capacity?: number;
 };
@@ -141,7 +143,7 @@ async function loadEnvironment(
   // The revision is older than what is read now, so that a change in between is seen by the next check.
   const environment = { id, accountId: row.account_id, slug: row.slug };
   const shared = await loadShared(db, environment);
-  const vars = await loadVars(db, environment, {
+  const { vars, secrets: values } = await loadVars(db, environment, {
     appName: row.account_name,
     branding: isJsonObject(row.branding) ? row.branding : {},
     ...(secrets ? { secrets } : {}),
@@ -158,5 +160,9 @@ async function loadEnvironment(
       : compileEnvironment(shared, (error) =>
           log.error({ err: error, environment: id }, 'a resource cannot be used'),
         );
-  return { environment: { id, compile, vars }, revision: row.revision, fingerprint: print };
+  return {
+    environment: { id, compile, vars, secrets: values },
+    revision: row.revision,
+    fingerprint: print,
+  };
 }

@@ -27,11 +27,12 @@ export function createPublicVars(): PublicVars {
       },
       [environment.accountId],
     );
-    const { branding: _, ...vars } = await loadVars(db, environment, {
+    const loaded = await loadVars(db, environment, {
       appName: account?.name ?? '',
       branding: {},
       unreadable: () => undefined,
     });
+    const { branding: _, ...vars } = loaded.vars;
     known.set(key, vars, nowMs);
     return vars;
   };

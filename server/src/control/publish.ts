@@ -86,11 +86,13 @@ export async function publish(ctx: EnvironmentContext, input: Publication): Prom
   const resources = input.resources.map(usable);
   const shared = withPushed(await loadShared(ctx.db, ctx.environment), resources);
   const keys = await knownKeys(ctx, workflows);
+  const secrets = await secretKeys(ctx);
+  const isSecret = (key: string): boolean => secrets.has(key);
   // What is unreadable is a problem of the resource itself.
   const environment = compileEnvironment(shared, () => undefined, keys);
   refuse([
-    ...(await pushedResourceProblems(resources, environment)),
-    ...(await pushedWorkflowProblems(workflows, environment)),
+    ...(await pushedResourceProblems(resources, environment, isSecret)),
+    ...(await pushedWorkflowProblems(workflows, environment, isSecret)),
   ]);
   const warnings = await pushWarnings(ctx, { workflows, resources, environment });
   if (input.check) return { workflows: [], resources: [], warnings };
@@ -147,6 +149,18 @@ async function knownKeys(
   const workflows = new Set([...keysOf('workflow'), ...pushed.map(({ key }) => key)]);
   const audiences = new Set(keysOf('audience'));
   return { workflow: (key) => workflows.has(key), audience: (key) => audiences.has(key) };
+}
+
+async function secretKeys({ db, environment }: EnvironmentContext): Promise<ReadonlySet<string>> {
+  const rows = await db.query<{ readonly key: string }>(
+    `
+    select key
+    from variable
+    where account_id = $1
+      and type = 'secret'`,
+    [environment.accountId],
+  );
+  return new Set(rows.map(({ key }) => key));
 }
 
 function refuseTooMany(count: number, most: number, name: string): void {

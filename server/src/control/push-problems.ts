@@ -5,6 +5,11 @@ import type { CompileEnvironment, Problem } from '../workflows/step.ts';
 import { workflowKeyProblem, workflowProblems } from '../workflows/workflow-problems.ts';
 import { resourceKeyProblem, resourceProblems } from './resource-problems.ts';
 import { type Resource, resourcePlace } from './resources.ts';
+import {
+  type IsSecret,
+  resourceSecretProblems,
+  workflowSecretProblems,
+} from './secret-problems.ts';
 import { storableProblems } from './storable-problems.ts';
 import { withoutFileFields } from './without-file-fields.ts';
 
@@ -17,6 +22,7 @@ export type ResourceToPublish = Pick<Resource, 'kind' | 'key'> & { readonly cont
 export async function pushedWorkflowProblems(
   workflows: readonly WorkflowToPublish[],
   environment: CompileEnvironment,
+  isSecret: IsSecret,
 ): Promise<FieldError[]> {
   const seen = new Set<string>();
   const problems = await mapInTurns(workflows, ({ key, content }) => {
@@ -24,7 +30,7 @@ export async function pushedWorkflowProblems(
     if (keyProblem) return [{ field: String(key).slice(0, 255), message: keyProblem }];
     if (seen.has(key)) return [{ field: key, message: 'is there twice' }];
     seen.add(key);
-    return fieldErrors(key, contentProblems(content, environment));
+    return fieldErrors(key, contentProblems(content, environment, isSecret));
   });
   return problems.flat();
 }
@@ -49,20 +55,35 @@ export function unusableResources(resources: readonly ResourceToPublish[]): Fiel
 export async function pushedResourceProblems(
   resources: readonly Resource[],
   environment: CompileEnvironment,
+  isSecret: IsSecret,
 ): Promise<FieldError[]> {
   const problems = await mapInTurns(resources, (resource) =>
-    fieldErrors(resourcePlace(resource), resourceProblems(resource, environment)),
+    fieldErrors(
+      resourcePlace(resource),
+      orElse(resourceProblems(resource, environment), () =>
+        resourceSecretProblems(resource, environment, isSecret),
+      ),
+    ),
   );
   return problems.flat();
 }
 
-function contentProblems(content: unknown, environment: CompileEnvironment): Problem[] {
+function contentProblems(
+  content: unknown,
+  environment: CompileEnvironment,
+  isSecret: IsSecret,
+): Problem[] {
   const unstorable = storableProblems(content);
   if (unstorable.length > 0) return unstorable;
-  return workflowProblems(
-    isJsonObject(content) ? withoutFileFields(content) : content,
-    environment,
+  const usable = isJsonObject(content) ? withoutFileFields(content) : content;
+  return orElse(workflowProblems(usable, environment), () =>
+    isJsonObject(usable) ? workflowSecretProblems(usable, environment, isSecret) : [],
   );
+}
+
+/** What is unusable is not looked at any further. */
+function orElse(problems: Problem[], more: () => Problem[]): Problem[] {
+  return problems.length > 0 ? problems : more();
 }
 
 function fieldErrors(place: string, problems: readonly Problem[]): FieldError[] {

@@ -2,6 +2,7 @@ import type { Context, Environment } from '../context.ts';
 import type { Queryable } from '../db/database.ts';
 import { BelfryError, invalidField } from '../lib/errors.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
+import { MASK } from '../lib/secret-texts.ts';
 import { unstorable } from '../lib/text.ts';
 import { lockEnvironments, raiseRevision } from './publish-rows.ts';
 import { RESERVED_VARS, sealedAbout } from './vars.ts';
@@ -31,9 +32,6 @@ export type SetVariable = {
   /** Absent: the value of all environments that have none of their own. */
   readonly environment?: Environment | undefined;
 };
-
-/** What a listing has in place of a secret. */
-export const MASK = '••••••••';
 
 const KEY = /^[A-Za-z_][A-Za-z0-9_]{0,254}$/;
 const MAX_VARIABLES = 500;

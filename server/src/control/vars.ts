@@ -15,7 +15,14 @@ export type VariableRow = {
 
 type Place = { readonly accountId: number; readonly slug: string };
 
-/** What templates of an environment see as `vars`: its variables, `app_name`, `branding`. */
+export type Vars = {
+  /** What templates of an environment see as `vars`: its public variables, `app_name`, `branding`. */
+  readonly vars: JsonObject;
+  /** Values of its secret variables: for requests alone. */
+  readonly secrets: JsonObject;
+};
+
+/** The variables of an environment. */
 export async function loadVars(
   db: Queryable,
   environment: Place,
@@ -27,7 +34,7 @@ export async function loadVars(
     /** Told of each secret variable that cannot be opened. */
     readonly unreadable: (key: string) => void;
   },
-): Promise<JsonObject> {
+): Promise<Vars> {
   const { secrets } = options;
   const rows = await db.query<VariableRow>(
     `
@@ -39,6 +46,7 @@ export async function loadVars(
     [environment.accountId, secrets !== undefined],
   );
   const vars: [string, Json][] = [];
+  const hidden: [string, Json][] = [];
   for (const row of rows) {
     const own = Object.hasOwn(row.environment_values, environment.slug)
       ? row.environment_values[environment.slug]
@@ -52,13 +60,16 @@ export async function loadVars(
     );
     const text = row.type === 'public' ? kept : secrets?.open(kept, about);
     if (text === undefined) options.unreadable(row.key);
-    else vars.push([row.key, meant(text)]);
+    else (row.type === 'public' ? vars : hidden).push([row.key, meant(text)]);
   }
   // fromEntries defines own properties, also one named __proto__.
   return {
-    ...Object.fromEntries(vars),
-    app_name: options.appName,
-    branding: options.branding,
+    vars: {
+      ...Object.fromEntries(vars),
+      app_name: options.appName,
+      branding: options.branding,
+    },
+    secrets: Object.fromEntries(hidden),
   };
 }
 

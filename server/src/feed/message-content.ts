@@ -109,7 +109,7 @@ const contentForms: Readonly<Record<string, (content: JsonObject) => MessageCont
       summary: summary ?? null,
     },
   }),
-  http: (content) => ({ ...content, __typename: 'MessageHttpContent' }),
+  http: ({ sealed: _, ...content }) => ({ ...content, __typename: 'MessageHttpContent' }),
 };
 
 /** A connection without what lets its holder post in the chat. */

@@ -3,6 +3,7 @@ import type { Json, JsonObject } from '../lib/json.ts';
 import type { TemplateEnvironment } from '../templates/template-environment.ts';
 import type { Lookup, lookup } from '../templates/template-scope.ts';
 import type { BatchScope } from './scope.ts';
+import type { StepSecrets } from './step-secrets.ts';
 import type { Duration } from './timestamps.ts';
 
 /** What templates and conditions of a run can see. Data keys are also usable at the top level. */
@@ -213,6 +214,8 @@ export type StepInput = {
   readonly refusal: (channel: Channel) => string | undefined;
   /** The recipient's push tokens and chat connections by channel id; absent: none, or nobody needs them. */
   readonly channelData?: { readonly [channelId: string]: JsonObject };
+  /** For requests alone: the scope has none. Absent: the environment has none. */
+  readonly secrets?: StepSecrets;
 };
 
 /** A step, made ready once a version: templates parsed, conditions compiled, channel resolved. */

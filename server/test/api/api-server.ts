@@ -10,6 +10,7 @@ import type { Services } from '../../src/api/services.ts';
 import { createBudgets } from '../../src/budgets/budgets.ts';
 import { type Config, readConfig } from '../../src/config.ts';
 import type { Context, Environment, EnvironmentContext } from '../../src/context.ts';
+import { createHideSecrets } from '../../src/control/hide-secrets.ts';
 import { createPublicVars } from '../../src/control/public-vars.ts';
 import { createPublishedWorkflows } from '../../src/control/published-workflows.ts';
 import type { Engine } from '../../src/engine/engine.ts';
@@ -89,6 +90,7 @@ export async function startTestApi(
     workflows,
     publicVars: createPublicVars(),
     secrets: testSecrets,
+    hideSecrets: createHideSecrets(testSecrets),
     authentication: createAuthentication(ctx),
     unsubscribeTokens: createUnsubscribeTokens('a secret of tests'),
     traffic,

@@ -5,11 +5,13 @@ import type { App } from '../../src/api/route.ts';
 import type { Services } from '../../src/api/services.ts';
 import { type ChannelType, channelTypeNumber } from '../../src/channels/channel-type.ts';
 import { readConfig } from '../../src/config.ts';
+import { createHideSecrets } from '../../src/control/hide-secrets.ts';
 import type { JsonObject } from '../../src/lib/json.ts';
 import { ksuidFromUuid } from '../../src/lib/ksuid.ts';
 import { timeOrderedUuid } from '../../src/lib/uuid.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { silentLog } from '../support/log.ts';
+import { testSecrets } from '../support/secrets.ts';
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -39,6 +41,7 @@ function appWith(env: Record<string, string> = {}): App {
     db: database.db,
     clock: { now: Date.now },
     log: silentLog,
+    hideSecrets: createHideSecrets(testSecrets),
     config: readConfig(env),
     metrics: new Registry(),
     readiness: () => ({ ready: true, parts: {} }),

@@ -40,21 +40,20 @@ const feed = (markdown_body: string) => ({
 });
 
 describe('a run', () => {
-  test('sees public and secret variables, its environment’s value before that of all', async () => {
+  test('sees public variables, its environment’s value before that of all', async () => {
     const { accountId } = world.ctx.environment;
     const environment = world.ctx.environment;
     const set = (key: string, value: string, more = {}) =>
       setVariable(variables(), { accountId, key, value, ...more });
     await set('greeting', 'Hello');
     await set('greeting', 'Hi', { environment });
-    await set('token', 'tok-1', { type: 'secret' });
     await set('limits', '{"daily": 5}');
     await set('version', '1.10');
     await set('off', 'false');
     const template =
-      '{{ vars.greeting }} {{ vars.token }} {{ vars.limits.daily }} {{ vars.version }} {% if vars.off %}on{% else %}off{% endif %} {{ vars.app_name }}';
+      '{{ vars.greeting }} {{ vars.limits.daily }} {{ vars.version }} {% if vars.off %}on{% else %}off{% endif %} {{ vars.app_name }}';
     const { versionId } = await world.workflow(feed(template));
-    expect(await bodyOf(versionId)).toBe('Hi tok-1 5 1.10 off acme');
+    expect(await bodyOf(versionId)).toBe('Hi 5 1.10 off acme');
   });
 
   test('sees a variable that changed when two seconds are over, and none that is gone', async () => {
@@ -190,10 +189,11 @@ describe('an environment in use', () => {
     const { id, accountId } = world.ctx.environment;
     await setVariable(variables(), { accountId, key: 'pin', value: '1234x', type: 'secret' });
     await setVariable(variables(), { accountId, key: 'open', value: 'yes' });
-    const { vars } = await inUse(createSecretBox('another secret')).get(id);
+    expect((await inUse().get(id)).secrets).toMatchObject({ pin: '1234x' });
+    const { vars, secrets } = await inUse(createSecretBox('another secret')).get(id);
     expect(vars).toMatchObject({ open: 'yes' });
-    expect(vars).not.toHaveProperty('pin');
-    expect(JSON.stringify(vars)).not.toContain('1234x');
+    expect(secrets).not.toHaveProperty('pin');
+    expect(JSON.stringify([vars, secrets])).not.toContain('1234x');
   });
 
   test('asks the database once for all environments, and only when two seconds are over', async () => {

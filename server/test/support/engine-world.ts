@@ -89,6 +89,7 @@ export async function createEngineWorld(options: EngineWorldOptions = {}): Promi
     workflows: createWorkflowVersions({ db, environments, log: silentLog }),
     environments,
     // Asked for each time: a test may have changed them a moment ago.
+    secretBox: testSecrets,
     environmentDefaults: (environmentId) => createEnvironmentDefaults(db, clock)(environmentId),
     orders: await createKnownOrders(db),
     announce: () => undefined,

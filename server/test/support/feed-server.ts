@@ -5,6 +5,7 @@ import { attachSocket, type SocketLimits, type SocketServer } from '../../src/ap
 import { createBudgets } from '../../src/budgets/budgets.ts';
 import { readConfig } from '../../src/config.ts';
 import type { Context } from '../../src/context.ts';
+import { createHideSecrets } from '../../src/control/hide-secrets.ts';
 import { createPublicVars } from '../../src/control/public-vars.ts';
 import { countFeed } from '../../src/feed/count-feed.ts';
 import { createFeedHub, type FeedHub } from '../../src/feed/feed-hub.ts';
@@ -52,6 +53,7 @@ export async function startFeedServer(
     metrics: new Registry(),
     publicVars: createPublicVars(),
     secrets: testSecrets,
+    hideSecrets: createHideSecrets(testSecrets),
     readiness: () => ({ ready: true, parts: {} }),
   });
   const hub = createFeedHub({

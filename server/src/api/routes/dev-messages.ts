@@ -13,6 +13,8 @@ import type { Services } from '../services.ts';
 
 const columns = `
   message.id,
+  message.environment_id,
+  environment.account_id,
   account.name as account,
   environment.slug as environment,
   message.collection,
@@ -79,7 +81,8 @@ export function devMessageRoutes(app: App, services: Services): void {
       recipient: textParameter(query, 'recipient'),
       workflow: textParameter(query, 'workflow'),
     };
-    const { rows, info } = cutPage(page, await readMessages(db, page, filter));
+    const { rows: read, info } = cutPage(page, await readMessages(db, page, filter));
+    const rows = await Promise.all(read.map((row) => withoutSecrets(services, row)));
     const entries = rows.map((row) => shownSummary(row, config.mailFrom));
     return reply.header('cache-control', 'no-store').send({ entries, page_info: info });
   });
@@ -88,17 +91,17 @@ export function devMessageRoutes(app: App, services: Services): void {
   const one = { ...options, schema: { ...options.schema, params } };
 
   app.get('/dev/messages/:id.json', one, async (request, reply) => {
-    const row = await readMessage(db, request.params.id);
+    const row = await readMessage(services, request.params.id);
     return reply.header('cache-control', 'no-store').send(shownMessage(row, config.mailFrom));
   });
 
   app.get('/dev/messages/:id/html', one, async (request, reply) => {
-    const { content } = await readMessage(db, request.params.id);
+    const { content } = await readMessage(services, request.params.id);
     return sendBody(reply, 'text/html; charset=utf-8', messageText(content.html_body));
   });
 
   app.get('/dev/messages/:id/text', one, async (request, reply) => {
-    const { content } = await readMessage(db, request.params.id);
+    const { content } = await readMessage(services, request.params.id);
     return sendBody(reply, 'text/plain; charset=utf-8', messageText(content.text_body));
   });
 }
@@ -127,6 +130,13 @@ function requireViewer(config: Services['config'], request: FastifyRequest): voi
 
 function sendBody(reply: FastifyReply, contentType: string, body: string): FastifyReply {
   return reply.headers({ ...mailHeaders, 'content-type': contentType }).send(body);
+}
+
+/** What it says may be from a time when templates could read secrets. */
+async function withoutSecrets(services: Services, row: ShownRow): Promise<ShownRow> {
+  const { environment_id: id, account_id: accountId, environment: slug } = row;
+  const environment = { id, accountId, slug };
+  return { ...row, content: await services.hideSecrets({ ...services, environment }, row.content) };
 }
 
 async function readMessages(
@@ -162,10 +172,10 @@ async function readMessages(
   );
 }
 
-async function readMessage(db: Database, id: string): Promise<ShownRow> {
+async function readMessage(services: Services, id: string): Promise<ShownRow> {
   const uuid = uuidFromKsuid(id);
   const [row] = uuid
-    ? await db.query<ShownRow>(
+    ? await services.db.query<ShownRow>(
         `select ${columns}
         from message
         ${tables}
@@ -173,7 +183,7 @@ async function readMessage(db: Database, id: string): Promise<ShownRow> {
         [uuid],
       )
     : [];
-  if (row) return row;
+  if (row) return withoutSecrets(services, row);
   throw new BelfryError(
     'resource_missing',
     `There is no message ${JSON.stringify(id.slice(0, 100))}; see /dev/messages.json`,

@@ -107,7 +107,12 @@ export function feedRoutes(app: App, services: Services): void {
         query,
         vars: await services.publicVars(ctx),
       });
-      return reply.send(excludeFields(page, query.exclude));
+      const blocks = await services.hideSecrets(
+        ctx,
+        page.entries.map((entry) => entry.blocks),
+      );
+      const entries = page.entries.map((entry, i) => ({ ...entry, blocks: blocks[i] ?? [] }));
+      return reply.send(excludeFields({ ...page, entries }, query.exclude));
     },
   );
 

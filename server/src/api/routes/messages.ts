@@ -157,7 +157,8 @@ export function messageRoutes(app: App, services: Services): void {
     async (request, reply) => {
       const messageIds = textsParameter(request.query, 'message_ids') ?? [];
       const ctx = environmentContext(services, request);
-      return reply.send(await loadMessageContents(ctx, { messageIds }));
+      const contents = await loadMessageContents(ctx, { messageIds });
+      return reply.send(await services.hideSecrets(ctx, contents));
     },
   );
 
@@ -174,7 +175,8 @@ export function messageRoutes(app: App, services: Services): void {
     async (request, reply) => {
       const messageId = request.params.message_id;
       const ctx = environmentContext(services, request);
-      return reply.send(await getMessageContent(ctx, { messageId }));
+      const content = await getMessageContent(ctx, { messageId });
+      return reply.send(await services.hideSecrets(ctx, content));
     },
   );
 
@@ -241,7 +243,8 @@ export function messageRoutes(app: App, services: Services): void {
       const messageId = request.params.message_id;
       const page = readPage(request.query);
       const ctx = environmentContext(services, request);
-      return reply.send(await listDeliveryLogs(ctx, { messageId, page }));
+      const logs = await listDeliveryLogs(ctx, { messageId, page });
+      return reply.send({ ...logs, items: await services.hideSecrets(ctx, logs.items) });
     },
   );
 }

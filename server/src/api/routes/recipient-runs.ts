@@ -106,7 +106,8 @@ export function recipientRunRoutes(app: App, services: Services): void {
     },
     async (request, reply) => {
       const ctx = environmentContext(services, request);
-      return reply.send(await getRun(ctx, { id: request.params.id }));
+      const run = await getRun(ctx, { id: request.params.id });
+      return reply.send({ ...run, events: await services.hideSecrets(ctx, run.events) });
     },
   );
 }

@@ -47,6 +47,7 @@ export type RunInput = {
    */
   readonly refusal: (channel: Channel, scope: RunScope, isOfBatch: boolean) => string | undefined;
   readonly channelData?: StepInput['channelData'];
+  readonly secrets?: StepInput['secrets'];
 };
 
 export type RenderedMessage = StepMessage & {
@@ -232,12 +233,16 @@ class Advance {
 
   /** What the step says, or undefined when it is skipped. */
   #outcome(step: ProgramStep, at: number, answer: JsonObject | undefined): StepOutcome | undefined {
-    const { nowMs, timezone, settings, channelData } = this.#input;
+    const { nowMs, timezone, settings, channelData, secrets } = this.#input;
     const refusal = this.#refusal;
     const attempt = this.#attemptOf(at);
     const scope = this.#scope;
     const base = { scope, nowMs, timezone, settings, refusal, attempt };
-    const input = channelData ? { ...base, channelData } : base;
+    const input = {
+      ...base,
+      ...(channelData ? { channelData } : {}),
+      ...(secrets ? { secrets } : {}),
+    };
     if (answer !== undefined && step.answer) return step.answer(input, answer);
     if (step.conditions && !step.conditions(this.#scope)) {
       this.#record(step, 'skipped', this.#falseCondition(step.conditions));

@@ -3,6 +3,7 @@ import { faultPoint } from '../../lib/fault-point.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { CallAnswer, CallTools, StepInput } from '../../workflows/step.ts';
 import { StepError } from '../../workflows/step-error.ts';
+import { withSecrets } from '../../workflows/step-secrets.ts';
 import {
   type ChunkRun,
   type ChunkTrigger,
@@ -18,6 +19,7 @@ import type { KnownOrders } from './governance.ts';
 import { collectionOf, idOf } from './load-recipients.ts';
 import { withLookUps } from './look-ups.ts';
 import { unrecordedSlices } from './receipts.ts';
+import { answerMask } from './sealed-requests.ts';
 import type { GovernedTriggers } from './set-aside.ts';
 import { settledOrders } from './settled-orders.ts';
 import { type LoadServices, loadSurroundings } from './surroundings.ts';
@@ -152,6 +154,7 @@ async function draft(around: Surroundings, wanted: Wanted): Promise<Draft> {
     idOf(recipient),
     trigger.tenant,
   );
+  const secrets = around.secrets(environmentId);
   const input: StepInput = {
     scope: common.scopeFor(scope, state, audiencesOf(run, common, around)),
     nowMs: around.nowMs,
@@ -161,12 +164,22 @@ async function draft(around: Surroundings, wanted: Wanted): Promise<Draft> {
     refusal: () => undefined,
   };
   try {
-    const rendered = await withLookUps(around.loadLookUps, environmentId, () => request(input));
+    const inputWith = (values: JsonObject): StepInput => ({
+      ...input,
+      scope: withSecrets(input.scope, values),
+    });
+    const [rendered, shown] = await withLookUps(around.loadLookUps, environmentId, () =>
+      secrets
+        ? [request(inputWith(secrets.values)), request(inputWith(secrets.masks))]
+        : [request(input)],
+    );
     const key = `${state.id}/${encodeURIComponent(step.ref)}`;
-    return {
-      wanted,
-      begin: (tools) => askNow(() => call(rendered, tools(key)), attempts),
-    };
+    const begin = (tools: CallServices['tools']) =>
+      askNow(() => call(rendered, tools(key)), attempts);
+    if (!shown || !secrets) return { wanted, begin };
+    // An endpoint, or an error, may repeat what it was sent.
+    const mask = answerMask(shown, rendered, secrets.values);
+    return { wanted, begin: async (tools) => maskedOutcome(await begin(tools), mask) };
   } catch (error) {
     const outcome = failed(error, attempts);
     return { wanted, begin: async () => outcome };
@@ -182,6 +195,15 @@ async function askNow(ask: () => Promise<JsonObject>, attempts: number): Promise
   } catch (error) {
     return failed(error, attempts);
   }
+}
+
+function maskedOutcome(
+  outcome: CallOutcome,
+  mask: (answer: JsonObject) => JsonObject,
+): CallOutcome {
+  return outcome.kind === 'answered' && outcome.answer
+    ? { ...outcome, answer: mask(outcome.answer) }
+    : outcome;
 }
 
 function failed(error: unknown, attempts: number): CallOutcome {

@@ -6,6 +6,7 @@ import { parseAddress } from '../../lib/address.ts';
 import { faultPoint } from '../../lib/fault-point.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { ksuidFromUuid } from '../../lib/ksuid.ts';
+import type { SecretBox } from '../../lib/secret-box.ts';
 import type { FeedChange } from '../engine.ts';
 import { type DeliveriesBody, USERS } from '../log/chunk.ts';
 import { type Governance, type Rule, ruleFor } from '../orders/rules.ts';
@@ -15,6 +16,7 @@ import type { ChunkCache, DecodedChunk } from './chunk-cache.ts';
 import type { DeliveryWriter } from './delivery-writer.ts';
 import type { KnownOrders } from './governance.ts';
 import { unrecordedSlices } from './receipts.ts';
+import { answerMask, openedContent } from './sealed-requests.ts';
 import { settledOrders } from './settled-orders.ts';
 
 /** Longer than any provider's own time limit; whatever still hangs then is cut off. */
@@ -26,6 +28,8 @@ export type DeliverServices = {
   readonly providers: Providers;
   readonly writer: DeliveryWriter;
   readonly orders: KnownOrders;
+  /** Opens requests that have secrets in them; absent: they are refused. */
+  readonly secretBox?: SecretBox;
   /** A message has come into this feed, later than its run. */
   readonly onFeed: (change: FeedChange) => void;
 };
@@ -202,14 +206,28 @@ const ATTACHMENTS_GONE: DeliveryOutcome = {
   detail: { reason: "the attachments are no longer in the run's data" },
 };
 
+const SEALED: DeliveryOutcome = {
+  kind: 'rejected',
+  code: 'secrets_unreadable',
+  detail: { reason: 'the request was sealed with another installation secret' },
+};
+
 const gate = new AttachmentGate();
 
 /** Files are read when they are sent, so that recipients of a trigger share them until then. */
 async function handOver(
-  { providers, db }: DeliverServices,
+  { providers, db, secretBox }: DeliverServices,
   message: MessageRow,
   attempt: number,
 ): Promise<{ outcome: DeliveryOutcome; provider: string }> {
+  if (typeof message.content.sealed === 'string') {
+    const content = openedContent(secretBox, message.environment_id, message.content);
+    if (!content) return { outcome: SEALED, provider: message.provider };
+    const { sealed: _, ...shown } = message.content;
+    const { outcome, provider } = await deliver(providers, { ...message, content }, attempt);
+    const mask = answerMask(shown, content);
+    return { outcome: { ...outcome, detail: mask(outcome.detail) }, provider };
+  }
   const bytes = attachedBytes(message.content);
   if (bytes === 0) return deliver(providers, message, attempt);
   return gate.run(bytes, async () => {

@@ -7,6 +7,7 @@ import { conditionListOf } from '../../workflows/condition-cache.ts';
 import { explainConditions } from '../../workflows/conditions.ts';
 import { type BatchScope, runScope } from '../../workflows/scope.ts';
 import type { BatchOfRun, Effect, Question, RunScope } from '../../workflows/step.ts';
+import type { StepSecrets } from '../../workflows/step-secrets.ts';
 import {
   type ChunkRun,
   type ChunkTrigger,
@@ -40,6 +41,8 @@ export type Surroundings = {
   ) => LoadedRecipient;
   /** What templates see as `vars`, without a tenant's branding. */
   readonly vars: (environmentId: number) => JsonObject;
+  /** What requests have beside them. */
+  readonly secrets: (environmentId: number) => StepSecrets | undefined;
   readonly environmentDefaults: (environmentId: number) => EnvironmentDefaults;
   /** Why a run that was paused must not go on, or undefined. */
   readonly stopped: (
@@ -206,6 +209,7 @@ export function evaluateRun(
   const { key: workflowKey, categories } = workflow;
   const isCommercial = workflow.scope.commercial === true;
   const scope = common.scopeFor(recipient.scope, state, audiencesOf(run, common, around));
+  const secrets = around.secrets(environmentId);
   const advanced = advanceRun({
     workflow,
     scope: isCommercial ? withUnsubscribeUrl(scope, run, common, around) : scope,
@@ -217,6 +221,7 @@ export function evaluateRun(
     isOfBatch: state.batch !== undefined,
     nowMs: around.nowMs,
     ...(recipient.channelData ? { channelData: recipient.channelData } : {}),
+    ...(secrets ? { secrets } : {}),
     timezone: common.defaults.timezone,
     refusal: (channel, seen, isOfBatch) =>
       preferenceRefusal({

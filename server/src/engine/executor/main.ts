@@ -68,11 +68,12 @@ const ordersDb = openDatabase({
 });
 const knownOrders = await createKnownOrders(db, ordersDb);
 
+const secretBox = createSecretBox(options.installationSecret);
 const environments = createEnvironmentsInUse({
   db,
   clock: systemClock,
   log,
-  secrets: createSecretBox(options.installationSecret),
+  secrets: secretBox,
 });
 
 const services: WorkerServices = {
@@ -82,6 +83,7 @@ const services: WorkerServices = {
   workflows: createWorkflowVersions({ db, environments, log }),
   environments,
   environmentDefaults: createEnvironmentDefaults(db, systemClock),
+  secretBox,
   ...unsubscribeLinks(),
   orders: knownOrders,
   announce: (id, stream, sequence, index) =>
@@ -91,6 +93,7 @@ const services: WorkerServices = {
 const deliverServices = {
   db,
   orders: knownOrders,
+  secretBox,
   onFeed: (change: FeedChange) => {
     arrivedInFeeds.push(change);
   },

@@ -65,6 +65,7 @@ export async function previewStep(
     trigger.tenant,
   );
   const properties: JsonObject = { ...stored.scope, ...request.properties };
+  const secrets = around.secrets(environmentId);
   const scope = shareTrigger(trigger, environmentId, around).scopeFor(properties, {});
   try {
     const outcome = await withLookUps(around.loadLookUps, environmentId, () =>
@@ -74,6 +75,8 @@ export async function previewStep(
         settings: {},
         attempt: 0,
         refusal: () => undefined,
+        // Masks only: what nobody keeps, somebody reads.
+        ...(secrets ? { secrets: { ...secrets, values: secrets.masks } } : {}),
       }),
     );
     if (outcome.kind !== 'message') return { kind: 'no_message' };

@@ -2,10 +2,12 @@ import type { EnvironmentsInUse } from '../../control/environments-in-use.ts';
 import type { Queryable } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { JsonObject } from '../../lib/json.ts';
+import type { SecretBox } from '../../lib/secret-box.ts';
 import type { Subscriber } from '../../recipients/unsubscribe.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
 import type { BatchScope } from '../../workflows/scope.ts';
 import type { BatchOfRun } from '../../workflows/step.ts';
+import type { StepSecrets } from '../../workflows/step-secrets.ts';
 import {
   type ChunkTrigger,
   environmentOfLane,
@@ -27,6 +29,7 @@ import { collectionOf, createRecipientLoader, idOf } from './load-recipients.ts'
 import { loadStops, type Stops } from './load-stops.ts';
 import { LookUps } from './look-ups.ts';
 import { isDatabaseTrouble } from './receipts.ts';
+import { stepSecrets } from './sealed-requests.ts';
 import type { GovernedTriggers } from './set-aside.ts';
 
 /** What is known without the slices. */
@@ -35,6 +38,8 @@ export type LoadServices = {
   readonly workflows: { readonly get: (versionId: number) => Promise<CompiledWorkflow> };
   readonly environments: EnvironmentsInUse;
   readonly environmentDefaults: (environmentId: number) => Promise<EnvironmentDefaults>;
+  /** Seals requests that have secrets in them; absent: nothing has. */
+  readonly secretBox?: SecretBox;
   /** Where a recipient says that he wants no commercial messages. */
   readonly unsubscribeUrl?: (subscriber: Subscriber) => string;
 };
@@ -60,7 +65,7 @@ export async function loadSurroundings(
 ): Promise<Surroundings> {
   const loader = createRecipientLoader();
   const workflows = new Map<number, CompiledWorkflow | Error>();
-  const vars = new Map<number, JsonObject>();
+  const vars = new Map<number, Variables>();
   const defaults = new Map<number, EnvironmentDefaults>();
   const resumed: { environmentId: number; trigger: ChunkTrigger }[] = [];
   const fanOuts: { environmentId: number; fan: FanOut }[] = [];
@@ -131,7 +136,8 @@ export async function loadSurroundings(
     ...(await loadNeeds(db, parts, workflows.values(), known)),
     ordersVersion,
     breathe: () => new Promise((resolve) => setImmediate(resolve)),
-    vars: (environmentId) => vars.get(environmentId) ?? NO_VARS,
+    vars: (environmentId) => vars.get(environmentId)?.vars ?? NO_VARS,
+    secrets: (environmentId) => vars.get(environmentId)?.secrets,
     lookUps,
     loadLookUps: (wants) => lookUps.load(db, wants),
     batch: ({ window }) => batches.get(window) ?? NO_BATCH,
@@ -165,14 +171,20 @@ function settledUntil(state: RunState | undefined): number {
   return state?.batch?.closedMs ?? Number.NEGATIVE_INFINITY;
 }
 
-async function varsOf({ environments }: LoadServices, environmentId: number): Promise<JsonObject> {
+type Variables = { readonly vars: JsonObject; readonly secrets?: StepSecrets | undefined };
+
+async function varsOf(
+  { environments, secretBox }: LoadServices,
+  environmentId: number,
+): Promise<Variables> {
   try {
     const environment = environments.peek(environmentId) ?? (await environments.get(environmentId));
-    return environment.vars;
+    const { vars, secrets } = environment;
+    return secretBox ? { vars, secrets: stepSecrets(secretBox, environmentId, secrets) } : { vars };
   } catch (error) {
     if (isDatabaseTrouble(error)) throw error;
     // An environment that is gone must not keep its neighbours' work from being done.
-    return NO_VARS;
+    return { vars: NO_VARS };
   }
 }
 
