@@ -77,6 +77,19 @@ export const Message = Type.Object(
   { description: 'What one recipient got on one channel.' },
 );
 
+export const Activity = Type.Object(
+  {
+    __typename: Type.Literal('Activity'),
+    id: Type.String(),
+    actor: Nullable(Type.Object({}, openObject)),
+    recipient: Nullable(Type.Object({}, openObject)),
+    data: Nullable(Type.Object({}, openObject)),
+    inserted_at: Time,
+    updated_at: Time,
+  },
+  { description: 'A trigger that is in a message.' },
+);
+
 export const BulkOperation = Type.Object({
   __typename: Type.Literal('BulkOperation'),
   id: Type.String({ format: 'uuid' }),

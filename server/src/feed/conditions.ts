@@ -85,10 +85,17 @@ export function categoryCondition(categories: readonly string[], values: Values)
   return `coalesce(v.content -> 'categories', '[]') ?| ${values.add(categories)}::text[]`;
 }
 
-export function triggerDataConditions(data: TriggerData, values: Values): string[] {
+/** `holder` is a column with the whole data; absent: the message's own over its run's. */
+export function triggerDataConditions(
+  data: TriggerData,
+  values: Values,
+  holder?: string,
+): string[] {
   return data.map(([key, value]) => {
     const name = `${values.add(key)}::text`;
-    const item = `coalesce(m.trigger_data -> ${name}, r.data -> ${name})`;
+    const item = holder
+      ? `(${holder} -> ${name})`
+      : `coalesce(m.trigger_data -> ${name}, r.data -> ${name})`;
     if (typeof value !== 'string') return `${item} = ${values.add(JSON.stringify(value))}::jsonb`;
     const text = values.add(value.slice(0, COMPARED_CHARACTERS));
     return `(jsonb_typeof(${item}) = 'string' and left((${item}) #>> '{}', ${COMPARED_CHARACTERS}) = ${text})`;

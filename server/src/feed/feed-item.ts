@@ -1,5 +1,6 @@
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import { ksuidFromUuid } from '../lib/ksuid.ts';
+import { type ActivityRow, activity, actorsOf, batchOf } from './activities.ts';
 import { type EmbeddedRow, embeddedRecipient } from './embedded-recipient.ts';
 import { type FeedBlock, feedBlocks } from './feed-blocks.ts';
 import { mergedData } from './message-json.ts';
@@ -9,9 +10,11 @@ export type FeedMode = 'compact' | 'rich';
 
 export type FeedRow = {
   readonly id: string;
+  readonly recipient_run_id: string;
+  readonly accepted_at: Date | null;
+  readonly batch: Json;
   readonly workflow_key: string;
   readonly version_id: number;
-  readonly workflow_run_id: string;
   readonly tenant: string | null;
   readonly content: JsonObject;
   readonly trigger_data: JsonObject | null;
@@ -30,29 +33,33 @@ export type FeedRow = {
   readonly template: Json;
 };
 
-/** A feed item as it goes over the wire. */
-export function feedItem(row: FeedRow, userId: string, mode: FeedMode): FeedItem {
+/**
+ * A feed item as it goes over the wire. `newest`: the newest activities of its batch; absent for one that came out of
+ * none.
+ */
+export function feedItem(
+  row: FeedRow,
+  userId: string,
+  mode: FeedMode,
+  newest?: readonly ActivityRow[],
+): FeedItem {
   const id = ksuidFromUuid(row.id);
-  const data = mergedData(row.run_data, row.trigger_data) ?? {};
-  const actor = embeddedRecipient(row.actor, row.actor_row);
+  const data = shown(mergedData(row.run_data, row.trigger_data) ?? {});
+  const recipient = embeddedRecipient(userId, row.user_row) ?? null;
+  const activities = (newest ?? [onlyActivity(row)]).map((one) => {
+    const { data: itsData, ...rest } = activity(one, recipient);
+    return { ...rest, data: shown(itsData ?? {}) };
+  });
+  const actors = actorsOf(activities);
+  const batch = batchOf(row.batch);
   const insertedAt = row.inserted_at.toISOString();
   const updatedAt = (row.updated_at ?? row.inserted_at).toISOString();
   return {
     __typename: 'FeedItem',
     __cursor: id,
     id,
-    activities: [
-      {
-        __typename: 'Activity',
-        id: ksuidFromUuid(row.workflow_run_id),
-        actor: actor ?? null,
-        recipient: embeddedRecipient(userId, row.user_row) ?? null,
-        data,
-        inserted_at: insertedAt,
-        updated_at: insertedAt,
-      },
-    ],
-    actors: actor ? [actor] : [],
+    activities,
+    actors,
     archived_at: iso(row.archived_at),
     blocks: feedBlocks(row.content, isJsonObject(row.template) ? row.template : null),
     clicked_at: iso(row.link_clicked_at),
@@ -69,10 +76,27 @@ export function feedItem(row: FeedRow, userId: string, mode: FeedMode): FeedItem
       categories: Array.isArray(row.categories) ? row.categories : [],
     },
     tenant: row.tenant,
-    total_activities: 1,
-    total_actors: actor ? 1 : 0,
+    total_activities: batch?.totalActivities ?? 1,
+    total_actors: batch?.totalActors ?? actors.length,
     updated_at: updatedAt,
-    ...(mode === 'compact' ? compact(data) : {}),
+    ...(mode === 'compact' ? compact(data, actors) : {}),
+  };
+}
+
+/** Without the files that an e-mail of the workflow has. */
+function shown({ attachments: _, ...data }: JsonObject): JsonObject {
+  return data;
+}
+
+/** The trigger itself, where there was no batch. */
+function onlyActivity(row: FeedRow): ActivityRow {
+  return {
+    id: row.recipient_run_id,
+    actor: row.actor,
+    actor_row: row.actor_row,
+    data: row.run_data,
+    own_data: row.trigger_data,
+    accepted_at: row.accepted_at ?? row.inserted_at,
   };
 }
 
@@ -84,11 +108,19 @@ export type FeedItem = {
 };
 
 /** What the compact mode leaves out; undefined members vanish from the JSON text. */
-function compact(data: JsonObject): { readonly [field: string]: unknown } {
+function compact(
+  data: JsonObject,
+  actors: readonly JsonObject[],
+): { readonly [field: string]: unknown } {
   const flat = Object.entries(data).filter(
     ([, value]) => value === null || typeof value !== 'object',
   );
-  return { activities: undefined, total_activities: undefined, data: Object.fromEntries(flat) };
+  return {
+    activities: undefined,
+    actors: actors.slice(0, 1),
+    total_activities: undefined,
+    data: Object.fromEntries(flat),
+  };
 }
 
 function iso(date: Date | null): string | null {

@@ -2,6 +2,7 @@ import type { EnvironmentContext } from '../context.ts';
 import { lowestUuidAt } from '../lib/address.ts';
 import type { JsonObject } from '../lib/json.ts';
 import { mapInTurns } from '../lib/map-in-turns.ts';
+import { newestActivities } from './activities.ts';
 import {
   allOf,
   createValues,
@@ -83,8 +84,14 @@ export async function listFeed(
     countFeed(ctx.db, topic, [query.filter], { nowMs: ctx.clock.now() }),
   ]);
   const { rows, info } = cutPage(query.page, read);
+  const batches = await newestActivities(
+    ctx.db,
+    rows.flatMap((row) => (row.batch === null ? [] : [row.id])),
+  );
   return {
-    entries: await mapInTurns(rows, (row) => feedItem(row, userId, query.mode)),
+    entries: await mapInTurns(rows, (row) =>
+      feedItem(row, userId, query.mode, batches.get(row.id)),
+    ),
     meta: feedMetadata(counts),
     page_info: info,
     vars: input.vars ?? {},
@@ -107,11 +114,11 @@ async function readRows(
     );
   }
   return ctx.db.query<FeedRow>(
-    `select m.id, m.workflow_key, m.version_id, m.workflow_run_id, m.tenant, m.content,
+    `select m.id, m.workflow_key, m.version_id, m.recipient_run_id, m.batch, m.tenant, m.content,
   m.trigger_data, m.inserted_at, m.updated_at, m.seen_at, m.read_at, m.interacted_at,
   m.archived_at, m.link_clicked_at,
   ${RUN_DATA} as run_data,
-  r.actor,
+  r.actor, r.accepted_at,
   ${embeddedColumns('a')} as actor_row,
   ${embeddedColumns('u')} as user_row,
   v.content -> 'categories' as categories,

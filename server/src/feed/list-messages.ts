@@ -1,4 +1,5 @@
 import type { EnvironmentContext } from '../context.ts';
+import { batchActors } from './activities.ts';
 import { createValues } from './conditions.ts';
 import { MESSAGE_COLUMNS, MESSAGE_TABLES } from './load-messages.ts';
 import { type MessageConditions, readMessageFilter } from './message-filter.ts';
@@ -47,5 +48,6 @@ limit $2`,
     values.list,
   );
   const { rows, info } = cutPage(page, read);
-  return { items: rows.map(messageJson), page_info: info };
+  const actors = await batchActors(ctx.db, rows);
+  return { items: rows.map((row) => messageJson(row, actors.get(row.id))), page_info: info };
 }

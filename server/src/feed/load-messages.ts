@@ -1,6 +1,7 @@
 import type { EnvironmentContext } from '../context.ts';
 import { BelfryError } from '../lib/errors.ts';
 import { uuidFromKsuid } from '../lib/ksuid.ts';
+import { batchActors } from './activities.ts';
 import { JOINED_TABLES, RUN_DATA } from './conditions.ts';
 import { type Message, type MessageRow, messageJson } from './message-json.ts';
 
@@ -11,7 +12,7 @@ export type MessageScope = { readonly userId?: string | undefined };
 export const DELIVERY_STATUS = 'coalesce(d.status, m.status)';
 
 export const MESSAGE_COLUMNS = `m.id, m.collection, m.recipient_id, m.tenant, m.workflow_run_id,
-  m.recipient_run_id, m.workflow_key, m.version_id, m.step_ref, m.trigger_data, m.inserted_at, m.scheduled_at,
+  m.recipient_run_id, m.workflow_key, m.version_id, m.step_ref, m.trigger_data, m.batch, m.inserted_at, m.scheduled_at,
   m.updated_at, m.seen_at, m.read_at, m.interacted_at, m.archived_at, m.link_clicked_at,
   ${RUN_DATA} as run_data,
   r.actor,
@@ -49,9 +50,10 @@ where ${IN_SCOPE}
     [ctx.environment.id, scope.userId ?? null, ids],
   );
   const byId = new Map(rows.map((row) => [row.id, row]));
+  const actors = await batchActors(ctx.db, rows);
   return ids.flatMap((id) => {
     const row = byId.get(id);
-    return row ? [messageJson(row)] : [];
+    return row ? [messageJson(row, actors.get(id))] : [];
   });
 }
 

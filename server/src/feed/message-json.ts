@@ -1,4 +1,4 @@
-import { deepMerge, type JsonObject } from '../lib/json.ts';
+import { deepMerge, type Json, type JsonObject } from '../lib/json.ts';
 import { ksuidFromUuid } from '../lib/ksuid.ts';
 import { deliveryStatusName } from './delivery-status.ts';
 import {
@@ -29,6 +29,7 @@ export type MessageRow = {
   readonly link_clicked_at: Date | null;
   readonly run_data: JsonObject | null;
   readonly actor: unknown;
+  readonly batch: Json;
   readonly categories: unknown;
   readonly delivery_status: number;
   readonly channel_id: string;
@@ -54,8 +55,14 @@ export type Message = {
   readonly [field: string]: unknown;
 };
 
-export function messageJson(row: MessageRow): Message {
-  const actor = referenceFromJson(row.actor);
+/** `batchActors`: of the newest activities of its batch; absent for a message that came out of none. */
+export function messageJson(row: MessageRow, batchActors?: readonly Json[]): Message {
+  const actors = new Map(
+    (batchActors ?? [row.actor]).flatMap((value) => {
+      const reference = referenceFromJson(value);
+      return reference === undefined ? [] : [[JSON.stringify(reference), reference] as const];
+    }),
+  );
   return {
     __typename: 'Message',
     id: ksuidFromUuid(row.id),
@@ -70,7 +77,7 @@ export function messageJson(row: MessageRow): Message {
       updated_at: row.channel_updated_at.toISOString(),
     },
     recipient: recipientReference(row.collection, row.recipient_id),
-    actors: actor === undefined ? [] : [actor],
+    actors: [...actors.values()],
     workflow: row.workflow_key,
     source: {
       __typename: 'NotificationSource',

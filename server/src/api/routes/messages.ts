@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { deliveryStatuses } from '../../feed/delivery-status.ts';
+import { listActivities } from '../../feed/list-activities.ts';
 import { listMessages, readMessageQuery } from '../../feed/list-messages.ts';
 import { getMessage, type MessageScope } from '../../feed/load-messages.ts';
 import { getMessageContent, loadMessageContents } from '../../feed/message-content.ts';
@@ -8,9 +9,10 @@ import { engagementFilters } from '../../feed/message-filter.ts';
 import { listDeliveryLogs, listMessageEvents } from '../../feed/message-history.ts';
 import { readPage } from '../../feed/page.ts';
 import { textsParameter } from '../../feed/query-reader.ts';
+import { triggerDataParameter } from '../../feed/trigger-data.ts';
 import { parseCollection, parseId, USERS } from '../../recipients/reference.ts';
 import { environmentContext } from '../access.ts';
-import { Message, RecipientReference, timeRangeQuery } from '../message-schemas.ts';
+import { Activity, Message, RecipientReference, timeRangeQuery } from '../message-schemas.ts';
 import type { App } from '../route.ts';
 import {
   answers,
@@ -177,6 +179,35 @@ export function messageRoutes(app: App, services: Services): void {
       const ctx = environmentContext(services, request);
       const content = await getMessageContent(ctx, { messageId });
       return reply.send(await services.hideSecrets(ctx, content));
+    },
+  );
+
+  app.get(
+    '/v1/messages/:message_id/activities',
+    {
+      schema: {
+        description:
+          'Lists the triggers that are in a message, newest first: one, or all of the batch that it came out of.',
+        tags: ['Messages'],
+        params: MessageParams,
+        querystring: Type.Object(
+          {
+            ...pageQuery,
+            trigger_data: Type.Optional(Type.String({ description: 'Flat pairs, as JSON.' })),
+          },
+          openObject,
+        ),
+        response: answers({
+          200: Type.Object({ items: Type.Array(Activity), page_info: PageInfo }),
+        }),
+      },
+    },
+    async (request, reply) => {
+      const messageId = request.params.message_id;
+      const page = readPage(request.query);
+      const triggerData = triggerDataParameter(request.query);
+      const ctx = environmentContext(services, request);
+      return reply.send(await listActivities(ctx, { messageId, page, triggerData }));
     },
   );
 

@@ -54,6 +54,8 @@ export type RenderedMessage = StepMessage & {
   readonly stepRef: string;
   /** What the run's data had become, when this execution changed it. */
   readonly data?: JsonObject;
+  /** The batch that the run came out of, in this execution. */
+  readonly batch?: BatchOfRun;
 };
 
 export type StepEffect = { readonly stepRef: string; readonly effect: Effect };
@@ -274,8 +276,13 @@ class Advance {
           return this.#pause({ dueMs: this.#input.nowMs, step: at, attempt: 0 });
         }
         for (const message of messages) {
-          const { data } = this.#changed;
-          this.#messages.push({ ...message, stepRef: step.ref, ...(data ? { data } : {}) });
+          const { data, batch } = this.#changed;
+          this.#messages.push({
+            ...message,
+            stepRef: step.ref,
+            ...(data ? { data } : {}),
+            ...(batch ? { batch } : {}),
+          });
         }
         if (this.#input.workflow.needs?.messages) this.#seeMessages(step, messages);
         this.#record(step, 'message', messageReason(outcome));

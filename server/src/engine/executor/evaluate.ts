@@ -285,6 +285,7 @@ function record(courses: readonly Course[], around: Surroundings): Evaluation {
           dataText(message.data ?? state.data),
           { id: eventId, type: messageEventTypes[outcome] },
           scheduledMs,
+          message.batch ?? state.batch,
         );
         if (outcome === 'delivered' && collection === USERS) {
           feeds.push({ environmentId, channelId: message.channelId, userId: recipientId });

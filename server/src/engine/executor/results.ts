@@ -3,6 +3,7 @@ import { plainArray, textArray } from '../../db/array-literal.ts';
 import type { Statement } from '../../db/database.ts';
 import { messageEventNames } from '../../feed/message-event-type.ts';
 import { signalsSql } from '../../signals/signals-sql.ts';
+import type { BatchOfRun } from '../../workflows/step.ts';
 import type { ChunkTrigger, WireReference } from '../log/chunk.ts';
 import {
   CHUNK_PARAMETERS,
@@ -52,6 +53,7 @@ export class Results {
     eventTypes: [] as number[],
     /** Milliseconds since 1970, or null. */
     scheduled: [] as (number | null)[],
+    batches: [] as (string | null)[],
   };
 
   get runCount(): number {
@@ -106,6 +108,7 @@ export class Results {
     data: string | null,
     event: { readonly id: string; readonly type: number },
     scheduledMs?: number,
+    batch?: BatchOfRun,
   ): void {
     const messages = this.#messages;
     messages.runs.push(run);
@@ -117,6 +120,7 @@ export class Results {
     messages.events.push(event.id);
     messages.eventTypes.push(event.type);
     messages.scheduled.push(scheduledMs ?? null);
+    messages.batches.push(batch ? JSON.stringify(batch) : null);
   }
 
   #traceNumber(steps: string): number {
@@ -194,6 +198,7 @@ export class Results {
       plainArray(triggers.map((trigger) => trigger.by)),
       ordersVersion,
       plainArray(this.#messages.scheduled),
+      textArray(this.#messages.batches),
     ];
   }
 }
@@ -261,19 +266,21 @@ const TEXT = `with ${receiptsSql(FIRST, FIRST + 37)}, trigger as (
 ), new_message as (
   select m.id, run.environment_id, step.channel_id, step.channel_type, run.collection, run.recipient_id, run.tenant,
          run.workflow_run_id, run.id as run_id, run.key, run.version_id, step.ref, m.status, m.content, m.data,
-         m.event_id, m.event_type, to_timestamp(m.scheduled_ms / 1000) as scheduled_at
+         m.event_id, m.event_type, to_timestamp(m.scheduled_ms / 1000) as scheduled_at, m.batch
   from unnest(${p(23)}::uuid[], ${p(24)}::int[], ${p(25)}::int[], ${p(26)}::json[], ${p(27)}::smallint[],
-              ${p(28)}::jsonb[], ${p(29)}::uuid[], ${p(30)}::smallint[], ${p(38)}::double precision[])
-    as m(id, run, step, content, status, data, event_id, event_type, scheduled_ms)
+              ${p(28)}::jsonb[], ${p(29)}::uuid[], ${p(30)}::smallint[], ${p(38)}::double precision[],
+              ${p(39)}::jsonb[])
+    as m(id, run, step, content, status, data, event_id, event_type, scheduled_ms, batch)
   join run on run.n = m.run
   join unnest(${p(31)}::uuid[], ${p(32)}::smallint[], ${p(33)}::text[])
     with ordinality as step(channel_id, channel_type, ref, n) on step.n = m.step
 ), messages as (
   insert into message
     (id, environment_id, channel_id, channel_type, collection, recipient_id, tenant, workflow_run_id,
-     recipient_run_id, workflow_key, version_id, step_ref, status, content, trigger_data, inserted_at, scheduled_at)
+     recipient_run_id, workflow_key, version_id, step_ref, status, content, trigger_data, inserted_at, scheduled_at,
+     batch)
   select id, environment_id, channel_id, channel_type, collection, recipient_id, tenant, workflow_run_id,
-         run_id, key, version_id, ref, status, content, data, ${arrivesAt}, scheduled_at
+         run_id, key, version_id, ref, status, content, data, ${arrivesAt}, scheduled_at, batch
   from new_message
 ), events as (
   insert into message_event (id, message_id, environment_id, type, inserted_at)

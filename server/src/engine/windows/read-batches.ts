@@ -1,5 +1,6 @@
 import { plainArray, textArray } from '../../db/array-literal.ts';
 import type { Queryable, Statement } from '../../db/database.ts';
+import { keptActivity } from '../../feed/kept-activities.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { activityOf, type BatchScope } from '../../workflows/scope.ts';
 import type { BatchOfRun } from '../../workflows/step.ts';
@@ -16,17 +17,13 @@ export type ClosedWindow = Pick<BatchOfRun, 'window' | 'order' | 'limit' | 'clos
 const WINDOWS = `unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::int[])
     with ordinality as w(id, environment_id, workflow_key, collection, recipient_id, closed_at, rows, n)`;
 
-/** A cancellation takes an activity out if it came between its acceptance and the end of the window. */
-const KEPT = `(a.cancellation_key is null or not exists (
-      select
-      from cancellation c
-      where c.environment_id = w.environment_id
-        and c.workflow_key = w.workflow_key
-        and c.cancellation_key = a.cancellation_key
-        and c.cancelled_at >= a.accepted_at
-        and c.cancelled_at <= w.closed_at
-        and (c.recipient_id is null or (c.recipient_id = w.recipient_id and c.collection = w.collection))
-    ))`;
+const KEPT = keptActivity({
+  environmentId: 'w.environment_id',
+  workflowKey: 'w.workflow_key',
+  collection: 'w.collection',
+  recipientId: 'w.recipient_id',
+  closedAt: 'w.closed_at',
+});
 
 const COUNT: Statement = {
   name: 'count_batches',
