@@ -454,6 +454,7 @@ create table message (
   archived_at timestamp with time zone,
   link_clicked_at timestamp with time zone,
   scheduled_at timestamp with time zone,
+  batch jsonb,
   constraint message_pkey PRIMARY KEY (id)
 ) partition by range (id);
 CREATE INDEX message_recipient ON ONLY message USING btree (environment_id, recipient_id, channel_id, id);
