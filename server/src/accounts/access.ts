@@ -1,6 +1,7 @@
 import type { Environment, EnvironmentSettings } from '../context.ts';
 import type { Queryable } from '../db/database.ts';
 import type { AcceptLimits } from './limits.ts';
+import type { UserToken } from './user-token.ts';
 
 /** What a key opens. */
 export type Access =
@@ -9,6 +10,7 @@ export type Access =
       readonly kind: 'public';
       /** The user whom a signed token proved; without one the key may act for any user. */
       readonly userId?: string;
+      readonly token?: UserToken;
     })
   | ServiceAccess
   | OperatorAccess;
@@ -113,13 +115,15 @@ function accessFromRow(row: Row): Access {
   }
 }
 
-/** The public keys (PEM) with which user tokens of an environment may be signed. */
-export async function findSigningKeys(db: Queryable, environmentId: number): Promise<string[]> {
-  const rows = await db.query<{ readonly public_key_pem: string }>(
+export type SigningKey = { readonly id: number; readonly pem: string };
+
+/** The public keys with which user tokens of an environment may be signed, newest first, at most 10. */
+export async function findSigningKeys(db: Queryable, environmentId: number): Promise<SigningKey[]> {
+  return db.query<SigningKey>(
     {
       name: 'find_signing_keys',
       text: `
-        select public_key_pem
+        select id, public_key_pem as pem
         from signing_key
         where environment_id = $1
           and revoked_at is null
@@ -128,5 +132,4 @@ export async function findSigningKeys(db: Queryable, environmentId: number): Pro
     },
     [environmentId],
   );
-  return rows.map((row) => row.public_key_pem);
 }

@@ -1,8 +1,16 @@
 import type { FastifyRequest } from 'fastify';
 import type { Access, ServiceAccess } from '../accounts/access.ts';
+import {
+  type Capability,
+  permitsOn,
+  permitsOwn,
+  type TenantScope,
+  tenantScope,
+} from '../accounts/user-token.ts';
 import type { Environment, EnvironmentContext } from '../context.ts';
 import { findAccountEnvironment } from '../control/find-account-environment.ts';
 import { BelfryError } from '../lib/errors.ts';
+import { type RecipientKey, USERS } from '../recipients/reference.ts';
 import { wrongKind } from './authentication.ts';
 import type { App } from './route.ts';
 import type { Services } from './services.ts';
@@ -10,12 +18,15 @@ import type { Services } from './services.ts';
 /**
  * Which keys open a route. The default is `secret`, so a route that says nothing is closed.
  * `public`: a secret key, or a public key with the user token that the environment asks for.
+ * `granted`: the same, but the route asks `requireGrant` what the token allows.
  */
-export type AccessRule = 'none' | 'secret' | 'public' | 'service' | 'operator';
+export type AccessRule = 'none' | 'secret' | 'public' | 'granted' | 'service' | 'operator';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: AccessRule;
+    /** What a user's token must allow. A `public` route without it is closed to tokens with explicit grants. */
+    capability?: Capability;
   }
   interface FastifyRequest {
     /** Set by the access hook; absent on routes without access control. */
@@ -51,12 +62,57 @@ async function authorise(
   refuseUnknownBranch(request.headers['x-knock-branch']);
   if (access.kind === 'secret') return access;
   if (rule === 'secret') throw wrongKind(access, 'a secret key (sk_...)');
-  const userId = await authentication.authenticateUser(
+  const token = await authentication.authenticateUser(
     access.environment,
     pathUser(request.params),
     single(request.headers['x-knock-user-token']),
   );
-  return userId === undefined ? access : { ...access, userId };
+  if (!token) return access;
+  const { capability } = request.routeOptions.config;
+  if (rule === 'public' && token.isExplicit) {
+    if (capability === undefined || !permitsOwn(token, capability)) throw notGranted(capability);
+  }
+  return { ...access, userId: token.userId, token };
+}
+
+/**
+ * Throws unless the caller may do this to the recipient: a secret key may, a public key may with the user's own things,
+ * and with an object or a tenant only as the user token grants it.
+ */
+export function requireGrant(
+  { access }: Pick<FastifyRequest, 'access'>,
+  recipient: RecipientKey,
+  capability: Capability,
+): void {
+  if (access?.kind !== 'public') return;
+  const { token } = access;
+  if (recipient.collection === USERS) {
+    if (token === undefined) return;
+    if (token.userId === recipient.id && permitsOwn(token, capability)) return;
+  } else if (token && permitsOn(token, recipient, capability)) {
+    return;
+  }
+  throw notGranted(capability, recipient);
+}
+
+/** For which tenants a user's token allows this; undefined: for all. */
+export function tenantScopeOf(
+  { access }: Pick<FastifyRequest, 'access'>,
+  capability: Capability,
+): TenantScope | undefined {
+  return access?.kind === 'public' && access.token
+    ? tenantScope(access.token, capability)
+    : undefined;
+}
+
+/** The 403 of a user token that does not allow what was asked. */
+export function notGranted(capability: Capability | undefined, on?: RecipientKey): BelfryError {
+  const wanted = capability === undefined ? 'this endpoint' : JSON.stringify(capability);
+  const place = on === undefined ? '' : ` on ${JSON.stringify(on.id)} of ${on.collection}`;
+  return new BelfryError(
+    'authorization',
+    `No user token grants ${wanted}${place}; sign one that does, or use a secret key`,
+  );
 }
 
 /** The key in an `Authorization: Bearer ...` header. */

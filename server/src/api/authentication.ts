@@ -8,6 +8,7 @@ import {
   type ServiceAccess,
 } from '../accounts/access.ts';
 import { keyHash } from '../accounts/key.ts';
+import { readGrants, type UserToken } from '../accounts/user-token.ts';
 import type { Context, Environment } from '../context.ts';
 import { BelfryError } from '../lib/errors.ts';
 import { createLruCache } from '../lib/lru.ts';
@@ -21,15 +22,17 @@ export type Authentication = {
   /** What a key of any kind opens. Throws `api_key_missing` or `api_key_expired`. */
   readonly authenticateKey: (key: string) => Promise<Access>;
   /**
-   * The user that a public key may act for: the subject of the token, or undefined when there is
+   * The user that a public key may act for, and until when: what the token says, or undefined when there is
    * none and the environment does not ask for one (the key may then act for anybody).
-   * `userId`, where given, must be the subject.
+   * `userId`, where given, must be the token's subject.
    */
   readonly authenticateUser: (
     environment: Environment,
     userId: string | undefined,
     token: string | undefined,
-  ) => Promise<string | undefined>;
+  ) => Promise<UserToken | undefined>;
+  /** Whether a token that was let in would be now: it has not expired, and its key is not revoked. */
+  readonly isStillValid: (environment: Environment, token: UserToken) => Promise<boolean>;
   readonly authenticateServiceToken: (token: string) => Promise<ServiceAccess>;
   readonly authenticateOperator: (token: string) => Promise<OperatorAccess>;
   /** Forgets what is remembered. Call it after a key or an environment's settings changed. */
@@ -44,10 +47,15 @@ const REMEMBERED_ENVIRONMENTS = 1_000;
 const VALID_KEYS = 100_000;
 const VALID_REMEMBERED_MS = 3_600_000;
 
+type VerifyingKey = { readonly id: number; readonly key: CryptoKey };
+
 export function createAuthentication(ctx: Context): Authentication {
   const found = createLruCache<FoundKey>(REMEMBERED_KEYS, REMEMBERED_MS);
   const valid = createLruCache<FoundKey>(VALID_KEYS, VALID_REMEMBERED_MS);
-  const signingKeys = createLruCache<readonly CryptoKey[]>(REMEMBERED_ENVIRONMENTS, REMEMBERED_MS);
+  const signingKeys = createLruCache<readonly VerifyingKey[]>(
+    REMEMBERED_ENVIRONMENTS,
+    REMEMBERED_MS,
+  );
   // Look-ups under way, so that an expired entry costs one query and not one a request.
   const pending = new Map<string, Promise<FoundKey>>();
   let generation = 0;
@@ -94,17 +102,19 @@ export function createAuthentication(ctx: Context): Authentication {
     }
   };
 
-  const keysOf = async (environment: Environment): Promise<readonly CryptoKey[]> => {
+  const keysOf = async (environment: Environment): Promise<readonly VerifyingKey[]> => {
     const cacheKey = String(environment.id);
     const known = signingKeys.get(cacheKey, ctx.clock.now());
     if (known) return known;
-    const pems = await findSigningKeys(ctx.db, environment.id);
-    const keys = await Promise.all(pems.map((pem) => importSPKI(pem, 'RS256')));
+    const found = await findSigningKeys(ctx.db, environment.id);
+    const keys = await Promise.all(
+      found.map(async ({ id, pem }) => ({ id, key: await importSPKI(pem, 'RS256') })),
+    );
     signingKeys.set(cacheKey, keys, ctx.clock.now());
     return keys;
   };
 
-  const subjectOf = async (environment: Environment, token: string): Promise<string> => {
+  const verified = async (environment: Environment, token: string): Promise<UserToken> => {
     const keys = await keysOf(environment);
     if (keys.length === 0) {
       throw new BelfryError(
@@ -113,14 +123,22 @@ export function createAuthentication(ctx: Context): Authentication {
       );
     }
     let refusal = 'it was not signed with a signing key of this environment';
-    for (const key of keys) {
+    for (const { id, key } of keys) {
       try {
         const { payload } = await jwtVerify(token, key, {
           algorithms: ['RS256'],
           requiredClaims: ['sub', 'exp'],
           currentDate: new Date(ctx.clock.now()),
         });
-        if (typeof payload.sub === 'string' && payload.sub !== '') return payload.sub;
+        if (typeof payload.sub === 'string' && payload.sub !== '') {
+          return {
+            userId: payload.sub,
+            expiresAtMs: Number(payload.exp) * 1_000,
+            signingKeyId: id,
+            isExplicit: payload.explicit_grants === true,
+            grants: readGrants(payload.grants),
+          };
+        }
         refusal = 'its subject (sub) is empty';
       } catch (error) {
         refusal = tokenRefusal(error, refusal);
@@ -139,15 +157,18 @@ export function createAuthentication(ctx: Context): Authentication {
           `Environment ${environment.slug} has enhanced security on: send a signed user token in X-Knock-User-Token`,
         );
       }
-      const subject = await subjectOf(environment, token);
-      if (userId !== undefined && subject !== userId) {
+      const proof = await verified(environment, token);
+      if (userId !== undefined && proof.userId !== userId) {
         throw new BelfryError(
           'invalid_user_token',
           'The user token is for another user than the one that the request names',
         );
       }
-      return subject;
+      return proof;
     },
+    isStillValid: async (environment, { expiresAtMs, signingKeyId }) =>
+      expiresAtMs > ctx.clock.now() &&
+      (await keysOf(environment)).some(({ id }) => id === signingKeyId),
     authenticateServiceToken: async (token) => {
       const access = await authenticateKey(token);
       if (access.kind === 'service') return access;

@@ -95,6 +95,7 @@ const securityOf = {
   none: [],
   secret: ['secretKey'],
   public: ['secretKey', 'publicKey'],
+  granted: ['secretKey', 'publicKey'],
   service: ['serviceToken'],
   operator: ['operatorToken'],
 } as const;

@@ -1,4 +1,5 @@
 import type { WebSocket } from 'ws';
+import type { UserToken } from '../accounts/user-token.ts';
 import type { Refusals } from '../budgets/refusals.ts';
 import type { EnvironmentContext } from '../context.ts';
 import type { FeedHub, FeedSubscription } from '../feed/feed-hub.ts';
@@ -43,7 +44,7 @@ export function serveConnection(
   ctx: EnvironmentContext,
   input: {
     readonly socket: WebSocket;
-    readonly userId: string | undefined;
+    readonly token: UserToken | undefined;
     readonly hub: FeedHub;
     readonly refusals: Refusals;
     readonly limits: ConnectionLimits;
@@ -55,8 +56,16 @@ export function serveConnection(
   let allowance = limits.burstFrames;
   let open = true;
 
+  const isExpired = (): boolean =>
+    input.token !== undefined && input.token.expiresAtMs <= ctx.clock.now();
+
   const send = (text: string): void => {
     if (socket.readyState !== socket.OPEN) return;
+    if (isExpired()) {
+      // Who listens in silence is sent away by the sweep of socket.ts.
+      socket.close(POLICY_VIOLATION, 'the user token is expired');
+      return;
+    }
     if (socket.bufferedAmount > limits.maxBufferedBytes) {
       ctx.log.debug({ buffered: socket.bufferedAmount }, 'slow socket cut off');
       socket.terminate();
@@ -105,7 +114,7 @@ export function serveConnection(
       const wanted = await readFeedJoin(ctx, {
         topic,
         payload: frame.payload,
-        userId: input.userId,
+        token: input.token,
       });
       const subscription = await hub.join({
         ...wanted,

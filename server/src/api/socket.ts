@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { Access } from '../accounts/access.ts';
 import { keyHash } from '../accounts/key.ts';
+import type { UserToken } from '../accounts/user-token.ts';
 import type { Budgets } from '../budgets/budgets.ts';
 import type { Context, EnvironmentContext } from '../context.ts';
 import type { FeedHub } from '../feed/feed-hub.ts';
@@ -14,7 +15,10 @@ import { type Connection, type ConnectionLimits, serveConnection } from './socke
 const SOCKET_PATH = '/ws/v1/websocket';
 
 export type SocketOptions = {
-  readonly authentication: Pick<Authentication, 'authenticateKey' | 'authenticateUser'>;
+  readonly authentication: Pick<
+    Authentication,
+    'authenticateKey' | 'authenticateUser' | 'isStillValid'
+  >;
   readonly hub: FeedHub;
   readonly budgets: Pick<Budgets, 'database' | 'refusals'>;
   readonly limits?: Partial<SocketLimits>;
@@ -27,7 +31,7 @@ export type SocketLimits = ConnectionLimits & {
   readonly maxFrameBytes: number;
   /** A socket without any frame for so long is closed; clients send a heartbeat every 30 s. */
   readonly idleMs: number;
-  /** How often silent sockets, and those whose key was revoked, are looked for. */
+  /** How often silent sockets, and those whose key was revoked or whose token expired, are looked for. */
   readonly sweepEveryMs: number;
   /** How long a shutdown waits for the other side to say goodbye. */
   readonly goodbyeMs: number;
@@ -116,14 +120,14 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
     if (stream.destroyed) return undefined;
     const { environment } = access;
     takePlace(environment.accountId, stream);
-    const token = url.searchParams.get('user_token') || undefined;
-    const userId = await options.authentication.authenticateUser(environment, undefined, token);
+    const given = url.searchParams.get('user_token') || undefined;
+    const token = await options.authentication.authenticateUser(environment, undefined, given);
     if (stream.destroyed) return undefined;
     const db = options.budgets.database.of(environment.accountId);
-    return { key, environment: { ...ctx, db, environment }, userId };
+    return { key, environment: { ...ctx, db, environment }, token };
   };
 
-  /** Sends those away whom this key, as it is now, would not let in again. */
+  /** Sends those away whom this key, or their token, as they are now, would not let in again. */
   const recheckKey = async (key: string, admitted: readonly Connection[]): Promise<void> => {
     const environment = await options.authentication.authenticateKey(key).then(
       (access) => (access.kind === 'public' ? access.environment : undefined),
@@ -133,10 +137,13 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
       },
     );
     for (const connection of admitted) {
-      const needsToken =
-        environment?.settings.enhanced_security &&
-        connections.get(connection)?.userId === undefined;
-      if (!environment || needsToken) connection.close(POLICY_VIOLATION, 'not authorised any more');
+      const token = connections.get(connection)?.token;
+      const isWelcome =
+        environment !== undefined &&
+        (token
+          ? await options.authentication.isStillValid(environment, token)
+          : !environment.settings.enhanced_security);
+      if (!isWelcome) connection.close(POLICY_VIOLATION, 'not authorised any more');
     }
   };
 
@@ -165,12 +172,12 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
     try {
       const admission = await admit(request, stream);
       if (!admission) return;
-      const { environment, userId } = admission;
+      const { environment, token } = admission;
       stream.removeListener('error', onError);
       wss.handleUpgrade(request, stream, head, (socket) => {
         const connection = serveConnection(environment, {
           socket,
-          userId,
+          token,
           hub: options.hub,
           refusals: options.budgets.refusals,
           limits,
@@ -189,9 +196,13 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
   server.on('upgrade', onUpgrade);
 
   const sweep = setInterval(() => {
-    const oldest = ctx.clock.now() - limits.idleMs;
-    for (const connection of connections.keys()) {
-      if (connection.lastFrameMs() < oldest) connection.close(GOING_AWAY, 'no heartbeat');
+    const now = ctx.clock.now();
+    for (const [connection, { token }] of connections) {
+      if (token && token.expiresAtMs <= now) {
+        connection.close(POLICY_VIOLATION, 'the user token is expired');
+      } else if (connection.lastFrameMs() < now - limits.idleMs) {
+        connection.close(GOING_AWAY, 'no heartbeat');
+      }
     }
     void recheck();
   }, limits.sweepEveryMs);
@@ -221,7 +232,7 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
 type Admission = {
   readonly key: string;
   readonly environment: EnvironmentContext;
-  readonly userId: string | undefined;
+  readonly token: UserToken | undefined;
 };
 
 const reasons: Readonly<Record<number, string>> = {

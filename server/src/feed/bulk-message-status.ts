@@ -143,6 +143,11 @@ function changeChunk(
   if (input.userId !== undefined) {
     conditions.push(`m.recipient_id = ${values.add(input.userId)}`, "m.collection = '$users'");
   }
+  if (input.tenants) {
+    const { tenants, untagged } = input.tenants;
+    const named = `m.tenant = any(${values.add(tenants)}::text[])`;
+    conditions.push(untagged ? `(${named} or m.tenant is null)` : named);
+  }
   return ctx.db.transaction(async (tx) => {
     const rows = await tx.query<{ readonly id: string }>(
       `select m.id, ${CHANGING}

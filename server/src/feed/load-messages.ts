@@ -1,3 +1,4 @@
+import type { TenantScope } from '../accounts/user-token.ts';
 import type { EnvironmentContext } from '../context.ts';
 import { BelfryError } from '../lib/errors.ts';
 import { uuidFromKsuid } from '../lib/ksuid.ts';
@@ -5,8 +6,11 @@ import { batchActors } from './activities.ts';
 import { JOINED_TABLES, RUN_DATA } from './conditions.ts';
 import { type Message, type MessageRow, messageJson } from './message-json.ts';
 
-/** Whose messages a caller may touch: everybody's, or one user's. */
-export type MessageScope = { readonly userId?: string | undefined };
+/** Whose messages a caller may touch: everybody's, or one user's; of all tenants, or of some. */
+export type MessageScope = {
+  readonly userId?: string | undefined;
+  readonly tenants?: TenantScope | undefined;
+};
 
 /** The last delivery's status, or the message's own where there is none. */
 export const DELIVERY_STATUS = 'coalesce(d.status, m.status)';
@@ -32,9 +36,20 @@ left join lateral (
   limit 1
 ) d on true`;
 
-/** Rows that a scope of user `$2` (null: everybody) in environment `$1` may see. */
+/** Which of the rows `$3` a scope may see; its values are those of `inScope`. */
 export const IN_SCOPE = `m.environment_id = $1
-  and ($2::text is null or (m.collection = '$users' and m.recipient_id = $2))`;
+  and ($2::text is null or (m.collection = '$users' and m.recipient_id = $2))
+  and m.id = any($3::uuid[])
+  and ($4::text[] is null or m.tenant = any($4) or ($5 and m.tenant is null))`;
+
+/** The values of `IN_SCOPE`. */
+export function inScope(
+  { environment }: EnvironmentContext,
+  { userId, tenants }: MessageScope,
+  ids: readonly string[],
+): unknown[] {
+  return [environment.id, userId ?? null, ids, tenants?.tenants ?? null, tenants?.untagged ?? true];
+}
 
 /** The messages of these row UUIDs in their order, without those that are not there. */
 export async function loadMessages(
@@ -45,9 +60,8 @@ export async function loadMessages(
   const rows = await ctx.db.query<MessageRow>(
     `select ${MESSAGE_COLUMNS}
 from ${MESSAGE_TABLES}
-where ${IN_SCOPE}
-  and m.id = any($3::uuid[])`,
-    [ctx.environment.id, scope.userId ?? null, ids],
+where ${IN_SCOPE}`,
+    inScope(ctx, scope, ids),
   );
   const byId = new Map(rows.map((row) => [row.id, row]));
   const actors = await batchActors(ctx.db, rows);

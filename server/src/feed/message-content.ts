@@ -4,6 +4,7 @@ import { ksuidFromUuid } from '../lib/ksuid.ts';
 import { feedBlocks } from './feed-blocks.ts';
 import {
   IN_SCOPE,
+  inScope,
   type MessageScope,
   messageMissing,
   messageUuids,
@@ -39,9 +40,8 @@ export async function loadMessageContents(
 from message m
 join channel c on c.id = m.channel_id
 join workflow_version v on v.id = m.version_id
-where ${IN_SCOPE}
-  and m.id = any($3::uuid[])`,
-    [ctx.environment.id, input.userId ?? null, ids],
+where ${IN_SCOPE}`,
+    inScope(ctx, input, ids),
   );
   const byId = new Map(rows.map((row) => [row.id, row]));
   return ids.flatMap((id) => {

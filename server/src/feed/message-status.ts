@@ -6,6 +6,7 @@ import { timeOrderedUuid } from '../lib/uuid.ts';
 import { signalsSql } from '../signals/signals-sql.ts';
 import {
   IN_SCOPE,
+  inScope,
   loadMessages,
   type MessageScope,
   messageMissing,
@@ -69,11 +70,10 @@ export async function updateMessageStatuses(
       `select m.id, ${CHANGING}
 from message m
 where ${IN_SCOPE}
-  and m.id = any($3::uuid[])
   and ${statusApplies(input.status)}
 order by m.id
 for update`,
-      [ctx.environment.id, input.userId ?? null, ids],
+      inScope(ctx, input, ids),
     );
     await applyStatus(ctx, tx, { ...input, ids: locked.map((row) => row.id) });
   });

@@ -57,6 +57,12 @@ export const errorCatalogue = {
     meaning:
       'The key is valid but of the wrong kind for this endpoint, for example a public key where a secret key is needed.',
   },
+  authorization: {
+    status: 403,
+    type: 'authentication_error',
+    meaning:
+      'The user token does not grant this, or only for other tenants; or the object has no access token of the provider yet.',
+  },
   malformed_json: {
     status: 400,
     type: 'invalid_request_error',

@@ -1,7 +1,9 @@
+import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import type { Capability } from '../../accounts/user-token.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { getChannelData, setChannelData, unsetChannelData } from '../../recipients/channel-data.ts';
-import { environmentContext } from '../access.ts';
+import { environmentContext, requireGrant } from '../access.ts';
 import type { App } from '../route.ts';
 import { answers, ChannelData, ChannelDataRequest, NoContent } from '../schemas.ts';
 import type { Services } from '../services.ts';
@@ -13,17 +15,23 @@ export function channelDataRoutes(app: App, services: Services): void {
   for (const owner of recipientOwners) {
     const path = `${owner.path}/channel_data/:channel_id`;
     const tags = [owner.tag, 'Channel data'];
-    const config = { access: owner.access };
+    const read = { access: owner.grantedAccess, capability: 'channel_data/read' } as const;
+    const write = { access: owner.grantedAccess, capability: 'channel_data/write' } as const;
     const params = Type.Object({
       ...owner.params,
       channel_id: Type.String({ description: 'The id or key of the channel.' }),
     });
-    const key = (given: Params) => ({ ...owner.key(given), channel: given.channel_id ?? '' });
+    const key = (request: FastifyRequest, capability: Capability) => {
+      const given = request.params as Params;
+      const recipient = owner.key(given);
+      requireGrant(request, recipient, capability);
+      return { ...recipient, channel: given.channel_id ?? '' };
+    };
 
     app.get(
       path,
       {
-        config,
+        config: read,
         schema: {
           description: 'Reads the data with which a recipient is reached on a channel.',
           tags,
@@ -33,14 +41,14 @@ export function channelDataRoutes(app: App, services: Services): void {
       },
       async (request, reply) => {
         const ctx = environmentContext(services, request);
-        return reply.send(await getChannelData(ctx, key(request.params as Params)));
+        return reply.send(await getChannelData(ctx, key(request, read.capability)));
       },
     );
 
     app.put(
       path,
       {
-        config,
+        config: write,
         schema: {
           description: 'Replaces the data with which a recipient is reached on a channel.',
           tags,
@@ -52,14 +60,14 @@ export function channelDataRoutes(app: App, services: Services): void {
       async (request, reply) => {
         const ctx = environmentContext(services, request);
         const data = request.body.data as JsonObject;
-        return reply.send(await setChannelData(ctx, { ...key(request.params as Params), data }));
+        return reply.send(await setChannelData(ctx, { ...key(request, write.capability), data }));
       },
     );
 
     app.delete(
       path,
       {
-        config,
+        config: write,
         schema: {
           description: 'Removes the data with which a recipient is reached on a channel.',
           tags,
@@ -70,7 +78,7 @@ export function channelDataRoutes(app: App, services: Services): void {
       async (request, reply) => {
         await unsetChannelData(
           environmentContext(services, request),
-          key(request.params as Params),
+          key(request, write.capability),
         );
         return reply.status(204).send();
       },

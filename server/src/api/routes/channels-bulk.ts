@@ -17,7 +17,7 @@ export function channelBulkRoutes(app: App, services: Services): void {
   app.post(
     '/v1/channels/:channel_id/messages/bulk/:action',
     {
-      config: { access: 'public' },
+      config: { access: 'public', capability: 'user/feed_write' },
       schema: {
         description:
           'Changes the status of every message of a channel that matches the filters in the body: recipient_ids (or user_ids), engagement_status, archived, has_tenant, tenants, delivery_status, workflows, newer_than, older_than, trigger_data. A public key without a user token must name exactly one user.',
@@ -31,8 +31,8 @@ export function channelBulkRoutes(app: App, services: Services): void {
     },
     async (request, reply) => {
       const filter = readBulkFilter(isJsonObject(request.body) ? request.body : {});
-      const { userId } = messageScope(request);
-      const isAnyone = request.access?.kind === 'public' && userId === undefined;
+      const scope = messageScope(request, 'user/feed_write');
+      const isAnyone = request.access?.kind === 'public' && scope.userId === undefined;
       if (isAnyone && filter.recipientIds?.length !== 1) {
         throw new BelfryError(
           'incorrect_token_type',
@@ -43,7 +43,7 @@ export function channelBulkRoutes(app: App, services: Services): void {
         channelId: request.params.channel_id,
         action: request.params.action,
         filter,
-        userId,
+        ...scope,
       });
       return reply.send(operation);
     },

@@ -4,11 +4,12 @@ import { archivedFilters, feedStatuses } from '../../feed/feed-filter.ts';
 import { requireChannel } from '../../feed/find-channel.ts';
 import { listFeed, readFeedQuery } from '../../feed/list-feed.ts';
 import { parseId } from '../../recipients/reference.ts';
-import { environmentContext } from '../access.ts';
+import { environmentContext, tenantScopeOf } from '../access.ts';
 import { timeRangeQuery } from '../message-schemas.ts';
 import type { App } from '../route.ts';
 import { answers, Nullable, openObject, PageInfo, pageQuery } from '../schemas.ts';
 import type { Services } from '../services.ts';
+import { narrowFeed } from '../tenant-scope.ts';
 
 const FeedParams = Type.Object({
   user_id: Type.String({ description: 'The id of the user in your system.' }),
@@ -76,7 +77,7 @@ export function feedRoutes(app: App, services: Services): void {
   app.get(
     '/v1/users/:user_id/feeds/:id',
     {
-      config: { access: 'public' },
+      config: { access: 'public', capability: 'user/feed_read' },
       schema: {
         description:
           'Lists the items of a user’s in-app feed, newest first, with the counts of the whole view. The feed of an unknown user is empty.',
@@ -99,7 +100,9 @@ export function feedRoutes(app: App, services: Services): void {
       },
     },
     async (request, reply) => {
-      const query = readFeedQuery(request.query);
+      const asked = readFeedQuery(request.query);
+      const filter = narrowFeed(asked.filter, tenantScopeOf(request, 'user/feed_read'));
+      const query = { ...asked, filter };
       const ctx = environmentContext(services, request);
       const page = await listFeed(ctx, {
         userId: parseId(request.params.user_id, 'user_id'),
@@ -119,7 +122,7 @@ export function feedRoutes(app: App, services: Services): void {
   app.get(
     '/v1/users/:user_id/feeds/:id/settings',
     {
-      config: { access: 'public' },
+      config: { access: 'public', capability: 'user/feed_read' },
       schema: {
         description: 'What a feed must show.',
         tags: ['Feeds'],

@@ -57,7 +57,7 @@ export function messageStatusRoutes(app: App, services: Services): void {
     app.route({
       method,
       url: `/v1/messages/:message_id/${name}`,
-      config: { access: 'public' },
+      config: { access: 'public', capability: 'user/feed_write' },
       schema: {
         description,
         tags: ['Messages'],
@@ -71,7 +71,7 @@ export function messageStatusRoutes(app: App, services: Services): void {
           messageId: request.params.message_id,
           status,
           metadata: status === 'interacted' ? readInteractionMetadata(metadata) : undefined,
-          ...messageScope(request),
+          ...messageScope(request, 'user/feed_write'),
         });
         return reply.send(message);
       },
@@ -82,7 +82,7 @@ export function messageStatusRoutes(app: App, services: Services): void {
     app.post(
       `/v1/messages/batch/${status}`,
       {
-        config: { access: 'public' },
+        config: { access: 'public', capability: 'user/feed_write' },
         schema: {
           description: `Marks messages as ${status}. Answers those that exist, in the order of their ids.`,
           tags: ['Messages'],
@@ -102,7 +102,7 @@ export function messageStatusRoutes(app: App, services: Services): void {
           messageIds: message_ids,
           status,
           metadata: status === 'interacted' ? readInteractionMetadata(metadata) : undefined,
-          ...messageScope(request),
+          ...messageScope(request, 'user/feed_write'),
         });
         return reply.send(messages);
       },

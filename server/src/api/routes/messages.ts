@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import type { Capability } from '../../accounts/user-token.ts';
 import { deliveryStatuses } from '../../feed/delivery-status.ts';
 import { listActivities } from '../../feed/list-activities.ts';
 import { listMessages, readMessageQuery } from '../../feed/list-messages.ts';
@@ -11,7 +12,7 @@ import { readPage } from '../../feed/page.ts';
 import { textsParameter } from '../../feed/query-reader.ts';
 import { triggerDataParameter } from '../../feed/trigger-data.ts';
 import { parseCollection, parseId, USERS } from '../../recipients/reference.ts';
-import { environmentContext } from '../access.ts';
+import { environmentContext, tenantScopeOf } from '../access.ts';
 import { Activity, Message, RecipientReference, timeRangeQuery } from '../message-schemas.ts';
 import type { App } from '../route.ts';
 import {
@@ -66,8 +67,9 @@ const MessageContents = Type.Object({
 });
 
 /** Whose messages the key may touch: with a user token, that user's alone. */
-export function messageScope(request: FastifyRequest): MessageScope {
-  return request.access?.kind === 'public' ? { userId: request.access.userId } : {};
+export function messageScope(request: FastifyRequest, capability: Capability): MessageScope {
+  if (request.access?.kind !== 'public') return {};
+  return { userId: request.access.userId, tenants: tenantScopeOf(request, capability) };
 }
 
 export function messageRoutes(app: App, services: Services): void {
@@ -131,7 +133,7 @@ export function messageRoutes(app: App, services: Services): void {
   app.get(
     '/v1/messages/:message_id',
     {
-      config: { access: 'public' },
+      config: { access: 'public', capability: 'user/feed_read' },
       schema: {
         description: 'Reads a message.',
         tags: ['Messages'],
@@ -142,7 +144,9 @@ export function messageRoutes(app: App, services: Services): void {
     async (request, reply) => {
       const messageId = request.params.message_id;
       const ctx = environmentContext(services, request);
-      return reply.send(await getMessage(ctx, { messageId, ...messageScope(request) }));
+      return reply.send(
+        await getMessage(ctx, { messageId, ...messageScope(request, 'user/feed_read') }),
+      );
     },
   );
 

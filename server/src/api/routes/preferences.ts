@@ -9,10 +9,11 @@ import {
   unsetPreferences,
 } from '../../recipients/preferences.ts';
 import { parseId } from '../../recipients/reference.ts';
-import { environmentContext } from '../access.ts';
+import { environmentContext, tenantScopeOf } from '../access.ts';
 import type { App } from '../route.ts';
 import { answers, NoContent, PreferenceSet, PreferenceSetRequest } from '../schemas.ts';
 import type { Services } from '../services.ts';
+import { isSetInScope, requireSetInScope } from '../tenant-scope.ts';
 import { type RecipientOwner, recipientOwners } from './recipient-owner.ts';
 
 export function preferenceRoutes(app: App, services: Services): void {
@@ -26,7 +27,8 @@ type Params = { readonly [name: string]: string };
 
 function setRoutes(app: App, services: Services, owner: RecipientOwner): void {
   const tags = [owner.tag, 'Preferences'];
-  const config = { access: owner.access };
+  const read = { access: owner.access, capability: 'preferences/read' } as const;
+  const write = { access: owner.access, capability: 'preferences/write' } as const;
   const setParams = Type.Object({
     ...owner.params,
     set_id: Type.String({ description: '`default`, or the id of a tenant.' }),
@@ -39,7 +41,7 @@ function setRoutes(app: App, services: Services, owner: RecipientOwner): void {
   app.get(
     `${owner.path}/preferences`,
     {
-      config,
+      config: read,
       schema: {
         description: 'Lists the preference sets, each resolved over the defaults.',
         tags,
@@ -49,14 +51,16 @@ function setRoutes(app: App, services: Services, owner: RecipientOwner): void {
     },
     async (request, reply) => {
       const ctx = environmentContext(services, request);
-      return reply.send(await listPreferences(ctx, owner.key(request.params as Params)));
+      const scope = tenantScopeOf(request, read.capability);
+      const sets = await listPreferences(ctx, owner.key(request.params as Params));
+      return reply.send(sets.filter(({ id }) => isSetInScope(id, scope)));
     },
   );
 
   app.get(
     `${owner.path}/preferences/:set_id`,
     {
-      config,
+      config: read,
       schema: {
         description: 'Reads a preference set, resolved over the defaults.',
         tags,
@@ -69,6 +73,9 @@ function setRoutes(app: App, services: Services, owner: RecipientOwner): void {
       const ctx = environmentContext(services, request);
       const key = setKey(request.params as Params);
       const tenant = request.query.tenant || undefined;
+      const scope = tenantScopeOf(request, read.capability);
+      if (tenant !== undefined) requireSetInScope(tenant, scope);
+      if (tenant === undefined || key.setId !== 'default') requireSetInScope(key.setId, scope);
       return reply.send(await getPreferences(ctx, { ...key, tenant }));
     },
   );
@@ -76,7 +83,7 @@ function setRoutes(app: App, services: Services, owner: RecipientOwner): void {
   app.put(
     `${owner.path}/preferences/:set_id`,
     {
-      config,
+      config: write,
       schema: {
         description:
           'Replaces a preference set, or merges into it with `"__persistence_strategy__": "merge"`.',
@@ -88,8 +95,10 @@ function setRoutes(app: App, services: Services, owner: RecipientOwner): void {
     },
     async (request, reply) => {
       const ctx = environmentContext(services, request);
+      const key = setKey(request.params as Params);
+      requireSetInScope(key.setId, tenantScopeOf(request, write.capability));
       const set = await setPreferences(ctx, {
-        ...setKey(request.params as Params),
+        ...key,
         preferences: parsePreferences(request.body, ''),
         strategy: request.body.__persistence_strategy__ ?? 'replace',
       });
@@ -120,7 +129,7 @@ function setRoutes(app: App, services: Services, owner: RecipientOwner): void {
 /** Deprecated but still called by Knock's client: one part, or one entry of a part. */
 function partRoutes(app: App, services: Services, owner: RecipientOwner): void {
   const tags = [owner.tag, 'Preferences'];
-  const config = { access: owner.access };
+  const config = { access: owner.access, capability: 'preferences/write' } as const;
   const params = Type.Object({ ...owner.params, set_id: Type.String() });
   const entryParams = Type.Object({ ...owner.params, set_id: Type.String(), key: Type.String() });
 
@@ -130,9 +139,11 @@ function partRoutes(app: App, services: Services, owner: RecipientOwner): void {
       value: unknown,
     ): Promise<object> => {
       const requestParams = request.params as Params;
+      const setId = parseId(requestParams.set_id, 'set_id');
+      requireSetInScope(setId, tenantScopeOf(request, config.capability));
       return setPreferences(environmentContext(services, request), {
         ...owner.key(requestParams),
-        setId: parseId(requestParams.set_id, 'set_id'),
+        setId,
         preferences: parsePreferencePart(part, value),
         strategy: 'merge',
       });

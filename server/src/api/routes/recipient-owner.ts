@@ -14,6 +14,8 @@ export type RecipientOwner = {
   readonly params: { readonly [name: string]: ReturnType<typeof Type.String> };
   /** A browser may do it for its own user. */
   readonly access: AccessRule;
+  /** For what a user token may grant on objects too. */
+  readonly grantedAccess: AccessRule;
   readonly key: (params: { readonly [name: string]: string }) => RecipientKey;
 };
 
@@ -23,6 +25,7 @@ export const recipientOwners: readonly RecipientOwner[] = [
     tag: 'Users',
     params: { user_id: Type.String() },
     access: 'public',
+    grantedAccess: 'public',
     key: (params) => ({ collection: USERS, id: parseId(params.user_id, 'user_id') }),
   },
   {
@@ -30,6 +33,7 @@ export const recipientOwners: readonly RecipientOwner[] = [
     tag: 'Objects',
     params: { collection: Type.String(), object_id: Type.String() },
     access: 'secret',
+    grantedAccess: 'granted',
     key: (params) => ({
       collection: parseCollection(params.collection, 'collection'),
       id: parseId(params.object_id, 'object_id'),

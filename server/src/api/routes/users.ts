@@ -1,13 +1,14 @@
+import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { JsonObject } from '../../lib/json.ts';
 import { userAnswer } from '../../recipients/answer.ts';
 import { identify } from '../../recipients/identify.ts';
-import { parseInline } from '../../recipients/inline.ts';
+import { type InlineRecipient, parseInline } from '../../recipients/inline.ts';
 import { pageRequest } from '../../recipients/page.ts';
 import { preferencesOf } from '../../recipients/preferences.ts';
 import { deleteRecipient, getRecipient, listRecipients } from '../../recipients/recipient.ts';
 import { parseId, USERS } from '../../recipients/reference.ts';
-import { environmentContext } from '../access.ts';
+import { environmentContext, requireGrant, tenantScopeOf } from '../access.ts';
 import type { App } from '../route.ts';
 import {
   answers,
@@ -20,12 +21,13 @@ import {
   UserProperties,
 } from '../schemas.ts';
 import type { Services } from '../services.ts';
+import { requireSetInScope } from '../tenant-scope.ts';
 
 export function userRoutes(app: App, services: Services): void {
   app.put(
     '/v1/users/:user_id',
     {
-      config: { access: 'public' },
+      config: { access: 'public', capability: 'user/write' },
       schema: {
         description:
           'Creates a user or merges the given properties into it. `preferences` and `channel_data` are set beside the properties.',
@@ -38,6 +40,7 @@ export function userRoutes(app: App, services: Services): void {
     async (request, reply) => {
       const key = { collection: USERS, id: parseId(request.params.user_id, 'user_id') };
       const inline = parseInline(key, request.body as JsonObject, '');
+      requireInlineGrants(request, inline);
       const row = await identify(environmentContext(services, request), inline);
       return reply.send(userAnswer(row));
     },
@@ -46,7 +49,7 @@ export function userRoutes(app: App, services: Services): void {
   app.get(
     '/v1/users/:user_id',
     {
-      config: { access: 'public' },
+      config: { access: 'public', capability: 'user/read' },
       schema: {
         description: 'Reads a user.',
         tags: ['Users'],
@@ -116,4 +119,15 @@ export function userRoutes(app: App, services: Services): void {
       });
     },
   );
+}
+
+/** What comes beside the properties needs grants of its own. */
+function requireInlineGrants(request: FastifyRequest, inline: InlineRecipient): void {
+  const { preferences, channelData } = inline;
+  if (preferences) {
+    requireGrant(request, inline, 'preferences/write');
+    const scope = tenantScopeOf(request, 'preferences/write');
+    for (const setId of Object.keys(preferences)) requireSetInScope(setId, scope);
+  }
+  if (channelData) requireGrant(request, inline, 'channel_data/write');
 }
