@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { deliveryStatuses } from '../feed/delivery-status.ts';
-import { Nullable, openObject } from './schemas.ts';
+import { AnyObject, Nullable, openObject, PageInfo, Recipient } from './schemas.ts';
 
 const Time = Type.String({ format: 'date-time' });
 
@@ -36,7 +36,7 @@ export const Message = Type.Object(
       id: Type.String({ format: 'uuid' }),
       key: Type.String(),
       name: Type.String(),
-      type: Type.String(),
+      type: Type.Enum(['email', 'in_app_feed', 'in_app_guide', 'sms', 'push', 'chat', 'http']),
       provider: Type.String(),
       created_at: Time,
       updated_at: Time,
@@ -55,8 +55,10 @@ export const Message = Type.Object(
       workflow_recipient_run_id: Type.String({ format: 'uuid' }),
     }),
     tenant: Nullable(Type.String()),
-    status: Type.String({ enum: [...deliveryStatuses] }),
-    engagement_statuses: Type.Array(Type.String()),
+    status: Type.Enum([...deliveryStatuses]),
+    engagement_statuses: Type.Array(
+      Type.Enum(['seen', 'read', 'interacted', 'link_clicked', 'archived']),
+    ),
     scheduled_at: Nullable(Time),
     seen_at: Nullable(Time),
     read_at: Nullable(Time),
@@ -65,41 +67,65 @@ export const Message = Type.Object(
     clicked_at: Nullable(Time),
     link_clicked_at: Nullable(Time),
     data: Nullable(
-      Type.Object(
-        {},
-        { ...openObject, description: 'Of the trigger; left out where it is larger than 64 kB.' },
+      Type.Unsafe<{ readonly [key: string]: unknown }>(
+        Type.Object(
+          {},
+          { ...openObject, description: 'Of the trigger; left out where it is larger than 64 kB.' },
+        ),
       ),
     ),
-    metadata: Type.Object({}, openObject),
+    metadata: AnyObject,
     inserted_at: Time,
     updated_at: Time,
   },
   { description: 'What one recipient got on one channel.' },
 );
 
-export const Activity = Type.Object(
-  {
-    __typename: Type.Literal('Activity'),
-    id: Type.String(),
-    actor: Nullable(Type.Object({}, openObject)),
-    recipient: Nullable(Type.Object({}, openObject)),
-    data: Nullable(Type.Object({}, openObject)),
-    inserted_at: Time,
-    updated_at: Time,
-  },
-  { description: 'A trigger that is in a message.' },
-);
+export const MessagePage = Type.Object({ items: Type.Array(Message), page_info: PageInfo });
+
+const ContentBlock = Type.Object({
+  type: Type.Enum(['markdown', 'text']),
+  name: Type.String(),
+  content: Type.String({ description: 'The source of the template.' }),
+  rendered: Type.String(),
+});
+
+const ButtonSetBlock = Type.Object({
+  type: Type.Literal('button_set'),
+  name: Type.String(),
+  buttons: Type.Array(
+    Type.Object({ name: Type.String(), label: Type.String(), action: Type.String() }),
+  ),
+});
+
+/** A trigger that is in a message. */
+export const Activity = Type.Object({
+  __typename: Type.Literal('Activity'),
+  id: Type.String(),
+  actor: Nullable(Recipient),
+  recipient: Recipient,
+  data: Nullable(AnyObject),
+  inserted_at: Time,
+  updated_at: Time,
+});
+
+export const ActivityPage = Type.Object({ items: Type.Array(Activity), page_info: PageInfo });
+
+/** What a message in a feed shows. */
+export const Blocks = Type.Array(Type.Union([ContentBlock, ButtonSetBlock]));
 
 export const BulkOperation = Type.Object({
   __typename: Type.Literal('BulkOperation'),
   id: Type.String({ format: 'uuid' }),
   name: Type.String(),
-  status: Type.String({ enum: ['queued', 'processing', 'completed', 'failed'] }),
+  status: Type.Enum(['queued', 'processing', 'completed', 'failed']),
   estimated_total_rows: Type.Integer(),
   processed_rows: Type.Integer(),
   success_count: Type.Integer(),
   error_count: Type.Integer(),
-  error_items: Type.Array(Type.Object({ id: Type.String() }, openObject)),
+  error_items: Type.Array(
+    Type.Object({ id: Type.String(), collection: Type.Optional(Nullable(Type.String())) }),
+  ),
   progress_path: Type.String(),
   started_at: Nullable(Time),
   completed_at: Nullable(Time),

@@ -8,6 +8,11 @@ export const Nullable = <Schema extends TSchema>(schema: Schema) =>
 /** Properties of the caller's own, beside those that are named. */
 export const openObject = { additionalProperties: true } as const;
 
+/** An object of the caller's own. */
+export const AnyObject = Type.Unsafe<{ readonly [key: string]: unknown }>(
+  Type.Object({}, openObject),
+);
+
 const ErrorAnswer = Type.Object(
   {
     code: Type.String(),
@@ -81,29 +86,13 @@ export const ObjectEntity = Type.Object({
   __typename: Type.Literal('Object'),
   id: Type.String(),
   collection: Type.String(),
-  properties: Type.Object({}, openObject),
+  properties: AnyObject,
   created_at: Nullable(Type.String()),
   updated_at: Type.String({ format: 'date-time' }),
 });
 
-export const Tenant = Type.Object(
-  {
-    __typename: Type.Literal('Tenant'),
-    id: Type.String(),
-    name: Nullable(Type.String()),
-    settings: Type.Object({}, openObject),
-  },
-  openObject,
-);
-
-export const PreferenceSet = Type.Object({
-  id: Type.String(),
-  categories: Type.Object({}, openObject),
-  workflows: Type.Object({}, openObject),
-  channel_types: Type.Object({}, openObject),
-  channels: Type.Object({}, openObject),
-  commercial_subscribed: Nullable(Type.Union([Type.Boolean(), Type.Object({}, openObject)])),
-});
+/** What a trigger, subscription or schedule can be for. */
+export const Recipient = Type.Union([User, ObjectEntity]);
 
 const PreferenceParts = {
   categories: Type.Optional(Nullable(Type.Object({}, openObject))),
@@ -124,12 +113,5 @@ export const PreferenceSetRequest = Type.Object(
   },
   openObject,
 );
-
-export const ChannelData = Type.Object({
-  __typename: Type.Literal('ChannelData'),
-  channel_id: Type.String({ format: 'uuid' }),
-  provider: Type.String(),
-  data: Type.Object({}, openObject),
-});
 
 export const ChannelDataRequest = Type.Object({ data: Type.Object({}, openObject) }, openObject);

@@ -113,7 +113,7 @@ export function activity(row: ActivityRow, recipient: JsonObject | null): Activi
   return {
     __typename: 'Activity',
     id: ksuidFromUuid(row.id),
-    actor: embeddedRecipient(row.actor, row.actor_row) ?? null,
+    actor: embeddedRecipient(row.actor, row.actor_row, row.accepted_at) ?? null,
     recipient,
     data: mergedData(row.data, row.own_data),
     inserted_at: at,

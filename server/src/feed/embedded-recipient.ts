@@ -1,5 +1,6 @@
 import type { JsonObject } from '../lib/json.ts';
 import { recipientAnswer } from '../recipients/answer.ts';
+import { USERS } from '../recipients/reference.ts';
 import { referenceFromJson } from './recipient-reference.ts';
 
 /** A row of `recipient`, as `embeddedColumns` makes it. */
@@ -22,10 +23,14 @@ export function embeddedColumns(alias: string): string {
   ) end`;
 }
 
-/** A recipient in full, as feed items embed it. One that was deleted since keeps its id only. */
+/**
+ * A recipient in full, as feed items embed it. One that was deleted since, or never identified, keeps its id only
+ * and was last seen at `seenAt`.
+ */
 export function embeddedRecipient(
   reference: unknown,
   row: EmbeddedRow | null,
+  seenAt: Date,
 ): JsonObject | undefined {
   const known = referenceFromJson(reference);
   if (known === undefined) return undefined;
@@ -36,7 +41,6 @@ export function embeddedRecipient(
       updated_at: new Date(row.updated_at),
     });
   }
-  return typeof known === 'string'
-    ? { __typename: 'MissingUser', id: known }
-    : { __typename: 'MissingObject', ...known };
+  const key = typeof known === 'string' ? { collection: USERS, id: known } : known;
+  return recipientAnswer({ ...key, properties: {}, created_at: seenAt, updated_at: seenAt });
 }

@@ -45,7 +45,7 @@ export function feedItem(
 ): FeedItem {
   const id = ksuidFromUuid(row.id);
   const data = shown(mergedData(row.run_data, row.trigger_data) ?? {});
-  const recipient = embeddedRecipient(userId, row.user_row) ?? null;
+  const recipient = embeddedRecipient(userId, row.user_row, row.inserted_at) ?? null;
   const activities = (newest ?? [onlyActivity(row)]).map((one) => {
     const { data: itsData, ...rest } = activity(one, recipient);
     return { ...rest, data: shown(itsData ?? {}) };

@@ -21,6 +21,7 @@ type RecipientRow = {
   readonly batch: Json;
   readonly collection: string;
   readonly recipient_id: string;
+  readonly inserted_at: Date;
   readonly recipient_row: EmbeddedRow | null;
 };
 
@@ -36,7 +37,7 @@ export async function listActivities(
   const { page, triggerData = [] } = input;
   const uuid = requireMessageUuid(input.messageId);
   const [message] = await ctx.db.query<RecipientRow>(
-    `select m.batch, m.collection, m.recipient_id, ${embeddedColumns('u')} as recipient_row
+    `select m.batch, m.collection, m.recipient_id, m.inserted_at, ${embeddedColumns('u')} as recipient_row
 from message m
 left join recipient u on u.environment_id = m.environment_id
   and u.collection = m.collection
@@ -82,6 +83,7 @@ order by x.id ${readsBackward(page) ? 'asc' : 'desc'}`,
   );
   const { rows, info } = cutPage(page, read);
   const reference = recipientReference(message.collection, message.recipient_id);
-  const recipient = embeddedRecipient(reference, message.recipient_row) ?? null;
+  const recipient =
+    embeddedRecipient(reference, message.recipient_row, message.inserted_at) ?? null;
   return { items: rows.map((row) => activity(row, recipient)), page_info: info };
 }

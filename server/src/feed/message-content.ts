@@ -82,13 +82,16 @@ function contentData(row: ContentRow): MessageContents['data'] {
 /** What a channel step rendered, as the wire contract has it for each type. */
 const contentForms: Readonly<Record<string, (content: JsonObject) => MessageContents['data']>> = {
   email: ({ subject, overrides: _, tracking: __, ...content }) => ({
-    __typename: 'MessageEmailContent',
-    from: null,
     cc: null,
     bcc: null,
     reply_to: null,
-    html_body: '',
     ...content,
+    __typename: 'MessageEmailContent',
+    // Null: the sender of the server's configuration.
+    from: content.from ?? '',
+    to: content.to ?? '',
+    html_body: content.html_body ?? '',
+    text_body: content.text_body ?? '',
     subject_line: subject ?? '',
   }),
   sms: ({ to, body }) => ({ __typename: 'MessageSmsContent', to: to ?? '', body: body ?? '' }),

@@ -6,12 +6,11 @@ import {
 } from './preference-layers.ts';
 import { preferenceSetAnswer } from './preference-set.ts';
 import type { RecipientRow } from './recipient.ts';
-import { TENANTS, USERS } from './reference.ts';
+import { USERS } from './reference.ts';
 
-/** A recipient as answers show it: a user, a tenant or an object by its collection. */
+/** A recipient as answers show it: a user or an object, which a tenant is too where it is a recipient. */
 export function recipientAnswer(row: RecipientRow): JsonObject {
-  if (row.collection === USERS) return userAnswer(row);
-  return row.collection === TENANTS ? tenantAnswer(row) : objectAnswer(row);
+  return row.collection === USERS ? userAnswer(row) : objectAnswer(row);
 }
 
 /** Properties of a user are at the top level; `created_at` is the caller's. */

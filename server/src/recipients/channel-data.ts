@@ -9,7 +9,7 @@ import type { RecipientKey } from './reference.ts';
 export type ChannelData = {
   readonly __typename: 'ChannelData';
   readonly channel_id: string;
-  readonly provider: string;
+  readonly provider?: string;
   readonly data: JsonObject;
 };
 
@@ -18,6 +18,21 @@ export type ChannelDataWrite = RecipientKey & {
   readonly channel: string;
   readonly data: JsonObject;
 };
+
+/** Those that clients know of; channels of others name none. */
+export const channelDataProviders = [
+  'push_fcm',
+  'push_apns',
+  'push_aws_sns',
+  'push_expo',
+  'push_one_signal',
+  'chat_slack',
+  'chat_ms_teams',
+  'chat_discord',
+  'http_knock_webhook',
+] as const;
+
+const providers: ReadonlySet<string> = new Set(channelDataProviders);
 
 const DATA_BYTES = 256 * 1024;
 
@@ -155,7 +170,9 @@ function dataText(data: JsonObject): string {
 }
 
 function answer(channel: Channel, data: JsonObject): ChannelData {
-  return { __typename: 'ChannelData', channel_id: channel.id, provider: channel.provider, data };
+  const { id, provider } = channel;
+  const known = providers.has(provider) ? { provider } : {};
+  return { __typename: 'ChannelData', channel_id: id, ...known, data };
 }
 
 /**

@@ -123,9 +123,11 @@ values ($1, '$users', 'ada', '{"name":"Ada"}')`,
     const userId = newUser();
     await insertFor(userId, [{ actor: 'gone' }, { actor: { id: 'p1', collection: 'projects' } }]);
     const page = await list(userId);
+    const time = expect.any(String);
+    const times = { created_at: time, updated_at: time };
     expect(page.entries.map((item) => item.actors)).toEqual([
-      [{ __typename: 'MissingObject', id: 'p1', collection: 'projects' }],
-      [{ __typename: 'MissingUser', id: 'gone' }],
+      [{ __typename: 'Object', id: 'p1', collection: 'projects', properties: {}, ...times }],
+      [{ __typename: 'User', id: 'gone', created_at: null, updated_at: time }],
     ]);
   });
 });

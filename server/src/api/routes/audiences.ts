@@ -57,6 +57,11 @@ const MemberAnswer = Type.Object({
   user_id: Type.String(),
 });
 
+export const MemberPage = Type.Object({
+  entries: Type.Array(MemberAnswer),
+  page_info: PageInfo,
+});
+
 /** Audiences of broadcasts; the members' endpoints have the wire format of Knock. */
 export function audienceRoutes(app: App, services: Services): void {
   app.put(
@@ -142,7 +147,7 @@ export function audienceRoutes(app: App, services: Services): void {
         params: AudienceParams,
         querystring: Type.Object(pageQuery),
         response: answers({
-          200: Type.Object({ entries: Type.Array(MemberAnswer), page_info: PageInfo }),
+          200: MemberPage,
         }),
       },
     },

@@ -4,8 +4,9 @@ import type { Capability } from '../../accounts/user-token.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { getChannelData, setChannelData, unsetChannelData } from '../../recipients/channel-data.ts';
 import { environmentContext, requireGrant } from '../access.ts';
+import { ChannelData } from '../channel-data-schemas.ts';
 import type { App } from '../route.ts';
-import { answers, ChannelData, ChannelDataRequest, NoContent } from '../schemas.ts';
+import { answers, ChannelDataRequest, NoContent } from '../schemas.ts';
 import type { Services } from '../services.ts';
 import { recipientOwners } from './recipient-owner.ts';
 

@@ -5,9 +5,17 @@ import { requireChannel } from '../../feed/find-channel.ts';
 import { listFeed, readFeedQuery } from '../../feed/list-feed.ts';
 import { parseId } from '../../recipients/reference.ts';
 import { environmentContext, tenantScopeOf } from '../access.ts';
-import { timeRangeQuery } from '../message-schemas.ts';
+import { Activity, Blocks, timeRangeQuery } from '../message-schemas.ts';
 import type { App } from '../route.ts';
-import { answers, Nullable, openObject, PageInfo, pageQuery } from '../schemas.ts';
+import {
+  AnyObject,
+  answers,
+  Nullable,
+  openObject,
+  PageInfo,
+  pageQuery,
+  Recipient,
+} from '../schemas.ts';
 import type { Services } from '../services.ts';
 import { narrowFeed } from '../tenant-scope.ts';
 
@@ -48,12 +56,12 @@ const FeedItem = Type.Object(
     __typename: Type.Literal('FeedItem'),
     __cursor: Type.String(),
     id: Type.String(),
-    blocks: Type.Array(Type.Object({}, openObject)),
-    actors: Type.Array(Type.Object({}, openObject)),
+    blocks: Blocks,
+    actors: Type.Array(Recipient),
     total_actors: Type.Integer(),
-    activities: Type.Optional(Type.Array(Type.Object({}, openObject))),
+    activities: Type.Optional(Type.Array(Activity)),
     total_activities: Type.Optional(Type.Integer()),
-    data: Nullable(Type.Object({}, openObject)),
+    data: Nullable(AnyObject),
     source: Type.Object({
       __typename: Type.Literal('Workflow'),
       key: Type.String(),
@@ -73,6 +81,22 @@ const FeedItem = Type.Object(
   { description: 'A message in a feed.' },
 );
 
+export const FeedPage = Type.Object({
+  entries: Type.Array(FeedItem),
+  meta: Type.Object({
+    __typename: Type.Literal('FeedMetadata'),
+    total_count: Type.Integer(),
+    unread_count: Type.Integer(),
+    unseen_count: Type.Integer(),
+  }),
+  page_info: PageInfo,
+  vars: AnyObject,
+});
+
+export const FeedSettings = Type.Object({
+  features: Type.Object({ branding_required: Type.Boolean() }),
+});
+
 export function feedRoutes(app: App, services: Services): void {
   app.get(
     '/v1/users/:user_id/feeds/:id',
@@ -85,17 +109,7 @@ export function feedRoutes(app: App, services: Services): void {
         params: FeedParams,
         querystring: FeedQuery,
         response: answers({
-          200: Type.Object({
-            entries: Type.Array(FeedItem),
-            meta: Type.Object({
-              __typename: Type.Literal('FeedMetadata'),
-              total_count: Type.Integer(),
-              unread_count: Type.Integer(),
-              unseen_count: Type.Integer(),
-            }),
-            page_info: PageInfo,
-            vars: Type.Object({}, openObject),
-          }),
+          200: FeedPage,
         }),
       },
     },
@@ -128,7 +142,7 @@ export function feedRoutes(app: App, services: Services): void {
         tags: ['Feeds'],
         params: FeedParams,
         response: answers({
-          200: Type.Object({ features: Type.Object({ branding_required: Type.Boolean() }) }),
+          200: FeedSettings,
         }),
       },
     },

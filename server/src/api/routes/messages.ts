@@ -13,17 +13,10 @@ import { textsParameter } from '../../feed/query-reader.ts';
 import { triggerDataParameter } from '../../feed/trigger-data.ts';
 import { parseCollection, parseId, USERS } from '../../recipients/reference.ts';
 import { environmentContext, tenantScopeOf } from '../access.ts';
-import { Activity, Message, RecipientReference, timeRangeQuery } from '../message-schemas.ts';
+import { DeliveryLogPage, MessageContents, MessageEventPage } from '../message-history-schemas.ts';
+import { ActivityPage, Message, MessagePage, timeRangeQuery } from '../message-schemas.ts';
 import type { App } from '../route.ts';
-import {
-  answers,
-  Nullable,
-  ObjectParams,
-  openObject,
-  PageInfo,
-  pageQuery,
-  UserParams,
-} from '../schemas.ts';
+import { answers, ObjectParams, openObject, pageQuery, UserParams } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 export const MessageParams = Type.Object({
@@ -56,15 +49,6 @@ const MessageQuery = Type.Object(
   },
   openObject,
 );
-
-const MessagePage = Type.Object({ items: Type.Array(Message), page_info: PageInfo });
-
-const MessageContents = Type.Object({
-  __typename: Type.Literal('MessageContent'),
-  message_id: Type.String(),
-  inserted_at: Type.String({ format: 'date-time' }),
-  data: Type.Object({ __typename: Type.String() }, openObject),
-});
 
 /** Whose messages the key may touch: with a user token, that user's alone. */
 export function messageScope(request: FastifyRequest, capability: Capability): MessageScope {
@@ -202,7 +186,7 @@ export function messageRoutes(app: App, services: Services): void {
           openObject,
         ),
         response: answers({
-          200: Type.Object({ items: Type.Array(Activity), page_info: PageInfo }),
+          200: ActivityPage,
         }),
       },
     },
@@ -224,19 +208,7 @@ export function messageRoutes(app: App, services: Services): void {
         params: MessageParams,
         querystring: Type.Object(pageQuery, openObject),
         response: answers({
-          200: Type.Object({
-            items: Type.Array(
-              Type.Object({
-                __typename: Type.Literal('MessageEvent'),
-                id: Type.String(),
-                type: Type.String(),
-                recipient: RecipientReference,
-                data: Nullable(Type.Object({}, openObject)),
-                inserted_at: Type.String({ format: 'date-time' }),
-              }),
-            ),
-            page_info: PageInfo,
-          }),
+          200: MessageEventPage,
         }),
       },
     },
@@ -257,20 +229,7 @@ export function messageRoutes(app: App, services: Services): void {
         params: MessageParams,
         querystring: Type.Object(pageQuery, openObject),
         response: answers({
-          200: Type.Object({
-            items: Type.Array(
-              Type.Object({
-                __typename: Type.Literal('MessageDeliveryLog'),
-                id: Type.String(),
-                environment_id: Type.String({ format: 'uuid' }),
-                service_name: Type.String(),
-                request: Type.Object({}, openObject),
-                response: Type.Object({}, openObject),
-                inserted_at: Type.String({ format: 'date-time' }),
-              }),
-            ),
-            page_info: PageInfo,
-          }),
+          200: DeliveryLogPage,
         }),
       },
     },

@@ -38,6 +38,10 @@ const CancelBody = Type.Object(
   { examples: [{ name: 'reminder', cancellation_key: 'comment-17' }] },
 );
 
+export const NotifyAnswer = Type.Object({
+  result_id: Type.String({ format: 'uuid', description: 'The id of the workflow run.' }),
+});
+
 // Read by hand, as the trigger's body is; the schemas document.
 const unchecked = () => () => true as const;
 
@@ -56,11 +60,7 @@ export function notifyRoutes(app: App, services: Services): void {
         deprecated: true,
         tags,
         body: NotifyBody,
-        response: answers({
-          200: Type.Object({
-            result_id: Type.String({ format: 'uuid', description: 'The id of the workflow run.' }),
-          }),
-        }),
+        response: answers({ 200: NotifyAnswer }),
       },
     },
     async (request, reply) => {

@@ -21,6 +21,8 @@ import type { Services } from '../services.ts';
 
 const tags = ['Objects'];
 
+export const ObjectPage = Type.Object({ entries: Type.Array(ObjectEntity), page_info: PageInfo });
+
 export function objectRoutes(app: App, services: Services): void {
   app.put(
     '/v1/objects/:collection/:object_id',
@@ -81,7 +83,7 @@ export function objectRoutes(app: App, services: Services): void {
         params: Type.Object({ collection: Type.String() }),
         querystring: Type.Object(pageQuery),
         response: answers({
-          200: Type.Object({ entries: Type.Array(ObjectEntity), page_info: PageInfo }),
+          200: ObjectPage,
         }),
       },
     },

@@ -10,8 +10,9 @@ import {
 } from '../../recipients/preferences.ts';
 import { parseId } from '../../recipients/reference.ts';
 import { environmentContext, tenantScopeOf } from '../access.ts';
+import { PreferenceSet } from '../preference-schemas.ts';
 import type { App } from '../route.ts';
-import { answers, NoContent, PreferenceSet, PreferenceSetRequest } from '../schemas.ts';
+import { answers, NoContent, PreferenceSetRequest } from '../schemas.ts';
 import type { Services } from '../services.ts';
 import { isSetInScope, requireSetInScope } from '../tenant-scope.ts';
 import { type RecipientOwner, recipientOwners } from './recipient-owner.ts';

@@ -16,12 +16,12 @@ import { runStatuses } from '../../runs/run-status.ts';
 import { environmentContext } from '../access.ts';
 import { RecipientReference } from '../message-schemas.ts';
 import type { App } from '../route.ts';
-import { answers, Nullable, openObject, PageInfo, pageQuery } from '../schemas.ts';
+import { AnyObject, answers, Nullable, openObject, PageInfo, pageQuery } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const tags = ['Workflow recipient runs'];
 const Time = Type.String({ format: 'date-time' });
-const Status = Type.String({ enum: [...runStatuses] });
+const Status = Type.Enum([...runStatuses]);
 
 const RunQuery = Type.Object(
   {
@@ -61,13 +61,20 @@ const RunEvent = Type.Object({
   __typename: Type.Literal('WorkflowRecipientRunEvent'),
   id: Type.String(),
   event: Type.String(),
-  status: Type.String({ enum: ['ok', 'error'] }),
+  status: Type.Enum(['ok', 'error']),
   step_ref: Nullable(Type.String()),
   step_type: Nullable(Type.String()),
   attempt: Type.Integer(),
-  data: Type.Object({}, openObject),
+  data: AnyObject,
   inserted_at: Time,
 });
+
+export const RunPage = Type.Object({
+  items: Type.Array(Type.Object(runFields)),
+  page_info: PageInfo,
+});
+
+export const RunDetail = Type.Object({ ...runFields, events: Type.Array(RunEvent) });
 
 /** What each recipient's run of a workflow did. */
 export function recipientRunRoutes(app: App, services: Services): void {
@@ -80,7 +87,7 @@ export function recipientRunRoutes(app: App, services: Services): void {
         tags,
         querystring: RunQuery,
         response: answers({
-          200: Type.Object({ items: Type.Array(Type.Object(runFields)), page_info: PageInfo }),
+          200: RunPage,
         }),
       },
     },
@@ -100,7 +107,7 @@ export function recipientRunRoutes(app: App, services: Services): void {
         tags,
         params: Type.Object({ id: Type.String() }),
         response: answers({
-          200: Type.Object({ ...runFields, events: Type.Array(RunEvent) }),
+          200: RunDetail,
         }),
       },
     },

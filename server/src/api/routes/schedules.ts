@@ -13,6 +13,7 @@ import { deleteSchedules, updateSchedules } from '../../schedules/change-schedul
 import { createSchedules } from '../../schedules/create-schedules.ts';
 import { listSchedules } from '../../schedules/list-schedules.ts';
 import type { ScheduleRow } from '../../schedules/schedule.ts';
+import { weekdays } from '../../workflows/repeat-rule.ts';
 import { environmentContext } from '../access.ts';
 import { callerOf, refuseQuarantined } from '../budget.ts';
 import { BulkOperation } from '../message-schemas.ts';
@@ -20,12 +21,14 @@ import type { App } from '../route.ts';
 import type { ScheduleBody } from '../schedule-body.ts';
 import { parseBulkBody, parseCreateBody, parseIds, parseUpdateBody } from '../schedule-body.ts';
 import {
+  AnyObject,
   answers,
   Nullable,
   ObjectParams,
   openObject,
   PageInfo,
   pageQuery,
+  Recipient,
   UserParams,
 } from '../schemas.ts';
 import type { Services } from '../services.ts';
@@ -34,13 +37,18 @@ import { refuseBadData, requirePublished } from '../trigger-workflow.ts';
 const tags = ['Schedules'];
 const Time = Type.String({ format: 'date-time' });
 
-const Recipient = Type.Union([Type.String(), Type.Object({ id: Type.String() }, openObject)], {
-  description: 'A user id, or a user or object to refer to or to identify first.',
-});
+const RecipientRequest = Type.Union(
+  [Type.String(), Type.Object({ id: Type.String() }, openObject)],
+  {
+    description: 'A user id, or a user or object to refer to or to identify first.',
+  },
+);
+
+const Frequency = Type.Enum(['hourly', 'daily', 'weekly', 'monthly']);
 
 const Repeat = Type.Object(
   {
-    frequency: Type.String({ enum: ['hourly', 'daily', 'weekly', 'monthly'] }),
+    frequency: Frequency,
     interval: Type.Optional(Type.Integer({ default: 1 })),
     days: Type.Optional(
       Nullable(
@@ -62,20 +70,30 @@ const timing = {
     Nullable(Type.String({ description: 'When it fires once, or from when on it repeats.' })),
   ),
   ending_at: Type.Optional(Nullable(Type.String({ description: 'Nothing fires after it.' }))),
-  actor: Type.Optional(Nullable(Recipient)),
-  tenant: Type.Optional(Nullable(Recipient)),
+  actor: Type.Optional(Nullable(RecipientRequest)),
+  tenant: Type.Optional(Nullable(RecipientRequest)),
   data: Type.Optional(Nullable(Type.Object({}, openObject))),
 };
 
-const Schedule = Type.Object({
+export const Schedule = Type.Object({
   __typename: Type.Literal('Schedule'),
   id: Type.String({ format: 'uuid' }),
   workflow: Type.String(),
-  recipient: Type.Object({}, openObject),
-  actor: Nullable(Type.Object({}, openObject)),
+  recipient: Recipient,
+  actor: Nullable(Recipient),
   tenant: Nullable(Type.String()),
-  data: Nullable(Type.Object({}, openObject)),
-  repeats: Type.Array(Repeat),
+  data: Nullable(AnyObject),
+  repeats: Type.Array(
+    Type.Object({
+      __typename: Type.Literal('ScheduleRepeat'),
+      frequency: Frequency,
+      interval: Type.Integer(),
+      days: Nullable(Type.Array(Type.Enum([...weekdays]))),
+      hours: Nullable(Type.Integer()),
+      minutes: Nullable(Type.Integer()),
+      day_of_month: Nullable(Type.Integer()),
+    }),
+  ),
   scheduled_at: Nullable(Time),
   ending_at: Nullable(Time),
   last_occurrence_at: Nullable(Time),
@@ -85,7 +103,7 @@ const Schedule = Type.Object({
 });
 
 const Ids = Type.Array(Type.String({ format: 'uuid' }));
-const List = Type.Object({ entries: Type.Array(Schedule), page_info: PageInfo });
+export const SchedulePage = Type.Object({ entries: Type.Array(Schedule), page_info: PageInfo });
 
 // These bodies are read by hand (schedule-body.ts); their schemas document.
 const unchecked = () => () => true as const;
@@ -118,7 +136,7 @@ export function scheduleRoutes(app: App, services: Services): void {
         tags,
         body: Type.Object({
           workflow: Type.String(),
-          recipients: Type.Array(Recipient),
+          recipients: Type.Array(RecipientRequest),
           ...timing,
         }),
         response: answers({ 200: Type.Array(Schedule) }),
@@ -141,7 +159,7 @@ export function scheduleRoutes(app: App, services: Services): void {
         tags,
         body: Type.Object({
           schedules: Type.Array(
-            Type.Object({ workflow: Type.String(), recipient: Recipient, ...timing }),
+            Type.Object({ workflow: Type.String(), recipient: RecipientRequest, ...timing }),
           ),
         }),
         response: answers({ 200: BulkOperation }),
@@ -231,10 +249,10 @@ export function scheduleRoutes(app: App, services: Services): void {
         querystring: Type.Object({
           workflow: Type.String({ description: 'The key of the workflow.' }),
           tenant: Type.Optional(Type.String()),
-          recipients: Type.Optional(Type.Array(Recipient, { maxItems: 100 })),
+          recipients: Type.Optional(Type.Array(RecipientRequest, { maxItems: 100 })),
           ...pageQuery,
         }),
-        response: answers({ 200: List }),
+        response: answers({ 200: SchedulePage }),
       },
     },
     async (request, reply) => {
@@ -260,7 +278,7 @@ export function scheduleRoutes(app: App, services: Services): void {
         tags,
         params: UserParams,
         querystring: Type.Object(ofRecipient),
-        response: answers({ 200: List }),
+        response: answers({ 200: SchedulePage }),
       },
     },
     async (request, reply) => {
@@ -277,7 +295,7 @@ export function scheduleRoutes(app: App, services: Services): void {
         tags,
         params: ObjectParams,
         querystring: Type.Object(ofRecipient),
-        response: answers({ 200: List }),
+        response: answers({ 200: SchedulePage }),
       },
     },
     async (request, reply) => {

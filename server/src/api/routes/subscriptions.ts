@@ -19,6 +19,7 @@ import { environmentContext } from '../access.ts';
 import { BulkOperation } from '../message-schemas.ts';
 import type { App } from '../route.ts';
 import {
+  AnyObject,
   answers,
   Nullable,
   ObjectEntity,
@@ -26,8 +27,7 @@ import {
   openObject,
   PageInfo,
   pageQuery,
-  Tenant,
-  User,
+  Recipient,
   UserParams,
 } from '../schemas.ts';
 import type { Services } from '../services.ts';
@@ -40,13 +40,15 @@ const Reference = Type.Union([
 const SubscriptionAnswer = Type.Object({
   __typename: Type.Literal('Subscription'),
   object: ObjectEntity,
-  recipient: Type.Union([User, ObjectEntity, Tenant]),
-  properties: Nullable(Type.Object({}, openObject)),
+  recipient: Recipient,
+  properties: Nullable(AnyObject),
   inserted_at: Type.String({ format: 'date-time' }),
   updated_at: Type.String({ format: 'date-time' }),
 });
 
-const SubscriptionPage = Type.Object({
+export const Subscriptions = Type.Array(SubscriptionAnswer);
+
+export const SubscriptionPage = Type.Object({
   entries: Type.Array(SubscriptionAnswer),
   page_info: PageInfo,
 });
@@ -97,7 +99,7 @@ export function subscriptionRoutes(app: App, services: Services): void {
           recipients: Type.Array(Reference),
           properties: Type.Optional(Nullable(Type.Object({}, openObject))),
         }),
-        response: answers({ 200: Type.Array(SubscriptionAnswer) }),
+        response: answers({ 200: Subscriptions }),
       },
     },
     async (request, reply) => {
@@ -120,7 +122,7 @@ export function subscriptionRoutes(app: App, services: Services): void {
         tags,
         params: ObjectParams,
         body: Type.Object({ recipients: Type.Array(Reference) }),
-        response: answers({ 200: Type.Array(SubscriptionAnswer) }),
+        response: answers({ 200: Subscriptions }),
       },
     },
     async (request, reply) => {

@@ -8,12 +8,15 @@ import { deleteRecipient, getRecipient, listRecipients } from '../../recipients/
 import { parseId, type RecipientKey, TENANTS } from '../../recipients/reference.ts';
 import { parseTenantBody } from '../../recipients/tenant.ts';
 import { environmentContext } from '../access.ts';
+import { Tenant } from '../preference-schemas.ts';
 import type { App } from '../route.ts';
-import { answers, NoContent, openObject, PageInfo, pageQuery, Tenant } from '../schemas.ts';
+import { answers, NoContent, openObject, PageInfo, pageQuery } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const tags = ['Tenants'];
 const TenantParams = Type.Object({ tenant_id: Type.String() });
+
+export const TenantPage = Type.Object({ entries: Type.Array(Tenant), page_info: PageInfo });
 
 const Resolve = Type.Object({
   resolve_full_preference_settings: Type.Optional(
@@ -96,7 +99,7 @@ export function tenantRoutes(app: App, services: Services): void {
           name: Type.Optional(Type.String()),
         }),
         response: answers({
-          200: Type.Object({ entries: Type.Array(Tenant), page_info: PageInfo }),
+          200: TenantPage,
         }),
       },
     },

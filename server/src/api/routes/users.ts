@@ -23,6 +23,8 @@ import {
 import type { Services } from '../services.ts';
 import { requireSetInScope } from '../tenant-scope.ts';
 
+export const UserPage = Type.Object({ entries: Type.Array(User), page_info: PageInfo });
+
 export function userRoutes(app: App, services: Services): void {
   app.put(
     '/v1/users/:user_id',
@@ -92,7 +94,7 @@ export function userRoutes(app: App, services: Services): void {
           include: Type.Optional(Type.Array(Type.Literal('preferences'))),
         }),
         response: answers({
-          200: Type.Object({ entries: Type.Array(User), page_info: PageInfo }),
+          200: UserPage,
         }),
       },
     },

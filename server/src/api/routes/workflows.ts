@@ -56,6 +56,8 @@ const CancelBody = Type.Object(
   { examples: [{ cancellation_key: 'comment-17' }] },
 );
 
+export const TriggerAnswer = Type.Object({ workflow_run_id: Type.String({ format: 'uuid' }) });
+
 // These bodies are read by hand (trigger-body.ts); their schemas document.
 const unchecked = () => () => true as const;
 
@@ -76,7 +78,7 @@ export function workflowRoutes(app: App, services: Services): void {
         }),
         body: TriggerBody,
         response: answers({
-          200: Type.Object({ workflow_run_id: Type.String({ format: 'uuid' }) }),
+          200: TriggerAnswer,
         }),
       },
     },

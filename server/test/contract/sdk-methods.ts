@@ -1,0 +1,46 @@
+import KnockNode from '@knocklabs/node';
+
+/** A method of the SDK and what it calls. */
+export type SdkMethod = {
+  /** `users.feeds.listItems` */
+  readonly name: string;
+  readonly method: string;
+  /** With parameters in braces, named by the SDK. */
+  readonly path: string;
+};
+
+/** Every method of every resource of the client, as its program text says. */
+export function sdkMethods(): SdkMethod[] {
+  return methodsOf(new KnockNode({ apiKey: 'sk_none' }), []);
+}
+
+function methodsOf(owner: object, path: readonly string[]): SdkMethod[] {
+  const nested = Object.entries(owner).flatMap(([name, value]) =>
+    isResource(value) ? methodsOf(value, [...path, name]) : [],
+  );
+  // The client itself has only the means of its resources.
+  if (path.length === 0) return nested;
+  const own = Object.entries(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(owner)))
+    .filter(([name]) => name !== 'constructor')
+    .map(([name, { value }]) => callOf([...path, name].join('.'), String(value)));
+  return [...own, ...nested];
+}
+
+/** Resources know their client, which they call as `_client`. */
+function isResource(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && '_client' in value;
+}
+
+/** From `return this._client.put(path`/v1/users/${userID}`, { body, ...options })`. */
+function callOf(name: string, text: string): SdkMethod {
+  const call = /_client\.(\w+)\((?:\(0, \w+\.path\)|path)?\s*[`'"](\/v1\/[^`'"]+)[`'"]/.exec(text);
+  const [, verb, path] = call ?? [];
+  if (verb === undefined || path === undefined) {
+    throw new Error(`the SDK's ${name} cannot be read: ${text.slice(0, 200)}`);
+  }
+  return {
+    name,
+    method: verb === 'getAPIList' ? 'GET' : verb.toUpperCase(),
+    path: path.replaceAll('${', '{'),
+  };
+}
