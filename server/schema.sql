@@ -186,6 +186,43 @@ create table broadcast_part_done (
   constraint broadcast_part_done_pkey PRIMARY KEY (broadcast_id, page, first)
 );
 
+create table bulk_operation (
+  id uuid not null,
+  environment_id integer not null,
+  name text not null,
+  input jsonb not null,
+  total integer not null,
+  processed integer default 0 not null,
+  error_count integer default 0 not null,
+  after_id uuid,
+  inserted_at timestamp with time zone not null,
+  updated_at timestamp with time zone not null,
+  started_at timestamp with time zone,
+  completed_at timestamp with time zone,
+  failed_at timestamp with time zone,
+  constraint bulk_operation_pkey PRIMARY KEY (id),
+  constraint bulk_operation_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
+) with (fillfactor=80);
+CREATE INDEX bulk_operation_open ON bulk_operation USING btree (environment_id) WHERE ((completed_at IS NULL) AND (failed_at IS NULL));
+CREATE INDEX bulk_operation_over ON bulk_operation USING btree (COALESCE(completed_at, failed_at)) WHERE ((completed_at IS NOT NULL) OR (failed_at IS NOT NULL));
+
+create table bulk_operation_error (
+  operation_id uuid not null,
+  position integer not null,
+  collection text,
+  item_id text not null,
+  constraint bulk_operation_error_pkey PRIMARY KEY (operation_id, "position"),
+  constraint bulk_operation_error_operation_id_fkey FOREIGN KEY (operation_id) REFERENCES bulk_operation(id) ON DELETE CASCADE
+);
+
+create table bulk_operation_page (
+  operation_id uuid not null,
+  page integer not null,
+  items text not null,
+  constraint bulk_operation_page_pkey PRIMARY KEY (operation_id, page),
+  constraint bulk_operation_page_operation_id_fkey FOREIGN KEY (operation_id) REFERENCES bulk_operation(id) ON DELETE CASCADE
+);
+
 create table cancellation (
   environment_id integer not null,
   workflow_key text not null,

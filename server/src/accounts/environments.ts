@@ -5,7 +5,7 @@ import { isUuid } from '../lib/uuid.ts';
 import { type By, byItself, writeAudit } from './audit.ts';
 import type { AcceptLimits } from './limits.ts';
 
-type Row = {
+export type EnvironmentRow = {
   readonly id: number;
   readonly public_id: string;
   readonly account_id: number;
@@ -17,14 +17,14 @@ type Row = {
 export async function findEnvironment(db: Queryable, reference: string): Promise<Environment> {
   const [account, slug, rest] = reference.split('/');
   const [row] = isUuid(reference)
-    ? await db.query<Row>(
+    ? await db.query<EnvironmentRow>(
         `
         select id, public_id, account_id, slug, settings
         from environment
         where public_id = $1`,
         [reference],
       )
-    : await db.query<Row>(
+    : await db.query<EnvironmentRow>(
         `
         select e.id, e.public_id, e.account_id, e.slug, e.settings
         from environment e
@@ -53,7 +53,7 @@ export async function updateEnvironment(
 ): Promise<Environment> {
   return ctx.db.transaction(async (tx) => {
     const { id, accountId } = await findEnvironment(tx, input.reference);
-    const [row] = await tx.query<Row>(
+    const [row] = await tx.query<EnvironmentRow>(
       `
       update environment
       set settings = settings || $2
@@ -109,7 +109,7 @@ export async function listAccounts(
   return rows.map((row) => ({ ...row, created_at: row.created_at.toISOString() }));
 }
 
-function environmentFromRow(row: Row): Environment {
+export function environmentFromRow(row: EnvironmentRow): Environment {
   return {
     id: row.id,
     publicId: row.public_id,

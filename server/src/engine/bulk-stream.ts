@@ -72,6 +72,11 @@ export type BulkStream = {
     triggers: readonly BulkTrigger[],
     claim: BulkClaim,
   ) => Promise<readonly BulkPlace[] | undefined>;
+  /** The same for chunks that are laid out already. */
+  readonly appendChunks: (
+    chunks: readonly NewChunk[],
+    claim: BulkClaim,
+  ) => Promise<readonly BulkPlace[] | undefined>;
   readonly close: () => Promise<void>;
 };
 
@@ -137,6 +142,7 @@ export async function openBulkStream(options: BulkStreamOptions): Promise<BulkSt
       const laidOut = layOutTriggers(triggers, number, nextSequence, nowMs, isCrowded, BULK);
       return insert(laidOut.chunks, claim, nowMs);
     },
+    appendChunks: (chunks, claim) => insert(chunks, claim, options.clock.now()),
     close: session.close,
   };
 }

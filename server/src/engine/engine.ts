@@ -1,4 +1,5 @@
 import type { JsonObject } from '../lib/json.ts';
+import type { NewOperation } from '../operations/new-operation.ts';
 import type { TriggerSettings } from '../workflows/step.ts';
 import type { LedgerCheck } from './ledger/ledger.ts';
 
@@ -61,6 +62,8 @@ export type Engine = {
   /** Weights and slots of accounts or environments were changed: they count from now on. */
   readonly reloadShares?: () => Promise<void>;
   readonly cancel: (request: CancelRequest) => Promise<void>;
+  /** Resolves after the commit that makes the bulk operation durable; its work begins then. */
+  readonly operate?: (operation: NewOperation) => Promise<void>;
   /** What a channel step renders. */
   readonly preview?: (request: PreviewRequest) => Promise<PreviewAnswer>;
   /** What the latest check of the ledger found, if there was one. */

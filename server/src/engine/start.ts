@@ -5,6 +5,7 @@ import type { Clock } from '../lib/clock.ts';
 import { faultPoint } from '../lib/fault-point.ts';
 import type { Logger } from '../lib/log.ts';
 import { createPriority } from '../lib/priority.ts';
+import { forgetOperations } from '../operations/get-operation.ts';
 import { type BulkStream, openBulkStream } from './bulk-stream.ts';
 import { recordCancellation } from './cancel.ts';
 import type { Engine, FeedChange, OrderVerb } from './engine.ts';
@@ -32,6 +33,7 @@ import {
 import { highestSequences, openChunksOfSlot } from './log/read-refs.ts';
 import { FIRST_ASIDE_SLOT, isOpenSlot } from './log/slots.ts';
 import { createLogFollower } from './log-follower.ts';
+import { createOperationAppender } from './operation-appender.ts';
 import { createOrders } from './orders/orders.ts';
 import { acquireOwnership } from './owner.ts';
 import type { ExecutorOptions } from './protocol.ts';
@@ -227,6 +229,16 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     onAppended: (refs) => follower.report(refs),
   });
 
+  const openStream = (): Promise<BulkStream> =>
+    openBulkStream({
+      url: options.databaseUrl,
+      clock,
+      log,
+      isCrowded,
+      onAppended: (refs) => follower.report(refs),
+    });
+  const operations = createOperationAppender({ openStream, log });
+
   const orders = createOrders({
     db,
     readDb: options.readDb ?? db,
@@ -375,6 +387,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     await forgetIdempotencyKeys(db, nowMs);
     await forgetCancellations(db, nowMs);
     await forgetFanOuts(db, nowMs);
+    await forgetOperations(db, nowMs);
     await sweepWindows(db, nowMs);
     await forgetLedger(db, nowMs);
   }
@@ -431,6 +444,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     started: pool.started,
     trigger: (request) => appender.append(request),
     cancel: (request) => recordCancellation(db, clock.now(), request),
+    operate: operations.append,
     preview: async (request) => {
       const answer = await pool.preview(request);
       return answer ?? { kind: 'error', reason: 'no executor could render it; look at the log' };
@@ -439,14 +453,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     orders,
     reloadShares: () => shares.load(db),
     watchFeeds: (add, remove) => pool.watch(add, remove),
-    openBulkStream: () =>
-      openBulkStream({
-        url: options.databaseUrl,
-        clock,
-        log,
-        isCrowded,
-        onAppended: (refs) => follower.report(refs),
-      }),
+    openBulkStream: openStream,
     processIds: () => pool.processIds(),
     lanes: (limit) => reportScheduler(states[RUNS], limit),
     accountQueue: (accountId) => reportAccount(states[RUNS], accountId),
@@ -469,6 +476,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     }),
     stop: async () => {
       await appender.close();
+      await operations.close();
       stopping = true;
       for (const loop of loops) loop.stop();
       clearTimeout(timerSleep);

@@ -1,5 +1,4 @@
 import type { EnvironmentContext } from '../context.ts';
-import { type BulkOperation, completedBulkOperation } from '../lib/bulk-operation.ts';
 import { invalidField } from '../lib/errors.ts';
 import {
   allOf,
@@ -11,7 +10,6 @@ import {
 } from './conditions.ts';
 import { deliveryStatuses, deliveryStatusNumber } from './delivery-status.ts';
 import { archivedFilters } from './feed-filter.ts';
-import { requireChannel } from './find-channel.ts';
 import type { MessageScope } from './load-messages.ts';
 import {
   engagementConditions,
@@ -43,8 +41,9 @@ export const bulkActions: Readonly<Record<string, MessageStatus>> = {
   unarchived: 'unarchived',
 };
 
-const CHUNK = 1_000;
-const MAX_CHUNKS = 1_000;
+/** Messages that a turn of a bulk operation changes, at the most. */
+export const MESSAGES_OF_A_TURN = 1_000;
+const NIL_UUID = '00000000-0000-0000-0000-000000000000';
 const MAX_RECIPIENTS = 1_000;
 
 export type BulkFilter = {
@@ -90,51 +89,35 @@ export function readBulkFilter(body: RawParameters): BulkFilter {
   return { recipientIds, conditions };
 }
 
-/**
- * Sets a status of every message of a channel that matches, in chunks of a thousand, and answers
- * the finished operation. Messages that arrive meanwhile stay as they are.
- */
-export async function bulkUpdateMessageStatus(
-  ctx: EnvironmentContext,
-  input: {
-    readonly channelId: string;
-    readonly action: string;
-    readonly filter: BulkFilter;
-  } & MessageScope,
-): Promise<BulkOperation> {
-  await requireChannel(ctx, input.channelId);
-  const startedMs = ctx.clock.now();
-  const status = Object.hasOwn(bulkActions, input.action) ? bulkActions[input.action] : undefined;
-  if (status === undefined) {
-    throw invalidField('action', `must be one of ${Object.keys(bulkActions).join(', ')}`);
-  }
-  let count = 0;
-  let after = '00000000-0000-0000-0000-000000000000';
-  for (let chunk = 0; chunk < MAX_CHUNKS; chunk++) {
-    const ids = await changeChunk(ctx, { ...input, status, after });
-    count += ids.length;
-    after = ids.at(-1) ?? after;
-    if (ids.length < CHUNK) break;
-  }
-  return completedBulkOperation({
-    name: `messages.${input.action}`,
-    count,
-    startedMs,
-    completedMs: ctx.clock.now(),
-  });
+/** The status that an action of the wire sets. Throws `invalid_params`. */
+export function parseBulkAction(action: string): MessageStatus {
+  const status = Object.hasOwn(bulkActions, action) ? bulkActions[action] : undefined;
+  if (status !== undefined) return status;
+  throw invalidField('action', `must be one of ${Object.keys(bulkActions).join(', ')}`);
 }
 
-function changeChunk(
+/**
+ * Sets a status of up to 1,000 messages of a channel that match, by id, behind `after`; those that came later than `until`
+ * stay as they are. Returns the ids that were changed, in their order.
+ */
+export function changeMessagesAfter(
   ctx: EnvironmentContext,
   input: {
     readonly channelId: string;
     readonly filter: BulkFilter;
     readonly status: MessageStatus;
-    readonly after: string;
+    readonly after: string | null;
+    readonly until: Date;
   } & MessageScope,
 ): Promise<string[]> {
   const { recipientIds } = input.filter;
-  const values = createValues(ctx.environment.id, input.channelId, input.after, CHUNK);
+  const values = createValues(
+    ctx.environment.id,
+    input.channelId,
+    input.after ?? NIL_UUID,
+    MESSAGES_OF_A_TURN,
+    input.until,
+  );
   const conditions = [HAS_ARRIVED, ...input.filter.conditions(values)];
   if (recipientIds) {
     conditions.push(`m.recipient_id = any(${values.add(recipientIds)}::text[])`);
@@ -155,6 +138,7 @@ from ${JOINED_TABLES}
 where m.environment_id = $1
   and m.channel_id = $2
   and m.id > $3
+  and m.inserted_at <= $5
   and ${statusApplies(input.status)}
   and ${allOf(conditions)}
 order by m.id

@@ -48,6 +48,12 @@ export const faultPoints = [
   'fan-out.before-write',
   'fan-out.before-commit',
   'fan-out.after-commit',
+  // A bulk operation becomes durable; a turn does items and moves its cursor, then gets its receipt.
+  'operation.before-append',
+  'operation.after-append',
+  'operation.before-commit',
+  'operation.after-commit',
+  'operation.after-receipt',
   // An audience is frozen into pages, handed over in parts, and what is done is recorded.
   'broadcast.before-page',
   'broadcast.after-page',

@@ -92,6 +92,49 @@ export async function setPreferences(
   return getPreferences(ctx, { collection, id, setId });
 }
 
+/** Gives many recipients of a collection the same set, in place of the one each has; makes those that are new. */
+export async function replacePreferences(
+  ctx: EnvironmentContext,
+  input: {
+    readonly collection: string;
+    readonly ids: readonly string[];
+    readonly setId: string;
+    readonly preferences: JsonObject;
+  },
+): Promise<void> {
+  await ctx.db.query(
+    {
+      name: 'replace_preferences',
+      text: `
+        with given as (
+          select distinct id
+          from unnest($3::text[]) as given (id)
+        ),
+        known as (
+          insert into recipient (environment_id, collection, id)
+          select $1, $2, id
+          from given
+          order by id
+          on conflict do nothing
+        )
+        insert into preference_set (environment_id, collection, recipient_id, id, preferences)
+        select $1, $2, id, $4, $5::jsonb
+        from given
+        order by id
+        on conflict (environment_id, collection, recipient_id, id) do update
+        set preferences = excluded.preferences,
+          updated_at = now()`,
+    },
+    [
+      ctx.environment.id,
+      input.collection,
+      textArray(input.ids),
+      input.setId,
+      preferencesText(input.preferences),
+    ],
+  );
+}
+
 /**
  * The set resolved over the defaults, as it decides on messages. A recipient or set that does not exist has the
  * defaults.

@@ -64,7 +64,10 @@ type Answer = {
 /** The HTTP side on a database of its own, called without a port. */
 export async function startTestApi(
   options: {
-    readonly engine?: (ctx: Context, databaseUrl: string) => Promise<Engine>;
+    readonly engine?: (
+      ctx: Context,
+      databaseUrl: string,
+    ) => Promise<Engine & { readonly close?: () => Promise<void> }>;
     readonly config?: Partial<Config>;
     readonly budgets?: Partial<Parameters<typeof createBudgets>[0]>;
   } = {},
@@ -72,7 +75,7 @@ export async function startTestApi(
   const database = await createTestDatabase({ max: 10 });
   const ctx: Context = { db: database.db, clock: systemClock, log: silentLog };
   const workflows = createPublishedWorkflows(database.db);
-  const engine = options.engine
+  const engine: Engine & { readonly close?: () => Promise<void> } = options.engine
     ? await options.engine(ctx, database.url)
     : { trigger: noEngine, cancel: noEngine };
   const budgets = createBudgets({
@@ -116,6 +119,7 @@ export async function startTestApi(
     call: (method, url, callOptions) => call(app, method, url, callOptions),
     close: async () => {
       await app.close();
+      await engine.close?.();
       workflows.close();
       budgets.close();
       await database.drop();

@@ -241,7 +241,7 @@ test('bytes that are no HTTP get an envelope, and the server lives on', async ()
       socket.on('close', () => resolve(text));
       socket.on('error', reject);
     });
-  const long = `GET / HTTP/1.1\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`;
+  const long = `GET / HTTP/1.1\r\nx: ${'x'.repeat(70_000)}\r\n\r\n`;
   for (const bytes of ['\u0000garbage\r\n\r\n', 'GET\r\n\r\n', long]) {
     expect(await send(bytes)).toMatch(/^HTTP\/1.1 400 .*"code":"malformed_request"/s);
   }

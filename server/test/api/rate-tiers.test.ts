@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { tierOf } from '../../src/api/rate-tiers.ts';
+import { operatingEngine } from '../support/operations.ts';
 import { startTestApi, type TestApi } from './api-server.ts';
 
 let api: TestApi;
@@ -7,7 +8,7 @@ let plain: TestApi;
 
 beforeAll(async () => {
   api = await startTestApi({ config: { rateLimits: 'knock', demo: false } });
-  plain = await startTestApi();
+  plain = await startTestApi({ engine: (_ctx, url) => operatingEngine(url) });
 });
 afterAll(async () => {
   await api?.close();

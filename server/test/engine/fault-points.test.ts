@@ -13,6 +13,7 @@ import { spawnBelfry } from '../cli/belfry.ts';
 import { sourceFiles } from '../house/source-files.ts';
 import { feedStep, fetchStep } from '../support/engine-world.ts';
 import { type FaultServer, startFaultServer } from '../support/fault-server.ts';
+import { operateThrough } from '../support/operation-faults.ts';
 import { waitFor } from '../support/wait.ts';
 
 let server: FaultServer;
@@ -312,6 +313,8 @@ async function inOrder(point: FaultPoint): Promise<void> {
 /** The server died before it answered. */
 const notYet = (): undefined => undefined;
 
+const inOperation = (point: FaultPoint): Promise<void> => operateThrough(server, point);
+
 const drivers: { readonly [Point in FaultPoint]: (point: Point) => Promise<void> } = {
   'appender.before-insert': duringLoad,
   'appender.after-insert': duringLoad,
@@ -351,6 +354,11 @@ const drivers: { readonly [Point in FaultPoint]: (point: Point) => Promise<void>
   'broadcast.after-part': inBroadcast,
   'broadcast.before-done': inBroadcast,
   'broadcast.after-done': inBroadcast,
+  'operation.before-append': inOperation,
+  'operation.after-append': inOperation,
+  'operation.before-commit': inOperation,
+  'operation.after-commit': inOperation,
+  'operation.after-receipt': inOperation,
   'schedule.before-append': inSchedule,
   'schedule.after-append': inSchedule,
   'signals.before-append': inWait,

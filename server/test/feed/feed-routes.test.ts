@@ -6,22 +6,26 @@ import type { EnvironmentCredentials } from '../../src/accounts/create-account.t
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { type FeedServer, startFeedServer } from '../support/feed-server.ts';
 import { createMessageWorld, type MessageWorld } from '../support/messages.ts';
+import { operatingEngine } from '../support/operations.ts';
 
 let database: TestDatabase;
 let world: MessageWorld;
 let server: FeedServer;
+let engine: Awaited<ReturnType<typeof operatingEngine>>;
 let credentials: EnvironmentCredentials;
 
 beforeAll(async () => {
   database = await createTestDatabase();
   world = await createMessageWorld(database.db);
-  server = await startFeedServer(world.ctx);
+  engine = await operatingEngine(database.url);
+  server = await startFeedServer(world.ctx, { engine });
   const found = world.credentials.environments.development;
   if (!found) throw new Error('no development environment');
   credentials = found;
 });
 afterAll(async () => {
   await server.close();
+  await engine.close();
   await database.drop();
 });
 
@@ -91,7 +95,9 @@ test('the server SDK changes and reads messages', async () => {
     'unread',
     { recipient_ids: ['sdk2'] },
   );
-  expect(operation).toMatchObject({ status: 'completed', success_count: 2 });
+  expect(operation).toMatchObject({ status: 'queued', name: 'messages.unread' });
+  const over = await knock.bulkOperations.get(operation.id);
+  expect(over).toMatchObject({ status: 'completed', success_count: 2 });
   const events: string[] = [];
   for await (const event of knock.messages.listEvents(a)) events.push(event.type);
   expect(events.sort()).toEqual([
@@ -135,7 +141,8 @@ test('a user token sees its own feed and messages only', async () => {
     token,
     body: { user_ids: ['eve'] },
   });
-  expect(bulk.body.success_count).toBe(0);
+  const over = await call('GET', String(bulk.body.progress_path), { key: credentials.secret_key });
+  expect(over.body).toMatchObject({ status: 'completed', success_count: 0 });
 });
 
 test('a public key cannot list the messages of the environment', async () => {

@@ -1,24 +1,32 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { bulkUpdateMessageStatus, readBulkFilter } from '../../src/feed/bulk-message-status.ts';
 import { listMessages, readMessageQuery } from '../../src/feed/list-messages.ts';
 import { getMessage } from '../../src/feed/load-messages.ts';
 import { getMessageContent, loadMessageContents } from '../../src/feed/message-content.ts';
 import { listDeliveryLogs, listMessageEvents } from '../../src/feed/message-history.ts';
 import { updateMessageStatus, updateMessageStatuses } from '../../src/feed/message-status.ts';
 import { readPage } from '../../src/feed/page.ts';
-import type { RawParameters } from '../../src/feed/query-reader.ts';
+import type { JsonObject } from '../../src/lib/json.ts';
 import { uuidFromKsuid } from '../../src/lib/ksuid.ts';
+import { messageOperation } from '../../src/operations/message-operation.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { createMessageWorld, type MessageWorld } from '../support/messages.ts';
+import { changeMessages, createOperations, type Operations } from '../support/operations.ts';
 
 let database: TestDatabase;
+const HOUR_MS = 3_600_000;
+
 let world: MessageWorld;
+let operations: Operations;
 
 beforeAll(async () => {
   database = await createTestDatabase();
   world = await createMessageWorld(database.db);
+  operations = await createOperations(database.url);
 });
-afterAll(() => database.drop());
+afterAll(async () => {
+  await operations.close();
+  await database.drop();
+});
 
 const at = (nowMs: number) => ({ ...world.development, clock: { now: () => nowMs } });
 const someone = async (messageId: string | undefined) =>
@@ -29,13 +37,15 @@ const eventTypes = async (messageId: string | undefined) =>
   ).items
     .map(({ type }) => type)
     .sort();
-const bulk = (action: string, body: RawParameters, userId?: string) =>
-  bulkUpdateMessageStatus(world.development, {
-    channelId: world.channels['in-app'] ?? '',
-    action,
-    filter: readBulkFilter(body),
-    userId,
-  });
+const bulk = (
+  action: string,
+  body: JsonObject,
+  options: { readonly userId?: string; readonly channelId?: string } = {},
+) => {
+  const channelId = options.channelId ?? world.channels['in-app'] ?? '';
+  const input = { channelId, action, body, scope: { userId: options.userId } };
+  return changeMessages(world.development, operations, input);
+};
 
 test('a batch answers full messages in the order of the request, without unknown ids', async () => {
   const [a = '', b = '', c = ''] = await world.insert([{}, {}, {}]);
@@ -104,7 +114,7 @@ test('a user’s own token reaches that user’s messages only', async () => {
   await expect(
     updateMessageStatus(world.development, { messageId: hers, status: 'read', ...scope }),
   ).rejects.toMatchObject({ code: 'resource_missing' });
-  await bulk('read', { recipient_ids: ['me', 'her'] }, 'me');
+  await bulk('read', { recipient_ids: ['me', 'her'] }, { userId: 'me' });
   expect((await someone(hers)).read_at).toBeNull();
   expect((await someone(mine)).read_at).not.toBeNull();
 });
@@ -175,15 +185,29 @@ test('a bulk change of more than a chunk changes all of it', async () => {
   expect(await bulk('unseen', { recipient_ids: ['many'] })).toMatchObject({ success_count: 0 });
 });
 
+test('what arrives after the request for a bulk change stays as it is', async () => {
+  const asked = await messageOperation(world.development, {
+    channelId: world.channels['in-app'] ?? '',
+    action: 'read',
+    body: { recipient_ids: ['late'] },
+    scope: {},
+  });
+  const agoMs = Date.now() - HOUR_MS;
+  const [before, after] = await world.insert([
+    { userId: 'late', insertedMs: agoMs },
+    { userId: 'late', insertedMs: agoMs + 2 },
+  ]);
+  const arrived = { ...asked.operation, inserted_at: new Date(agoMs + 1) };
+  await operations.operate({ ...asked, operation: arrived });
+  await operations.settle();
+  expect((await someone(before)).read_at).not.toBeNull();
+  expect((await someone(after)).read_at).toBeNull();
+});
+
 test('an unknown action or channel is refused', async () => {
   await expect(bulk('constructor', {})).rejects.toMatchObject({ code: 'invalid_params' });
-  await expect(
-    bulkUpdateMessageStatus(world.development, {
-      channelId: '00000000-0000-4000-8000-000000000000',
-      action: 'read',
-      filter: readBulkFilter({}),
-    }),
-  ).rejects.toMatchObject({ code: 'resource_missing' });
+  const channelId = '00000000-0000-4000-8000-000000000000';
+  await expect(bulk('read', {}, { channelId })).rejects.toMatchObject({ code: 'resource_missing' });
 });
 
 test('the list of messages honours its filters and stays in the environment', async () => {
@@ -199,7 +223,7 @@ select $1, attempt, status, 'email_smtp', '{"request":{"method":"POST"},"respons
 from (values (1, 3), (2, 5)) as d (attempt, status)`,
     [uuidFromKsuid(bounced)],
   );
-  const of = async (parameters: RawParameters, recipient?: { collection: string; id: string }) =>
+  const of = async (parameters: JsonObject, recipient?: { collection: string; id: string }) =>
     (
       await listMessages(world.development, {
         query: readMessageQuery(parameters),

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Database } from '../../src/db/database.ts';
-import { bulkUpdateMessageStatus, readBulkFilter } from '../../src/feed/bulk-message-status.ts';
 import { countFeed, type FeedCounts } from '../../src/feed/count-feed.ts';
 import type { FeedFilter } from '../../src/feed/feed-filter.ts';
 import { type MessageStatus, updateMessageStatuses } from '../../src/feed/message-status.ts';
 import { CHANGING, forgetFeeds, SETTLE_AFTER_MS } from '../../src/feed/settled-counts.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { createMessageWorld, type MessageFixture, type MessageWorld } from '../support/messages.ts';
+import { changeMessages, createOperations } from '../support/operations.ts';
 
 let database: TestDatabase;
 let world: MessageWorld;
@@ -96,11 +96,12 @@ test('counts of a large feed are exact while it settles, changes, grows and sett
   expect(await settledItems('ada')).toBeGreaterThan(850);
 
   const body = { recipient_ids: ['ada'] };
-  await bulkUpdateMessageStatus(world.development, {
-    channelId: world.channels['in-app'] ?? '',
-    action: 'archive',
-    filter: readBulkFilter(body),
+  const operations = await createOperations(database.url);
+  const channelId = world.channels['in-app'] ?? '';
+  await changeMessages(world.development, operations, {
+    ...{ channelId, action: 'archive', body, scope: {} },
   });
+  await operations.close();
   const [all, , archived] = await counted('ada', startMs + 3_600_000);
   expect(all).toMatchObject({ total: 0, unread: 0, unseen: 0, ever: 1_000 });
   expect(archived).toMatchObject({ total: 1_000 });

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { type FeedServer, startFeedServer } from '../support/feed-server.ts';
 import { createMessageWorld, type MessageFixture, type MessageWorld } from '../support/messages.ts';
+import { operatingEngine } from '../support/operations.ts';
 import { waitFor } from '../support/wait.ts';
 
 type Knock = Feed['knock'];
@@ -16,6 +17,7 @@ const KnockClient = knockClient as unknown as new (
 let database: TestDatabase;
 let world: MessageWorld;
 let server: FeedServer;
+let engine: Awaited<ReturnType<typeof operatingEngine>>;
 let userId = '';
 let users = 0;
 const clients: Knock[] = [];
@@ -25,12 +27,14 @@ beforeAll(async () => {
   vi.stubGlobal('window', globalThis);
   database = await createTestDatabase();
   world = await createMessageWorld(database.db);
-  server = await startFeedServer(world.ctx);
+  engine = await operatingEngine(database.url);
+  server = await startFeedServer(world.ctx, { engine });
 });
 afterAll(async () => {
   for (const client of clients) client.teardown();
   vi.unstubAllGlobals();
   await server.close();
+  await engine.close();
   await database.drop();
 });
 beforeEach(() => {

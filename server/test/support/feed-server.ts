@@ -7,6 +7,7 @@ import { readConfig } from '../../src/config.ts';
 import type { Context } from '../../src/context.ts';
 import { createHideSecrets } from '../../src/control/hide-secrets.ts';
 import { createPublicVars } from '../../src/control/public-vars.ts';
+import type { Engine } from '../../src/engine/engine.ts';
 import { countFeed } from '../../src/feed/count-feed.ts';
 import { createFeedHub, type FeedHub } from '../../src/feed/feed-hub.ts';
 import { createTraffic } from '../../src/ops/traffic.ts';
@@ -24,10 +25,14 @@ export type FeedServer = {
   readonly close: () => Promise<void>;
 };
 
-/** The whole HTTP and socket side on a free port. It has no engine: nothing here triggers. */
+/** The whole HTTP and socket side on a free port. Without an engine nothing here triggers. */
 export async function startFeedServer(
   ctx: Context,
-  options: { readonly limits?: Partial<SocketLimits>; readonly lingerMs?: number } = {},
+  options: {
+    readonly limits?: Partial<SocketLimits>;
+    readonly lingerMs?: number;
+    readonly engine?: Engine;
+  } = {},
 ): Promise<FeedServer> {
   const watched: string[] = [];
   const unwatched: string[] = [];
@@ -44,7 +49,7 @@ export async function startFeedServer(
   const app = buildApp({
     ...ctx,
     config: readConfig({}),
-    engine: { trigger: noEngine, cancel: noEngine },
+    engine: options.engine ?? { trigger: noEngine, cancel: noEngine },
     workflows: { published: async () => undefined, invalidate: () => {}, close: async () => {} },
     authentication,
     traffic: createTraffic(ctx),

@@ -1,13 +1,11 @@
 import { Type } from 'typebox';
-import {
-  bulkActions,
-  bulkUpdateMessageStatus,
-  readBulkFilter,
-} from '../../feed/bulk-message-status.ts';
+import { bulkActions, readBulkFilter } from '../../feed/bulk-message-status.ts';
 import { BelfryError } from '../../lib/errors.ts';
 import { isJsonObject } from '../../lib/json.ts';
+import { messageOperation } from '../../operations/message-operation.ts';
 import { environmentContext } from '../access.ts';
 import { BulkOperation } from '../message-schemas.ts';
+import { beginOperation } from '../operate.ts';
 import type { App } from '../route.ts';
 import { answers } from '../schemas.ts';
 import type { Services } from '../services.ts';
@@ -20,7 +18,7 @@ export function channelBulkRoutes(app: App, services: Services): void {
       config: { access: 'public', capability: 'user/feed_write' },
       schema: {
         description:
-          'Changes the status of every message of a channel that matches the filters in the body: recipient_ids (or user_ids), engagement_status, archived, has_tenant, tenants, delivery_status, workflows, newer_than, older_than, trigger_data. A public key without a user token must name exactly one user.',
+          'Changes the status of every message of a channel that matches the filters in the body: recipient_ids (or user_ids), engagement_status, archived, has_tenant, tenants, delivery_status, workflows, newer_than, older_than, trigger_data. Answers with an operation at once; messages that arrive later stay as they are. A public key without a user token must name exactly one user.',
         tags: ['Channels'],
         params: Type.Object({
           channel_id: Type.String({ description: 'The id of the channel.' }),
@@ -30,7 +28,8 @@ export function channelBulkRoutes(app: App, services: Services): void {
       },
     },
     async (request, reply) => {
-      const filter = readBulkFilter(isJsonObject(request.body) ? request.body : {});
+      const body = isJsonObject(request.body) ? request.body : {};
+      const filter = readBulkFilter(body);
       const scope = messageScope(request, 'user/feed_write');
       const isAnyone = request.access?.kind === 'public' && scope.userId === undefined;
       if (isAnyone && filter.recipientIds?.length !== 1) {
@@ -39,13 +38,13 @@ export function channelBulkRoutes(app: App, services: Services): void {
           'A public key without a user token changes the messages of one user at a time: name exactly one in recipient_ids or user_ids, or use a secret key',
         );
       }
-      const operation = await bulkUpdateMessageStatus(environmentContext(services, request), {
+      const operation = await messageOperation(environmentContext(services, request), {
         channelId: request.params.channel_id,
         action: request.params.action,
-        filter,
-        ...scope,
+        body,
+        scope,
       });
-      return reply.send(operation);
+      return reply.send(await beginOperation(services, operation));
     },
   );
 }

@@ -1,6 +1,7 @@
 import type { Routes } from '../route.ts';
 import { audienceRoutes } from './audiences.ts';
 import { broadcastRoutes } from './broadcasts.ts';
+import { bulkOperationRoutes } from './bulk-operations.ts';
 import { canaryRoutes } from './canary.ts';
 import { channelDataRoutes } from './channel-data.ts';
 import { channelRoutes } from './channels.ts';
@@ -52,6 +53,7 @@ export const routes: readonly Routes[] = [
   devMessageRoutes,
   healthRoutes,
   channelBulkRoutes,
+  bulkOperationRoutes,
   audienceRoutes,
   broadcastRoutes,
   scheduleRoutes,

@@ -1,9 +1,10 @@
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { EnvironmentContext } from '../../context.ts';
-import { completedBulkOperation } from '../../lib/bulk-operation.ts';
 import { invalidField } from '../../lib/errors.ts';
 import { isJsonObject, type JsonObject } from '../../lib/json.ts';
+import { recordDone } from '../../operations/new-operation.ts';
+import { operationAnswer } from '../../operations/operation.ts';
 import { identifyMany } from '../../recipients/identify.ts';
 import { parseRecipient } from '../../recipients/inline.ts';
 import { pageRequest } from '../../recipients/page.ts';
@@ -168,14 +169,9 @@ export function scheduleRoutes(app: App, services: Services): void {
     async (request, reply) => {
       const startedMs = services.clock.now();
       const rows = await create(request, parseBulkBody(bodyOf(request)));
-      return reply.send(
-        completedBulkOperation({
-          name: 'schedules.create',
-          count: rows.length,
-          startedMs,
-          completedMs: services.clock.now(),
-        }),
-      );
+      const done = { name: 'schedules.create', count: rows.length, startedMs };
+      const operation = await recordDone(environmentContext(services, request), done);
+      return reply.send(operationAnswer(operation));
     },
   );
 

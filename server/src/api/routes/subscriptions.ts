@@ -1,9 +1,8 @@
 import { Type } from 'typebox';
 import type { EnvironmentContext } from '../../context.ts';
-import { completedBulkOperation } from '../../lib/bulk-operation.ts';
 import type { JsonObject } from '../../lib/json.ts';
+import { parseItems } from '../../operations/new-operation.ts';
 import { objectAnswer, recipientAnswer } from '../../recipients/answer.ts';
-import { subscribeMany, unsubscribeMany } from '../../recipients/bulk-subscriptions.ts';
 import { parseRecipient } from '../../recipients/inline.ts';
 import { type Page, pageRequest } from '../../recipients/page.ts';
 import { preferencesOf } from '../../recipients/preferences.ts';
@@ -17,6 +16,7 @@ import {
 } from '../../recipients/subscriptions.ts';
 import { environmentContext } from '../access.ts';
 import { BulkOperation } from '../message-schemas.ts';
+import { operate } from '../operate.ts';
 import type { App } from '../route.ts';
 import {
   AnyObject,
@@ -68,16 +68,15 @@ const objectsOfBulk = Type.Array(
   { description: 'At most 1,000 objects.' },
 );
 
-/** Done when they are answered; the operation names the objects whose part was refused. */
 const bulkVerbs = [
   {
     verb: 'add',
-    change: subscribeMany,
+    summary: 'Bulk add subscriptions',
     description: 'Subscribes recipients to many objects of a collection.',
   },
   {
     verb: 'delete',
-    change: unsubscribeMany,
+    summary: 'Bulk delete subscriptions',
     description: 'Ends subscriptions to many objects of a collection.',
   },
 ] as const;
@@ -197,30 +196,27 @@ export function subscriptionRoutes(app: App, services: Services): void {
 }
 
 function bulkRoutes(app: App, services: Services): void {
-  for (const { verb, change, description } of bulkVerbs) {
+  for (const { verb, summary, description } of bulkVerbs) {
     app.post(
       `/v1/objects/:collection/bulk/subscriptions/${verb}`,
       {
         schema: {
-          description,
-          tags,
+          summary,
+          description: `${description} Answers with an operation at once; what is wrong with one object keeps none of the others.`,
+          tags: [...tags, 'Bulk operations'],
           params: Type.Object({ collection: Type.String() }),
           body: Type.Object({ subscriptions: objectsOfBulk }),
           response: answers({ 200: BulkOperation }),
         },
       },
       async (request, reply) => {
-        const ctx = environmentContext(services, request);
-        const startedMs = ctx.clock.now();
-        const { count, refused } = await change(ctx, {
-          collection: parseCollection(request.params.collection, 'collection'),
-          subscriptions: request.body.subscriptions,
+        const input = { collection: parseCollection(request.params.collection, 'collection') };
+        const items = parseItems(request.body.subscriptions, 'subscriptions', {
+          bare: false,
+          objects: true,
         });
-        const operation = completedBulkOperation({
-          ...{ name: `subscriptions.${verb}`, count, failed: refused, startedMs },
-          completedMs: ctx.clock.now(),
-        });
-        return reply.send(operation);
+        const name = `subscriptions.${verb}` as const;
+        return reply.send(await operate(services, request, { name, input, items }));
       },
     );
   }

@@ -1,6 +1,14 @@
 import { formatAddress } from '../../lib/address.ts';
 import type { Logger } from '../../lib/log.ts';
-import { environmentOfLane, FAN_OUT, type RunsBody, SLICE_RUNS } from '../log/chunk.ts';
+import {
+  type ChunkKind,
+  environmentOfLane,
+  FAN_OUT,
+  OPERATION,
+  RUNS,
+  type RunsBody,
+  SLICE_RUNS,
+} from '../log/chunk.ts';
 import type { Stream } from '../log/stream.ts';
 import type { Governance } from '../orders/rules.ts';
 import type { SliceOrder } from '../protocol.ts';
@@ -11,6 +19,7 @@ import type { Surroundings } from './evaluate-run.ts';
 import { executeFanOuts } from './fan-out.ts';
 import type { KnownOrders } from './governance.ts';
 import { onLatestVersions } from './latest-version.ts';
+import { executeOperations } from './operate.ts';
 import { isRefusal, mayBeDone, openSlices } from './receipts.ts';
 import { skipRefused, withoutRefusedTriggers } from './refused-runs.ts';
 import { governedTriggers } from './set-aside.ts';
@@ -44,19 +53,51 @@ export async function executeRuns(
 ): Promise<WorkReport> {
   const prepared = await prepare(services, stream, order.slot, order.slices);
   if (prepared.slices.length === 0) return NOTHING;
-  if (!prepared.slices.some(isFanOut)) return evaluateRuns(services, stream, order, prepared);
-  const [runs, fanOuts] = byKind(prepared);
-  const report =
-    runs.slices.length === 0
-      ? NOTHING
-      : await evaluateRuns(services, stream, { ...order, slices: ordersOf(runs) }, runs);
-  const pages = await fanOut(services, stream, { ...order, slices: ordersOf(fanOuts) }, fanOuts);
-  return {
-    runs: report.runs + pages.runs,
-    messages: report.messages + pages.messages,
-    appended: [...report.appended, ...pages.appended],
-    feeds: [...report.feeds, ...pages.feeds],
+  if (prepared.slices.every(({ chunk }) => chunk.kind === RUNS)) {
+    return evaluateRuns(services, stream, order, prepared);
+  }
+  const reports: WorkReport[] = [];
+  for (const [kind, execute] of EXECUTORS) {
+    const own = ofKind(prepared, kind);
+    if (own.slices.length === 0) continue;
+    reports.push(await execute(services, stream, { ...order, slices: ordersOf(own) }, own));
+  }
+  return reports.reduce(
+    (sum, report) => ({
+      runs: sum.runs + report.runs,
+      messages: sum.messages + report.messages,
+      appended: [...sum.appended, ...report.appended],
+      feeds: [...sum.feeds, ...report.feeds],
+    }),
+    NOTHING,
+  );
+}
+
+type Execute = (
+  services: WorkerServices,
+  stream: Stream,
+  order: WorkOrder,
+  prepared: Prepared,
+) => Promise<WorkReport>;
+
+const EXECUTORS: readonly (readonly [ChunkKind, Execute])[] = [
+  [RUNS, evaluateRuns],
+  [FAN_OUT, fanOut],
+  [OPERATION, operate],
+];
+
+function operate(
+  { clock, log, announce }: WorkerServices,
+  stream: Stream,
+  order: WorkOrder,
+  { slices }: Prepared,
+): Promise<WorkReport> {
+  const careful = {
+    announce: (number: number, sequence: number, index: number) =>
+      announce(order.id, number, sequence, index),
   };
+  const around = { clock, log, ...(order.careful ? careful : {}) };
+  return executeOperations(around, stream, order.slot, slices);
 }
 
 async function fanOut(
@@ -139,16 +180,8 @@ async function leftOf(
   return left.length < order.slices.length ? left : undefined;
 }
 
-function isFanOut({ chunk }: PreparedSlice): boolean {
-  return chunk.kind === FAN_OUT;
-}
-
-/** Slices of runs, and those of fan-outs. */
-function byKind({ slices, orders }: Prepared): [runs: Prepared, fanOuts: Prepared] {
-  return [
-    { orders, slices: slices.filter((slice) => !isFanOut(slice)) },
-    { orders, slices: slices.filter(isFanOut) },
-  ];
+function ofKind({ slices, orders }: Prepared, kind: ChunkKind): Prepared {
+  return { orders, slices: slices.filter(({ chunk }) => chunk.kind === kind) };
 }
 
 function ordersOf({ slices }: Prepared): SliceOrder[] {

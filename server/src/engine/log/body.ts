@@ -24,8 +24,10 @@ export function parseRunsBody(text: string): RunsBody {
   const stored = JSON.parse(text) as {
     readonly triggers: readonly StoredTrigger[];
     readonly runs: readonly ChunkRun[];
+    readonly operation?: string;
   };
   return {
+    ...(stored.operation === undefined ? {} : { operation: stored.operation }),
     runs: stored.runs,
     triggers: stored.triggers.map((trigger) => {
       if (!('dataOf' in trigger)) return trigger;

@@ -14,17 +14,26 @@ export const DELIVERIES = 1;
 export const CALLS = 2;
 /** Triggers for objects whose subscribers get runs, page by page; bodies as of runs. */
 export const FAN_OUT = 3;
+/** The next turn of a bulk operation; see operations/README.md. */
+export const OPERATION = 4;
 /** What a chunk holds. */
-export type ChunkKind = typeof RUNS | typeof DELIVERIES | typeof CALLS | typeof FAN_OUT;
-export const CHUNK_KINDS: readonly ChunkKind[] = [RUNS, DELIVERIES, CALLS, FAN_OUT];
+export type ChunkKind =
+  | typeof RUNS
+  | typeof DELIVERIES
+  | typeof CALLS
+  | typeof FAN_OUT
+  | typeof OPERATION;
+/** What an order can set aside. */
+export const GOVERNED_KINDS = [RUNS, DELIVERIES, CALLS, FAN_OUT] as const;
+export type GovernedKind = (typeof GOVERNED_KINDS)[number];
 
 /** Kinds that have a schedule of their own. */
-export type QueueKind = Exclude<ChunkKind, typeof FAN_OUT>;
+export type QueueKind = Exclude<ChunkKind, typeof FAN_OUT | typeof OPERATION>;
 export const QUEUES: readonly QueueKind[] = [RUNS, DELIVERIES, CALLS];
 
-/** In whose schedule work of a kind has its turn: a fan-out among the runs of its lane. */
+/** In whose schedule work of a kind has its turn: fan-outs and operations among the runs of their lane. */
 export function queueOf(kind: ChunkKind): QueueKind {
-  return kind === FAN_OUT ? RUNS : kind;
+  return kind === FAN_OUT || kind === OPERATION ? RUNS : kind;
 }
 
 /** What all recipients of one trigger share. */
@@ -119,6 +128,8 @@ export type ChunkRun = readonly [trigger: number, recipient: WireReference, stat
 export type RunsBody = {
   readonly triggers: readonly ChunkTrigger[];
   readonly runs: readonly ChunkRun[];
+  /** The id of the operation whose turn it is; there are no runs then. */
+  readonly operation?: string;
 };
 
 export type DeliveriesBody = {
@@ -169,9 +180,9 @@ export function referenceOf(reference: WireReference): RecipientReference {
   return typeof reference === 'string' ? reference : { id: reference[1], collection: reference[0] };
 }
 
-/** Of runs 100 are a slice; what waits for others is a slice each. Fan-outs of a chunk share a page. */
+/** Of runs 100 are a slice; what waits for others is a slice each. Fan-outs of a chunk share a page, an operation has a turn. */
 export function sliceCountOf(kind: ChunkKind, runCount: number): number {
-  if (kind === FAN_OUT) return 1;
+  if (kind === FAN_OUT || kind === OPERATION) return 1;
   return kind === RUNS ? Math.ceil(runCount / SLICE_RUNS) : runCount;
 }
 

@@ -5,11 +5,12 @@ import { faultPoint } from '../../lib/fault-point.ts';
 import type { OrderVerb } from '../engine.ts';
 import {
   CALLS,
-  CHUNK_KINDS,
-  type ChunkKind,
   type ChunkRef,
   DELIVERIES,
   FAN_OUT,
+  GOVERNED_KINDS,
+  type GovernedKind,
+  OPERATION,
   RUNS,
 } from '../log/chunk.ts';
 import { type AsideCursor, openChunksOfOrder } from '../log/read-refs.ts';
@@ -45,7 +46,7 @@ type Feed = {
   isLoaded: boolean;
   refusals: number;
   retireAtMs: number;
-  readonly slow: Readonly<Record<ChunkKind, Trickle>>;
+  readonly slow: Readonly<Record<GovernedKind, Trickle>>;
 };
 
 /** A slow's runs, its deliveries, or its calls. */
@@ -140,6 +141,8 @@ export function createReleaser({ db, clock, queue, openSlices }: ReleaserOptions
     while (!feed.isLoaded) {
       const page = await openChunksOfOrder(db, order.id, undefined, feed.cursor, PAGE);
       for (const { ref, receipted } of page) {
+        // Operations are never set aside.
+        if (ref.kind === OPERATION) continue;
         if (!feed.slow[ref.kind].given.has(keyOf(ref))) queue(ref, receipted);
       }
       faultPoint('order.after-release');
@@ -151,7 +154,7 @@ export function createReleaser({ db, clock, queue, openSlices }: ReleaserOptions
   async function trickle(order: OpenOrder, elapsedMs: number): Promise<void> {
     const feed = feedOf(order.id);
     const rate = order.runs_per_second ?? 0;
-    for (const kind of CHUNK_KINDS) {
+    for (const kind of GOVERNED_KINDS) {
       const pass = feed.slow[kind];
       // Whoever had nothing to give saves up for one second.
       pass.credit = Math.min(pass.credit + (rate * elapsedMs) / 1_000, rate);
