@@ -306,6 +306,23 @@ create table chunk (
 -- 8 partitions: CREATE INDEX {partition}_source ON {partition} USING btree (source_stream, source_sequence);
 -- 51 partitions: CREATE UNIQUE INDEX {partition}_pkey ON {partition} USING btree (stream, sequence);
 
+create table deletion (
+  id bigint generated always as identity not null,
+  environment_id integer not null,
+  collection text not null,
+  recipient_id text not null,
+  deleted_at timestamp with time zone not null,
+  recorded_at timestamp with time zone default now() not null,
+  merged_into text,
+  due_at timestamp with time zone,
+  constraint deletion_pkey PRIMARY KEY (id),
+  constraint deletion_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
+) with (fillfactor=80);
+CREATE INDEX deletion_due ON deletion USING btree (due_at) WHERE (due_at IS NOT NULL);
+CREATE INDEX deletion_merge ON deletion USING btree (environment_id, merged_into) WHERE ((merged_into IS NOT NULL) AND (due_at IS NOT NULL));
+CREATE INDEX deletion_open ON deletion USING btree (environment_id, due_at, id) WHERE (due_at IS NOT NULL);
+CREATE INDEX deletion_recipient ON deletion USING btree (environment_id, collection, recipient_id, deleted_at);
+
 create table delivery (
   message_id uuid not null,
   attempt smallint not null,
@@ -523,6 +540,7 @@ create table once_run (
   run_id uuid not null,
   constraint once_run_pkey PRIMARY KEY (environment_id, key)
 );
+CREATE INDEX once_run_run ON once_run USING btree (run_id);
 
 create table operator_token (
   id integer generated always as identity not null,

@@ -22,6 +22,7 @@ import { openDatabase } from './db/database.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded.ts';
 import { migrate } from './db/migrate.ts';
 import { StartError } from './db/start-error.ts';
+import { startDeletionClock } from './deletion/deletion-clock.ts';
 import { type RunningEngine, startEngine } from './engine/start.ts';
 import { countFeed } from './feed/count-feed.ts';
 import { createFeedHub, FEED_COUNTS, type FeedHub } from './feed/feed-hub.ts';
@@ -190,6 +191,13 @@ async function build(
     isOwner: () => started.stats().owner,
   });
   closers.push(housekeeping.close);
+  const deletions = startDeletionClock({
+    db: engineDb,
+    clock: systemClock,
+    log,
+    isOwner: () => started.stats().owner,
+  });
+  closers.push(deletions.close);
   const { credentials, isNew } = await prepareFirstStart(ctx, config);
 
   const workflows = createPublishedWorkflows(db);
@@ -230,6 +238,7 @@ async function build(
       budgets,
       broadcasts: broadcasts.stats,
       schedules: schedules.stats,
+      deletions: deletions.stats,
       canary: () => canary?.status(),
       quarantine: quarantine.levels,
     }),

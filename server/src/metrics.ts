@@ -1,6 +1,7 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { FeederStats } from './broadcasts/feeder.ts';
 import type { Budgets } from './budgets/budgets.ts';
+import type { OpenDeletions } from './deletion/open-deletions.ts';
 import type { EngineStats } from './engine/start.ts';
 import type { CanaryStatus } from './ops/canary.ts';
 import type { ScheduleClockStats } from './schedules/schedule-clock.ts';
@@ -14,6 +15,7 @@ export function createMetrics(parts: {
   readonly budgets: Pick<Budgets, 'accept' | 'refusals'>;
   readonly broadcasts: () => FeederStats | undefined;
   readonly schedules: () => ScheduleClockStats | undefined;
+  readonly deletions: () => OpenDeletions;
   readonly canary: () => CanaryStatus | undefined;
 }): Registry {
   const registry = new Registry();
@@ -136,6 +138,28 @@ export function createMetrics(parts: {
     'belfry_broadcasts_stuck',
     'Broadcasts that should go on and did nothing for a minute.',
     'stuck',
+  );
+
+  registry.registerMetric(
+    new Gauge({
+      name: 'belfry_deletions_open',
+      help: 'Deleted recipients of whom something may be left, 10,000 at the most.',
+      registers: [],
+      collect() {
+        this.set(parts.deletions().open);
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      name: 'belfry_deletion_age_seconds',
+      help: 'How long ago the oldest deletion that is not over was asked for; two minutes are usual, ten are promised.',
+      registers: [],
+      collect() {
+        const { oldest } = parts.deletions();
+        this.set(oldest ? Math.max(0, Date.now() - oldest.getTime()) / 1_000 : 0);
+      },
+    }),
   );
 
   registry.registerMetric(

@@ -21,6 +21,7 @@ const tiers: readonly (readonly [RegExp, Tier])[] = [
   [/^GET \/v1\/users\/[^/]+\/feeds\/[^/]+$/, 2],
   [/^GET \/v1\/workflow_recipient_runs/, 2],
   [/^DELETE \/v1\/(?:users|tenants)\/[^/]+$/, 2],
+  [/^POST \/v1\/users\/[^/]+\/merge$/, 2],
 ];
 
 /** The tier of an endpoint (`GET`, `/v1/users/:user_id`); undefined for what is not of the public API. */

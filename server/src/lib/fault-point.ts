@@ -73,6 +73,12 @@ export const faultPoints = [
   'order.after-release',
   'order.before-clear-commit',
   'order.after-clear',
+  // What deleted recipients left behind goes, a page of each; then it is said when to look again.
+  'deletion.before-page',
+  'deletion.before-commit',
+  'deletion.after-messages',
+  'deletion.after-page',
+  'deletion.after-record',
   // A server takes over.
   'owner.after-lock',
   'owner.after-fence',

@@ -1,10 +1,10 @@
 import type { EnvironmentContext } from '../context.ts';
 import { invalidField } from '../lib/errors.ts';
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
+import { deleteRecipients } from '../recipients/delete-recipients.ts';
 import { identify, identifyMany } from '../recipients/identify.ts';
 import { parseInline } from '../recipients/inline.ts';
 import { replacePreferences } from '../recipients/preferences.ts';
-import { deleteRecipient } from '../recipients/recipient.ts';
 import { type RecipientKey, TENANTS, USERS } from '../recipients/reference.ts';
 import { subscribe, unsubscribe } from '../recipients/subscriptions.ts';
 import { parseTenantBody } from '../recipients/tenant.ts';
@@ -34,7 +34,7 @@ const kinds = {
         items.map((item) => parseInline(keyOf(USERS, item), bodyOf(item), '')),
       ),
   },
-  'users.delete': { isTogether: alone, apply: deleteAll },
+  'users.delete': { isTogether: together, apply: deleteAll },
   'users.preferences': {
     isTogether: together,
     apply: (ctx, input, items) =>
@@ -53,9 +53,9 @@ const kinds = {
         items.map((item) => parseInline(keyOf(collectionOf(input), item), bodyOf(item), '')),
       ),
   },
-  'objects.delete': { isTogether: alone, apply: deleteAll },
+  'objects.delete': { isTogether: together, apply: deleteAll },
   'tenants.set': { isTogether: (items) => !items.some(replacesPreferences), apply: setTenants },
-  'tenants.delete': { isTogether: alone, apply: deleteAll },
+  'tenants.delete': { isTogether: together, apply: deleteAll },
   'subscriptions.add': {
     isTogether: alone,
     apply: async (ctx, input, items) => {
@@ -94,12 +94,15 @@ export function errorCollection(input: JsonObject): string | null {
   return typeof collection === 'string' && !collection.startsWith('$') ? collection : null;
 }
 
-async function deleteAll(
+function deleteAll(
   ctx: EnvironmentContext,
   input: JsonObject,
   items: readonly Json[],
 ): Promise<void> {
-  for (const item of items) await deleteRecipient(ctx, keyOf(collectionOf(input), item));
+  return deleteRecipients(
+    ctx,
+    items.map((item) => keyOf(collectionOf(input), item)),
+  );
 }
 
 async function setTenants(

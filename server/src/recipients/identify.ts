@@ -14,10 +14,12 @@ const PROPERTIES_BYTES = 256 * 1024;
 
 // Whether the merged properties stay within the limit; the merge itself is done only when the
 // sizes of both sides do not prove it already.
-export const FITS = `(
-        octet_length(r.properties::text) + octet_length(excluded.properties::text) <= ${PROPERTIES_BYTES}
-        or octet_length(jsonb_deep_merge(r.properties, excluded.properties)::text) <= ${PROPERTIES_BYTES}
+export const fits = (base: string, patch: string): string => `(
+        octet_length(${base}::text) + octet_length(${patch}::text) <= ${PROPERTIES_BYTES}
+        or octet_length(jsonb_deep_merge(${base}, ${patch})::text) <= ${PROPERTIES_BYTES}
       )`;
+
+export const FITS = fits('r.properties', 'excluded.properties');
 
 /** What runs can wait for, of what a statement has written. */
 export const UPDATED = `
@@ -25,7 +27,8 @@ export const UPDATED = `
                jsonb_build_object('id', id, 'collection', collection) as detail
         from written`;
 
-const MOVED = `
+/** Whose time zone may have changed, of what a statement has written. */
+export const MOVED = `
         select environment_id, collection, id, properties ->> 'timezone' as timezone
         from written`;
 

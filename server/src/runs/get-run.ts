@@ -38,14 +38,15 @@ export async function getRun(
 ): Promise<RecipientRunDetail> {
   const { id } = input;
   const row = isUuid(id) ? await findRow(ctx, id) : undefined;
-  if (row) {
+  if (row && row.recipient_id !== '') {
     const segments: Segment[] = [
       { segment: 0, executed_at: row.executed_at, steps: row.steps },
       ...(await readSegments(ctx, row.id)),
     ];
     return { ...runJson(row), events: runEvents(row.id, segments, await readMessages(ctx, row)) };
   }
-  const queued = await findQueuedRun(ctx, id);
+  // Of a deleted recipient's runs only their number is kept.
+  const queued = row ? undefined : await findQueuedRun(ctx, id);
   if (queued) return { ...queued, events: [] };
   throw new BelfryError(
     'resource_missing',

@@ -27,6 +27,9 @@ export type RunPage = {
   readonly page_info: PageInfo;
 };
 
+/** Of a deleted recipient only the number of runs is kept. */
+const NOT_DELETED = `r.recipient_id <> ''`;
+
 /** A list reads ids downwards and filters; past this it must be narrowed by the caller. */
 const TIMEOUT_MS = 5_000;
 const QUERY_CANCELED = '57014';
@@ -53,7 +56,7 @@ export async function listRuns(
     `
     select ${RUN_COLUMNS}
     from ${RUN_TABLES}
-    where ${['r.environment_id = $1', ...conditions].join('\n      and ')}
+    where ${['r.environment_id = $1', NOT_DELETED, ...conditions].join('\n      and ')}
     order by r.id ${backward ? 'asc' : 'desc'}
     limit $2`,
     values,

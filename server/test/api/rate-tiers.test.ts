@@ -33,6 +33,7 @@ test.each([
   ['GET', '/v1/users', 4],
   ['PUT', '/v1/users/:user_id', 3],
   ['DELETE', '/v1/users/:user_id', 2],
+  ['POST', '/v1/users/:user_id/merge', 2],
   ['DELETE', '/v1/tenants/:tenant_id', 2],
   ['DELETE', '/v1/objects/:collection/:object_id', 3],
   ['PUT', '/v1/users/:user_id/preferences/:set_id', 3],

@@ -11,6 +11,7 @@ import type { JsonObject } from '../../src/lib/json.ts';
 import { serveHttp } from '../channels/support.ts';
 import { spawnBelfry } from '../cli/belfry.ts';
 import { sourceFiles } from '../house/source-files.ts';
+import { inDeletion } from '../support/deletion-round.ts';
 import { feedStep, fetchStep } from '../support/engine-world.ts';
 import { type FaultServer, startFaultServer } from '../support/fault-server.ts';
 import { operateThrough } from '../support/operation-faults.ts';
@@ -368,6 +369,11 @@ const drivers: { readonly [Point in FaultPoint]: (point: Point) => Promise<void>
   'order.after-release': inOrder,
   'order.before-clear-commit': inOrder,
   'order.after-clear': inOrder,
+  'deletion.before-page': (point) => inDeletion(server, point),
+  'deletion.before-commit': (point) => inDeletion(server, point),
+  'deletion.after-messages': (point) => inDeletion(server, point),
+  'deletion.after-page': (point) => inDeletion(server, point),
+  'deletion.after-record': (point) => inDeletion(server, point),
   'owner.after-lock': atStart,
   'owner.after-fence': atStart,
   'recovery.after-read': atStart,

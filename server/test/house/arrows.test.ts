@@ -30,6 +30,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   ],
   broadcasts: ['db', 'context', 'signals', 'recipients', 'workflows', 'runs', 'engine'],
   schedules: ['db', 'context', 'recipients', 'workflows', 'engine'],
+  deletion: ['db', 'feed', 'recipients'],
   ops: ['db', 'context', 'accounts', 'channels', 'control'],
   api: [
     ...['db', 'context', 'config', 'accounts', 'recipients', 'feed'],
@@ -40,7 +41,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   ],
   'first-start': ['db', 'context', 'config', 'accounts', 'control'],
   'start-quarantine': ['context', 'config', 'engine', 'ops'],
-  metrics: ['engine', 'budgets', 'broadcasts', 'schedules', 'ops'],
+  metrics: ['engine', 'budgets', 'broadcasts', 'schedules', 'deletion', 'ops'],
   main: [
     ...[
       'db',
@@ -53,6 +54,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
       'engine',
       'broadcasts',
       'schedules',
+      'deletion',
       'ops',
       'budgets',
       'api',

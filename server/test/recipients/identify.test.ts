@@ -5,11 +5,12 @@ import {
   setChannelData,
   unsetChannelData,
 } from '../../src/recipients/channel-data.ts';
+import { deleteRecipient } from '../../src/recipients/delete-recipients.ts';
 import { identify, identifyMany } from '../../src/recipients/identify.ts';
 import { parseInline } from '../../src/recipients/inline.ts';
 import { pageRequest } from '../../src/recipients/page.ts';
 import { getPreferences } from '../../src/recipients/preferences.ts';
-import { deleteRecipient, getRecipient, listRecipients } from '../../src/recipients/recipient.ts';
+import { getRecipient, listRecipients } from '../../src/recipients/recipient.ts';
 import { parseId, USERS } from '../../src/recipients/reference.ts';
 import { startTestApi, type TestAccount, type TestApi } from '../api/api-server.ts';
 

@@ -93,7 +93,8 @@ where a.name = $1`,
 
 const channelTypes = { email: 1, 'in-app': 2, sms: 3, push: 4, chat: 5, webhook: 6 } as const;
 
-async function insertMessages(
+/** Messages as the engine would have written them; returns their public ids. */
+export async function insertMessages(
   db: Database,
   environment: Environment,
   channels: { readonly [key: string]: string },

@@ -1,10 +1,11 @@
 import { Type } from 'typebox';
 import type { JsonObject } from '../../lib/json.ts';
 import { objectAnswer } from '../../recipients/answer.ts';
+import { deleteRecipient } from '../../recipients/delete-recipients.ts';
 import { identify } from '../../recipients/identify.ts';
 import { parseInline } from '../../recipients/inline.ts';
 import { pageRequest } from '../../recipients/page.ts';
-import { deleteRecipient, getRecipient, listRecipients } from '../../recipients/recipient.ts';
+import { getRecipient, listRecipients } from '../../recipients/recipient.ts';
 import { parseCollection, parseId, type RecipientKey } from '../../recipients/reference.ts';
 import { environmentContext } from '../access.ts';
 import type { App } from '../route.ts';
@@ -62,7 +63,8 @@ export function objectRoutes(app: App, services: Services): void {
     '/v1/objects/:collection/:object_id',
     {
       schema: {
-        description: 'Deletes an object with its preferences, channel data and messages.',
+        description:
+          'Deletes an object, at once, and within ten minutes everything it had: its subscribers, preferences, channel data, messages; runs under way end.',
         tags,
         params: ObjectParams,
         response: answers({ 204: NoContent }),

@@ -2,11 +2,13 @@ import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { JsonObject } from '../../lib/json.ts';
 import { userAnswer } from '../../recipients/answer.ts';
+import { deleteRecipient } from '../../recipients/delete-recipients.ts';
 import { identify } from '../../recipients/identify.ts';
 import { type InlineRecipient, parseInline } from '../../recipients/inline.ts';
+import { mergeUsers } from '../../recipients/merge-users.ts';
 import { pageRequest } from '../../recipients/page.ts';
 import { preferencesOf } from '../../recipients/preferences.ts';
-import { deleteRecipient, getRecipient, listRecipients } from '../../recipients/recipient.ts';
+import { getRecipient, listRecipients } from '../../recipients/recipient.ts';
 import { parseId, USERS } from '../../recipients/reference.ts';
 import { environmentContext, requireGrant, tenantScopeOf } from '../access.ts';
 import type { App } from '../route.ts';
@@ -70,7 +72,7 @@ export function userRoutes(app: App, services: Services): void {
     {
       schema: {
         description:
-          'Deletes a user with its preferences, channel data and messages. The id can be used afresh.',
+          'Deletes a user, at once, and within ten minutes everything it had: preferences, channel data, subscriptions, schedules, messages; runs under way end. The id can be used afresh.',
         tags: ['Users'],
         params: UserParams,
         response: answers({ 204: NoContent }),
@@ -80,6 +82,27 @@ export function userRoutes(app: App, services: Services): void {
       const key = { collection: USERS, id: parseId(request.params.user_id, 'user_id') };
       await deleteRecipient(environmentContext(services, request), key);
       return reply.status(204).send();
+    },
+  );
+
+  app.post(
+    '/v1/users/:user_id/merge',
+    {
+      schema: {
+        description:
+          'Merges the user `from_user_id` into this one and deletes it. Properties are deep-merged, preference sets and channel data that this user does not have are added, and messages of the last 30 days become his within minutes; where both have something, this user’s own stays. Subscriptions and schedules of the other are not taken over, and its runs under way end.',
+        tags: ['Users'],
+        params: UserParams,
+        body: Type.Object({ from_user_id: Type.String() }),
+        response: answers({ 200: User }),
+      },
+    },
+    async (request, reply) => {
+      const id = parseId(request.params.user_id, 'user_id');
+      const fromId = parseId(request.body.from_user_id, 'from_user_id');
+      return reply.send(
+        userAnswer(await mergeUsers(environmentContext(services, request), { id, fromId })),
+      );
     },
   );
 

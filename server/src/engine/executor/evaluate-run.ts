@@ -186,9 +186,11 @@ export function evaluateRun(
     } as const;
     return claimed(state, ended(RUN_STATUS.completed, 1, [record]));
   }
-  const stopped = mayBeStopped(trigger, state)
-    ? around.stopped(environmentId, trigger, run)
-    : undefined;
+  const { tenant } = trigger;
+  const recipient = around.recipient(environmentId, collectionOf(run[1]), idOf(run[1]), tenant);
+  const stopped =
+    (mayBeStopped(trigger, state) ? around.stopped(environmentId, trigger, run) : undefined) ??
+    (wasDeleted(recipient, trigger, state) ? 'recipient_deleted' : undefined);
   if (stopped !== undefined) {
     const record = {
       step_ref: 'run',
@@ -198,8 +200,6 @@ export function evaluateRun(
     } as const;
     return claimed(state, ended(RUN_STATUS.cancelled, 0, [record]));
   }
-  const { tenant } = trigger;
-  const recipient = around.recipient(environmentId, collectionOf(run[1]), idOf(run[1]), tenant);
   const preferences = effectivePreferences({
     environment: common.defaults.preferences,
     tenant: common.tenantPreferences,
@@ -240,6 +240,21 @@ export function evaluateRun(
       }),
   });
   return claimed(state, advanced);
+}
+
+/** After the trigger; deletions until a batch was closed took their activities out of it. */
+function wasDeleted(
+  { deletedMs }: LoadedRecipient,
+  trigger: ChunkTrigger,
+  state: RunState,
+): boolean {
+  return deletedMs !== undefined && trigger.at < deletedMs && deletedMs > settledUntil(state);
+}
+
+/** Until when cancellations of a run are accounted for: by the batch that it is in, or came out of. */
+export function settledUntil(state: RunState | undefined): number {
+  if (state?.answer?.batch_window !== undefined) return Number.POSITIVE_INFINITY;
+  return state?.batch?.closedMs ?? Number.NEGATIVE_INFINITY;
 }
 
 /**

@@ -12,6 +12,8 @@ export type LoadedRecipient = {
   readonly tenantPreferences: JsonObject | undefined;
   /** By channel id; absent where nobody asked for it. */
   readonly channelData?: { readonly [channelId: string]: JsonObject };
+  /** When one with this id was last deleted; absent: never. */
+  readonly deletedMs?: number;
 };
 
 /** Recipients, actors and tenants of a slice, each asked for once. */
@@ -32,9 +34,17 @@ type ChannelDataOf = { readonly [channelId: string]: JsonObject };
 
 const NO_CHANNEL_DATA: ReadonlyMap<number, ChannelDataOf> = new Map();
 
+const DELETED_AT = `(
+    select max(d.deleted_at)
+    from deletion d
+    where d.environment_id = wanted.environment_id
+      and d.collection = wanted.collection
+      and d.recipient_id = wanted.id
+  ) as deleted_at`;
+
 const LOAD: Statement = {
   name: 'load_recipients',
-  text: `select r.properties, p.preferences
+  text: `select r.properties, p.preferences, ${DELETED_AT}
   from unnest($1::int[], $2::text[], $3::text[]) with ordinality as wanted(environment_id, collection, id, n)
   left join recipient r
     on r.environment_id = wanted.environment_id
@@ -51,7 +61,7 @@ const LOAD: Statement = {
 /** The same where runs have tenants, whose sets are read too. */
 const LOAD_WITH_TENANTS: Statement = {
   name: 'load_recipients_of_tenants',
-  text: `select r.properties, p.preferences, t.preferences as tenant_preferences
+  text: `select r.properties, p.preferences, t.preferences as tenant_preferences, ${DELETED_AT}
   from unnest($1::int[], $2::text[], $3::text[], $4::text[])
     with ordinality as wanted(environment_id, collection, id, tenant, n)
   left join recipient r
@@ -126,6 +136,7 @@ export function createRecipientLoader(): RecipientLoader {
         properties: JsonObject | null;
         preferences: JsonObject | null;
         tenant_preferences?: JsonObject | null;
+        deleted_at: Date | null;
       }>(hasTenants ? LOAD_WITH_TENANTS : LOAD, [
         plainArray(environments),
         textArray(collections),
@@ -146,6 +157,7 @@ export function createRecipientLoader(): RecipientLoader {
           scope,
           preferences: row?.preferences ?? undefined,
           tenantPreferences: row?.tenant_preferences ?? undefined,
+          ...(row?.deleted_at ? { deletedMs: row.deleted_at.getTime() } : {}),
         };
         return data ? { ...loaded, channelData: data } : loaded;
       });

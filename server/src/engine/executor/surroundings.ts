@@ -15,13 +15,12 @@ import {
   isResumed,
   mayBeStopped,
   type ObjectReference,
-  type RunState,
   type RunsBody,
 } from '../log/chunk.ts';
 import { type ClosedWindow, readBatches } from '../windows/read-batches.ts';
 import type { DecodedChunk } from './chunk-cache.ts';
 import { type EnvironmentDefaults, NO_DEFAULTS } from './environment-defaults.ts';
-import type { Surroundings } from './evaluate-run.ts';
+import { type Surroundings, settledUntil } from './evaluate-run.ts';
 import { haveSubscribers } from './fan-out-page.ts';
 import { loadNeeds } from './load-needs.ts';
 
@@ -163,12 +162,6 @@ async function legsOf(
     if (has[i]) legs.set(fan, [...(legs.get(fan) ?? []), object]);
   }
   return legs;
-}
-
-/** Until when cancellations of a run are accounted for: by the batch that it is in, or came out of. */
-function settledUntil(state: RunState | undefined): number {
-  if (state?.answer?.batch_window !== undefined) return Number.POSITIVE_INFINITY;
-  return state?.batch?.closedMs ?? Number.NEGATIVE_INFINITY;
 }
 
 type Variables = { readonly vars: JsonObject; readonly secrets?: StepSecrets | undefined };
