@@ -6,13 +6,13 @@ import { startTestApi, type TestAccount, type TestApi } from './api-server.ts';
 // Over HTTP and with the unmodified SDK. Operations are over when they are answered, and read afterwards.
 let api: TestApi;
 let account: TestAccount;
-let knock: Knock;
+let sdk: Knock;
 
 beforeAll(async () => {
   api = await startTestApi({ engine: (_ctx, url) => operatingEngine(url) });
   account = await api.account();
   const url = await api.app.listen({ port: 0, host: '127.0.0.1' });
-  knock = new Knock({ apiKey: account.secretKey, baseURL: url });
+  sdk = new Knock({ apiKey: account.secretKey, baseURL: url });
 });
 afterAll(() => api.close());
 
@@ -21,7 +21,7 @@ const post = (path: string, body?: unknown, key = account.secretKey) =>
   api.call('POST', path, { key, body });
 
 test('an operation is answered queued, and read with all that the SDK knows of it', async () => {
-  const begun = await knock.users.bulk.identify({
+  const begun = await sdk.users.bulk.identify({
     users: [{ id: 'ada', name: 'Ada', plan: 'pro' }, { id: 'bob' }],
   });
   expect(begun).toEqual({
@@ -35,63 +35,63 @@ test('an operation is answered queued, and read with all that the SDK knows of i
     ...{ inserted_at: timestamp, updated_at: timestamp },
     ...{ started_at: null, completed_at: null, failed_at: null },
   });
-  expect(await knock.bulkOperations.get(begun.id)).toMatchObject({
+  expect(await sdk.bulkOperations.get(begun.id)).toMatchObject({
     ...{ status: 'completed', processed_rows: 2, success_count: 2 },
     ...{ inserted_at: begun.inserted_at, started_at: timestamp, completed_at: timestamp },
   });
-  expect(await knock.users.get('ada')).toMatchObject({ name: 'Ada', plan: 'pro' });
+  expect(await sdk.users.get('ada')).toMatchObject({ name: 'Ada', plan: 'pro' });
 });
 
 test('users are identified with their preferences, and deleted', async () => {
-  await knock.users.bulk.identify({
+  await sdk.users.bulk.identify({
     users: [{ id: 'cy', preferences: { default: { workflows: { a: false } } } }, { id: 'di' }],
   });
-  const set = await knock.users.getPreferences('cy', 'default');
+  const set = await sdk.users.getPreferences('cy', 'default');
   expect(set.workflows).toEqual({ a: false });
-  const gone = await knock.users.bulk.delete({ user_ids: ['cy', 'di', 'never-there'] });
-  expect(await knock.bulkOperations.get(gone.id)).toMatchObject({ success_count: 3 });
-  await expect(knock.users.get('cy')).rejects.toMatchObject({ status: 404 });
+  const gone = await sdk.users.bulk.delete({ user_ids: ['cy', 'di', 'never-there'] });
+  expect(await sdk.bulkOperations.get(gone.id)).toMatchObject({ success_count: 3 });
+  await expect(sdk.users.get('cy')).rejects.toMatchObject({ status: 404 });
 });
 
 test('bulk preferences replace the set that they name, and never merge', async () => {
   const set = (preferences: object) =>
-    knock.users.bulk.setPreferences({ user_ids: ['eve', 'fay'], preferences });
+    sdk.users.bulk.setPreferences({ user_ids: ['eve', 'fay'], preferences });
   await set({ workflows: { a: false } });
   await set({ workflows: { b: false }, __persistence_strategy__: 'merge' });
   await set({ id: 'acme', categories: { c: false } });
-  const stored = await knock.users.getPreferences('fay', 'default');
+  const stored = await sdk.users.getPreferences('fay', 'default');
   expect(stored.workflows).toEqual({ b: false });
-  const ofTenant = await knock.users.getPreferences('eve', 'acme');
+  const ofTenant = await sdk.users.getPreferences('eve', 'acme');
   expect(ofTenant.categories).toEqual({ c: false });
 });
 
 test('objects are set and deleted in their collection', async () => {
-  const set = await knock.objects.bulk.set('planets', {
+  const set = await sdk.objects.bulk.set('planets', {
     objects: [{ id: 'mars', moons: 2 }, { id: 'bad', preferences: 7 } as never, { id: 'venus' }],
   });
-  expect(await knock.bulkOperations.get(set.id)).toMatchObject({
+  expect(await sdk.bulkOperations.get(set.id)).toMatchObject({
     ...{ success_count: 2, error_count: 1 },
     error_items: [{ id: 'bad', collection: 'planets' }],
   });
-  expect(await knock.objects.get('planets', 'mars')).toMatchObject({ properties: { moons: 2 } });
-  await knock.objects.bulk.delete('planets', { object_ids: ['mars'] });
-  await expect(knock.objects.get('planets', 'mars')).rejects.toMatchObject({ status: 404 });
-  expect(await knock.objects.get('planets', 'venus')).toMatchObject({ id: 'venus' });
+  expect(await sdk.objects.get('planets', 'mars')).toMatchObject({ properties: { moons: 2 } });
+  await sdk.objects.bulk.delete('planets', { object_ids: ['mars'] });
+  await expect(sdk.objects.get('planets', 'mars')).rejects.toMatchObject({ status: 404 });
+  expect(await sdk.objects.get('planets', 'venus')).toMatchObject({ id: 'venus' });
 });
 
 test('a thousand tenants are set, by id or with settings, and deleted by a query', async () => {
   const ids = Array.from({ length: 1_000 }, (_, i) => `a-tenant-of-some-length-${i}`);
-  const set = await knock.tenants.bulk.set({
+  const set = await sdk.tenants.bulk.set({
     tenants: [{ id: 'branded', name: 'Branded' }, ...ids.slice(1)],
   });
-  expect(await knock.bulkOperations.get(set.id)).toMatchObject({ success_count: 1_000 });
-  expect(await knock.tenants.get('branded')).toMatchObject({ name: 'Branded' });
-  const gone = await knock.tenants.bulk.delete({ tenant_ids: ids });
-  expect(await knock.bulkOperations.get(gone.id)).toMatchObject({
+  expect(await sdk.bulkOperations.get(set.id)).toMatchObject({ success_count: 1_000 });
+  expect(await sdk.tenants.get('branded')).toMatchObject({ name: 'Branded' });
+  const gone = await sdk.tenants.bulk.delete({ tenant_ids: ids });
+  expect(await sdk.bulkOperations.get(gone.id)).toMatchObject({
     ...{ estimated_total_rows: 1_000, success_count: 1_000 },
   });
-  await expect(knock.tenants.get(ids[999] ?? '')).rejects.toMatchObject({ status: 404 });
-  expect(await knock.tenants.get('branded')).toMatchObject({ name: 'Branded' });
+  await expect(sdk.tenants.get(ids[999] ?? '')).rejects.toMatchObject({ status: 404 });
+  expect(await sdk.tenants.get('branded')).toMatchObject({ name: 'Branded' });
 });
 
 describe('refused at once, with nothing done, is', () => {
@@ -122,7 +122,7 @@ describe('refused at once, with nothing done, is', () => {
 });
 
 test('an operation of another environment or account, and an id that is none, is not there', async () => {
-  const { id } = await knock.users.bulk.delete({ user_ids: ['nobody'] });
+  const { id } = await sdk.users.bulk.delete({ user_ids: ['nobody'] });
   const other = await api.account();
   for (const [key, wanted] of [
     [other.secretKey, id],
@@ -138,7 +138,7 @@ test('an operation of another environment or account, and an id that is none, is
 test('a public key begins and reads no operations', async () => {
   const answer = await post('/v1/users/bulk/delete', { user_ids: ['a'] }, account.publicKey);
   expect(answer.status).toBe(403);
-  const { id } = await knock.users.bulk.delete({ user_ids: ['nobody'] });
+  const { id } = await sdk.users.bulk.delete({ user_ids: ['nobody'] });
   const read = await api.call('GET', `/v1/bulk_operations/${id}`, { key: account.publicKey });
   expect(read.status).toBe(403);
 });
@@ -147,7 +147,7 @@ test('an operation changes its own environment only', async () => {
   const production = account.environments.production?.secret_key ?? '';
   const body = { users: [{ id: 'shared', at: 'production' }] };
   await post('/v1/users/bulk/identify', body, production);
-  await knock.users.bulk.delete({ user_ids: ['shared'] });
+  await sdk.users.bulk.delete({ user_ids: ['shared'] });
   const found = await api.call('GET', '/v1/users/shared', { key: production });
   expect(found.body).toMatchObject({ at: 'production' });
 });

@@ -6,6 +6,7 @@ import { createKey, revokeKey } from '../../src/accounts/keys.ts';
 import { addRoutes, createApp } from '../../src/api/app.ts';
 import { setChannelData } from '../../src/recipients/channel-data.ts';
 import { createMessageWorld, type MessageWorld } from '../support/messages.ts';
+import { operatingEngine } from '../support/operations.ts';
 import { startTestApi, type TestApi } from './api-server.ts';
 
 let api: TestApi;
@@ -16,7 +17,7 @@ let pem: string;
 let feed: string;
 
 beforeAll(async () => {
-  api = await startTestApi();
+  api = await startTestApi({ engine: (_ctx, url) => operatingEngine(url) });
   world = await createMessageWorld(api.ctx.db);
   const development = world.credentials.environments.development;
   if (!development) throw new Error('no development environment');

@@ -158,11 +158,8 @@ export type OperationName = `${Operation[0]} ${Operation[1]}`;
 
 /** What has no route yet. A test fails for what is listed and here, and for what is neither. */
 export const notHereYet: readonly OperationName[] = [
-  'GET /v1/bulk_operations/{id}',
   'POST /v1/integrations/census/custom-destination',
   'POST /v1/integrations/hightouch/embedded-destination',
-  'POST /v1/objects/{collection}/bulk/delete',
-  'POST /v1/objects/{collection}/bulk/set',
   'GET /v1/providers/ms-teams/{channel_id}/auth_check',
   'GET /v1/providers/ms-teams/{channel_id}/channels',
   'PUT /v1/providers/ms-teams/{channel_id}/revoke_access',
@@ -170,11 +167,6 @@ export const notHereYet: readonly OperationName[] = [
   'GET /v1/providers/slack/{channel_id}/auth_check',
   'GET /v1/providers/slack/{channel_id}/channels',
   'PUT /v1/providers/slack/{channel_id}/revoke_access',
-  'POST /v1/tenants/bulk/delete',
-  'POST /v1/tenants/bulk/set',
-  'POST /v1/users/bulk/delete',
-  'POST /v1/users/bulk/identify',
-  'POST /v1/users/bulk/preferences',
   'PUT /v1/users/{user_id}/guides/engagements/reset',
   'DELETE /v1/users/{user_id}/guides/messages/archived',
   'PUT /v1/users/{user_id}/guides/messages/archived',
