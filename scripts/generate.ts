@@ -8,6 +8,7 @@ import { dumpSchema } from '../server/src/db/schema-dump.ts';
 import { errorDocument } from '../server/src/lib/errors.ts';
 import { silentLog } from '../server/test/support/log.ts';
 import { startScratchPostgres } from '../server/test/support/scratch-postgres.ts';
+import { apiCoverageDocument } from './api-coverage.ts';
 import { conformanceDocument } from './conformance.ts';
 
 /** Files of the repository that are made from others. `--check` writes nothing and fails on a difference. */
@@ -17,6 +18,7 @@ const generated: readonly { readonly path: string; readonly make: () => Promise<
   { path: 'docs/errors.md', make: async () => errorDocument() },
   { path: 'docs/configuration.md', make: async () => configDocument() },
   { path: 'docs/workflows.md', make: conformanceDocument },
+  { path: 'docs/api-coverage.md', make: apiCoverageDocument },
 ];
 
 const root = join(import.meta.dirname, '..');

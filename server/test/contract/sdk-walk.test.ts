@@ -1,0 +1,27 @@
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { walkMessages } from './messages-walk.ts';
+import { notHereYet, operations } from './operations.ts';
+import { walkRecipients } from './recipients-walk.ts';
+import { startWalkWorld, type WalkWorld } from './walk-world.ts';
+
+// Every operation of the contract, called through Knock's SDK against a whole server.
+
+let world: WalkWorld;
+
+beforeAll(async () => {
+  world = await startWalkWorld();
+});
+afterEach(() => {
+  expect(world.recorded.takeWrong()).toEqual([]);
+});
+afterAll(() => world?.stop());
+
+walkRecipients(() => world);
+walkMessages(() => world);
+
+test('every operation that is here was called with success', () => {
+  const here = operations
+    .map(([method, path]) => `${method} ${path}` as const)
+    .filter((name) => !notHereYet.includes(name));
+  expect(here.filter((name) => !world.recorded.answered.has(name))).toEqual([]);
+});
