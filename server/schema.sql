@@ -730,6 +730,63 @@ create table variable (
   constraint variable_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id)
 );
 
+create table webhook_delivery (
+  id bigint generated always as identity not null,
+  endpoint_id integer not null,
+  type smallint not null,
+  state smallint default 0 not null,
+  attempts smallint default 0 not null,
+  event_id uuid not null,
+  subject uuid,
+  content json,
+  created_at timestamp with time zone not null,
+  due_at timestamp with time zone not null,
+  log jsonb,
+  constraint webhook_delivery_pkey PRIMARY KEY (id)
+);
+CREATE INDEX webhook_delivery_due ON webhook_delivery USING btree (endpoint_id, due_at, id) WHERE (state = 0);
+CREATE INDEX webhook_delivery_endpoint ON webhook_delivery USING btree (endpoint_id, created_at, id);
+
+create table webhook_endpoint (
+  id integer generated always as identity not null,
+  public_id uuid not null,
+  environment_id integer not null,
+  url text not null,
+  description text,
+  types smallint[] not null,
+  secret text not null,
+  previous_secret text,
+  previous_until timestamp with time zone,
+  state text default 'enabled'::text not null,
+  reason text,
+  stopped_at timestamp with time zone,
+  failures integer default 0 not null,
+  failing_since timestamp with time zone,
+  last_error text,
+  created_at timestamp with time zone not null,
+  updated_at timestamp with time zone not null,
+  constraint webhook_endpoint_pkey PRIMARY KEY (id),
+  constraint webhook_endpoint_public_id_key UNIQUE (public_id),
+  constraint webhook_endpoint_state_check CHECK ((state = ANY (ARRAY['enabled'::text, 'suspended'::text, 'disabled'::text]))),
+  constraint webhook_endpoint_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
+);
+CREATE INDEX webhook_endpoint_environment ON webhook_endpoint USING btree (environment_id, id);
+
+create table webhook_replay (
+  id integer generated always as identity not null,
+  endpoint_id integer not null,
+  only_failed boolean not null,
+  until timestamp with time zone not null,
+  at timestamp with time zone not null,
+  after_id bigint default 0 not null,
+  replayed integer default 0 not null,
+  created_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  constraint webhook_replay_pkey PRIMARY KEY (id),
+  constraint webhook_replay_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES webhook_endpoint(id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX webhook_replay_open ON webhook_replay USING btree (endpoint_id) WHERE (ended_at IS NULL);
+
 create table work_order (
   id integer generated always as identity not null,
   verb text not null,

@@ -39,6 +39,8 @@ import { createTraffic } from './ops/traffic.ts';
 import { createUnsubscribeTokens } from './recipients/unsubscribe.ts';
 import { startScheduleClock } from './schedules/schedule-clock.ts';
 import { startQuarantine } from './start-quarantine.ts';
+import { createRequests } from './webhooks/requests.ts';
+import { startSender } from './webhooks/start-sender.ts';
 
 /** For keys and operators, for counts of feeds, for requests of accounts. */
 const ACCOUNT_CONNECTIONS = 8;
@@ -47,6 +49,8 @@ const API_STATEMENT_MS = 20_000;
 const ENGINE_CONNECTIONS = 3;
 /** For what operators ask of the queue: the deeper it is, the longer it takes. */
 const QUEUE_CONNECTIONS = 2;
+/** For what webhooks are sent, and what they answered. */
+const WEBHOOK_CONNECTIONS = 2;
 const RESTART_DATABASE_MS = 200;
 
 export type RunningServer = {
@@ -198,6 +202,26 @@ async function build(
     isOwner: () => started.stats().owner,
   });
   closers.push(deletions.close);
+  const webhookDb = openDatabase({
+    url: database.url,
+    max: WEBHOOK_CONNECTIONS,
+    applicationName: 'belfry webhooks',
+    log,
+    statementTimeoutMs: API_STATEMENT_MS,
+  });
+  closers.push(webhookDb.close);
+  const secrets = createSecretBox(secret);
+  const { allowPrivateWebhooks: allowPrivate } = config;
+  const webhooks = startSender({
+    db: webhookDb,
+    clock: systemClock,
+    log,
+    random: Math.random,
+    secrets,
+    requests: createRequests({ allowPrivate, clock: systemClock }),
+    isOwner: () => started.stats().owner,
+  });
+  closers.push(webhooks.close);
   const { credentials, isNew } = await prepareFirstStart(ctx, config);
 
   const workflows = createPublishedWorkflows(db);
@@ -216,7 +240,6 @@ async function build(
   let sockets: SocketServer | undefined;
   let canary: Canary | undefined;
   const development = credentials?.environments.development;
-  const secrets = createSecretBox(secret);
   const services: Services = {
     ...ctx,
     config,
@@ -232,6 +255,7 @@ async function build(
     budgets,
     broadcasts,
     schedules,
+    webhooks,
     metrics: createMetrics({
       engine: () => engine?.stats(),
       sockets: () => sockets?.connectionCount() ?? 0,
@@ -239,6 +263,7 @@ async function build(
       broadcasts: broadcasts.stats,
       schedules: schedules.stats,
       deletions: deletions.stats,
+      webhooks: webhooks.stats,
       canary: () => canary?.status(),
       quarantine: quarantine.levels,
     }),

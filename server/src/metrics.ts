@@ -5,6 +5,7 @@ import type { OpenDeletions } from './deletion/open-deletions.ts';
 import type { EngineStats } from './engine/start.ts';
 import type { CanaryStatus } from './ops/canary.ts';
 import type { ScheduleClockStats } from './schedules/schedule-clock.ts';
+import type { SenderStats } from './webhooks/sender.ts';
 
 /** The server's numbers for Prometheus, read when they are asked for. */
 export function createMetrics(parts: {
@@ -16,6 +17,7 @@ export function createMetrics(parts: {
   readonly broadcasts: () => FeederStats | undefined;
   readonly schedules: () => ScheduleClockStats | undefined;
   readonly deletions: () => OpenDeletions;
+  readonly webhooks: () => SenderStats | undefined;
   readonly canary: () => CanaryStatus | undefined;
 }): Registry {
   const registry = new Registry();
@@ -171,6 +173,31 @@ export function createMetrics(parts: {
         this.set((parts.schedules()?.latenessMs ?? 0) / 1000);
       },
     }),
+  );
+
+  const webhookGauge = (name: string, help: string, key: keyof SenderStats): void => {
+    registry.registerMetric(
+      new Gauge({
+        name,
+        help,
+        registers: [],
+        collect() {
+          this.set(parts.webhooks()?.[key] ?? 0);
+        },
+      }),
+    );
+  };
+  webhookGauge('belfry_webhook_endpoints', 'Enabled outbound webhooks.', 'endpoints');
+  webhookGauge('belfry_webhook_requests', 'Requests to outbound webhooks under way.', 'underWay');
+  webhookGauge(
+    'belfry_webhook_events_delivered',
+    'Events that webhooks took since the start.',
+    'delivered',
+  );
+  webhookGauge(
+    'belfry_webhook_attempts_failed',
+    'Requests to webhooks that failed since the start.',
+    'failedAttempts',
   );
 
   registry.registerMetric(

@@ -13,6 +13,7 @@ import type { Quarantine } from '../ops/quarantine.ts';
 import type { TrafficCounters } from '../ops/traffic.ts';
 import type { UnsubscribeTokens } from '../recipients/unsubscribe.ts';
 import type { ScheduleClock } from '../schedules/schedule-clock.ts';
+import type { RunningSender } from '../webhooks/start-sender.ts';
 import type { Authentication } from './authentication.ts';
 
 /** What the routes are built on. `main.ts` makes it; a test makes the parts that it needs. */
@@ -35,6 +36,8 @@ export type Services = Context & {
   /** Absent: no broadcast is sent by this server. Told when one was created or changed. */
   readonly broadcasts?: Pick<Feeder, 'wake'> | undefined;
   readonly schedules?: Pick<ScheduleClock, 'wake'> | undefined;
+  /** Absent: no events are sent by this server. Told when an endpoint was changed or something is replayed. */
+  readonly webhooks?: Pick<RunningSender, 'wake'> | undefined;
   readonly quarantine: Quarantine;
   readonly metrics: Registry;
   readonly readiness: () => Readiness;

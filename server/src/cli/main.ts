@@ -19,6 +19,7 @@ import { startCommand } from './start.ts';
 import { topCommand } from './top.ts';
 import { triggerCommand } from './trigger.ts';
 import { brandingCommand, variablesCommand } from './variables.ts';
+import { webhooksCommand } from './webhooks.ts';
 
 /** The operator's CLI. Sets the exit code: 0 done, 1 failed, 2 called in a wrong way. */
 export async function main(args: readonly string[]): Promise<void> {
@@ -60,6 +61,7 @@ export function createProgram(): Command {
   program.addCommand(replayCommand());
   program.addCommand(ordersCommand());
   program.addCommand(quarantineCommand());
+  program.addCommand(webhooksCommand());
   program.addCommand(keysCommand());
   program.addCommand(accountCommand());
   program.addCommand(auditCommand());

@@ -4,6 +4,7 @@ import { invalidField } from '../lib/errors.ts';
 import { isJsonObject, type JsonObject } from '../lib/json.ts';
 import { timeOrderedUuid } from '../lib/uuid.ts';
 import { signalsSql } from '../signals/signals-sql.ts';
+import { webhookEventsSql } from '../signals/webhook-events-sql.ts';
 import {
   IN_SCOPE,
   inScope,
@@ -123,11 +124,21 @@ export async function applyStatus(
            jsonb_build_object('message_uuid', id, 'workflow_run_id', workflow_run_id, 'workflow', workflow_key,
                               'step_ref', step_ref) || coalesce($6::jsonb, '{}') as detail
     from changed`)}
+), event as (
+  select unnested.id, changed.id as message_id
+  from unnest($2::uuid[], $3::uuid[]) as unnested (message_id, id)
+  join changed on changed.id = unnested.message_id
+), webhooks as (
+  ${webhookEventsSql(
+    `
+    select $4::int as environment_id, $5::int as type, id as event_id, message_id as subject, null::json as content
+    from event`,
+    '$1::timestamptz',
+  )}
 )
 insert into message_event (id, message_id, environment_id, type, data, inserted_at)
-select event.id, changed.id, $4, $5, $6, $1
-from unnest($2::uuid[], $3::uuid[]) as event (message_id, id)
-join changed on changed.id = event.message_id`,
+select id, message_id, $4, $5, $6, $1
+from event`,
     [
       new Date(nowMs),
       input.ids,

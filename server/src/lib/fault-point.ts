@@ -64,6 +64,10 @@ export const faultPoints = [
   // Schedules that are due move on and their triggers are in the log: one statement.
   'schedule.before-append',
   'schedule.after-append',
+  // An event goes to a webhook, and what was answered is recorded.
+  'webhook.before-request',
+  'webhook.after-request',
+  'webhook.after-record',
   // Events wake the runs that wait for them.
   'signals.before-append',
   'signals.after-append',

@@ -16,6 +16,7 @@ import { feedStep, fetchStep } from '../support/engine-world.ts';
 import { type FaultServer, startFaultServer } from '../support/fault-server.ts';
 import { operateThrough } from '../support/operation-faults.ts';
 import { waitFor } from '../support/wait.ts';
+import { webhookRound } from '../support/webhook-round.ts';
 
 let server: FaultServer;
 beforeAll(async () => {
@@ -283,6 +284,8 @@ async function inSchedule(point: FaultPoint): Promise<void> {
   await server.loadSome();
 }
 
+const inWebhook = (point: FaultPoint): Promise<void> => webhookRound(server, point, everythingOnce);
+
 /** A hold is given, work comes and is set aside, the hold is ended, and what is done is cleared away. */
 async function inOrder(point: FaultPoint): Promise<void> {
   const active = async (): Promise<readonly JsonObject[] | undefined> => {
@@ -364,6 +367,9 @@ const drivers: { readonly [Point in FaultPoint]: (point: Point) => Promise<void>
   'schedule.after-append': inSchedule,
   'signals.before-append': inWait,
   'signals.after-append': inWait,
+  'webhook.before-request': inWebhook,
+  'webhook.after-request': inWebhook,
+  'webhook.after-record': inWebhook,
   'order.before-commit': inOrder,
   'order.after-commit': inOrder,
   'order.after-release': inOrder,

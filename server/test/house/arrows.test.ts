@@ -20,7 +20,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   templates: [],
   channels: [],
   workflows: ['templates'],
-  control: ['db', 'context', 'accounts', 'templates', 'workflows'],
+  control: ['db', 'context', 'accounts', 'signals', 'templates', 'workflows'],
   runs: ['db', 'context', 'recipients', 'feed', 'channels'],
   budgets: ['db', 'accounts'],
   operations: ['db', 'context', 'accounts', 'recipients', 'feed'],
@@ -31,6 +31,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   broadcasts: ['db', 'context', 'signals', 'recipients', 'workflows', 'runs', 'engine'],
   schedules: ['db', 'context', 'recipients', 'workflows', 'engine'],
   deletion: ['db', 'feed', 'recipients'],
+  webhooks: ['db', 'context', 'signals', 'recipients', 'feed', 'channels', 'runs'],
   ops: ['db', 'context', 'accounts', 'channels', 'control'],
   api: [
     ...['db', 'context', 'config', 'accounts', 'recipients', 'feed'],
@@ -38,10 +39,12 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'broadcasts',
     'schedules',
     'operations',
+    'signals',
+    'webhooks',
   ],
   'first-start': ['db', 'context', 'config', 'accounts', 'control'],
   'start-quarantine': ['context', 'config', 'engine', 'ops'],
-  metrics: ['engine', 'budgets', 'broadcasts', 'schedules', 'deletion', 'ops'],
+  metrics: ['engine', 'budgets', 'broadcasts', 'schedules', 'deletion', 'webhooks', 'ops'],
   main: [
     ...[
       'db',
@@ -55,6 +58,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
       'broadcasts',
       'schedules',
       'deletion',
+      'webhooks',
       'ops',
       'budgets',
       'api',

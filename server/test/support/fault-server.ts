@@ -28,7 +28,7 @@ export type FaultServer = {
   /** Starts it when it does not run. Of a start that ended at a fault point nothing is said. */
   readonly ensureRunning: () => Promise<void>;
   readonly kill: () => Promise<void>;
-  /** With the key of `development`, or the operator token for `/ops`. */
+  /** With the key of `development`, the operator token for `/ops`, or the service token for `/control`. */
   readonly call: (method: string, path: string, body?: JsonObject) => Promise<JsonObject>;
   readonly trigger: (workflowKey: string, body: JsonObject) => Promise<string>;
   readonly push: (key: string, steps: readonly JsonObject[]) => Promise<void>;
@@ -144,7 +144,9 @@ export async function startFaultServer(): Promise<FaultServer> {
     call: async (method, path, body) => {
       const key = path.startsWith('/ops/')
         ? credentials?.operator_token
-        : credentials?.environments.development?.secret_key;
+        : path.startsWith('/control/')
+          ? credentials?.service_token
+          : credentials?.environments.development?.secret_key;
       const response = await fetch(`${running?.url}${path}`, {
         method,
         headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },

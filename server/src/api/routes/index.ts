@@ -32,6 +32,7 @@ import { tenantRoutes } from './tenants.ts';
 import { unsubscribeRoutes } from './unsubscribe.ts';
 import { userRoutes } from './users.ts';
 import { variableRoutes } from './variables.ts';
+import { webhookRoutes } from './webhooks.ts';
 import { workflowRoutes } from './workflows.ts';
 
 /** Every endpoint of the server; a new noun is one file beside this one and one line here. */
@@ -47,6 +48,7 @@ export const routes: readonly Routes[] = [
   channelDataRoutes,
   controlRoutes,
   variableRoutes,
+  webhookRoutes,
   channelRoutes,
   previewTemplateRoutes,
   demoRoutes,

@@ -6,6 +6,7 @@ import { messageEventNames, messageEventTypes } from '../../feed/message-event-t
 import { faultPoint } from '../../lib/fault-point.ts';
 import { timeOrderedUuid } from '../../lib/uuid.ts';
 import { signalsSql } from '../../signals/signals-sql.ts';
+import { webhookEventsSql } from '../../signals/webhook-events-sql.ts';
 import { DELIVERIES, type NewChunk } from '../log/chunk.ts';
 import { CHUNK_PARAMETERS, insertChunksSql } from '../log/insert-chunks.ts';
 import { MESSAGE_STATUS } from '../status.ts';
@@ -180,6 +181,11 @@ const EVENTS = `
     from attempt a
     join message m on m.id = a.message_id`;
 
+/** What webhooks tell of, likewise. */
+const TOLD = `
+    select environment_id, event_type as type, event_id, message_id as subject, null::json as content
+    from attempt`;
+
 const TEXT = `with ${receiptsSql(FIRST, FIRST + 15)}, attempt as (
   select *
   from unnest(${p(6)}::uuid[], ${p(7)}::int[], ${p(8)}::smallint[], ${p(9)}::smallint[], ${p(10)}::text[], ${p(11)}::json[],
@@ -195,6 +201,8 @@ const TEXT = `with ${receiptsSql(FIRST, FIRST + 15)}, attempt as (
   from attempt
 ), signals as (
   ${signalsSql(EVENTS)}
+), webhooks as (
+  ${webhookEventsSql(TOLD, NOW)}
 ), chunks as (
   ${insertChunksSql(1)}
 )

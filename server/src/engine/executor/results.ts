@@ -3,6 +3,7 @@ import { plainArray, textArray } from '../../db/array-literal.ts';
 import type { Statement } from '../../db/database.ts';
 import { messageEventNames } from '../../feed/message-event-type.ts';
 import { signalsSql } from '../../signals/signals-sql.ts';
+import { runEventsSql, webhookEventsSql } from '../../signals/webhook-events-sql.ts';
 import type { BatchOfRun } from '../../workflows/step.ts';
 import type { ChunkTrigger, WireReference } from '../log/chunk.ts';
 import {
@@ -226,6 +227,13 @@ const EVENTS = `
     from run,
     lateral (select 'started' where segment = 0 union all select 'completed' where status = ${RUN_STATUS.completed}) as e(name)`;
 
+/** What webhooks tell of, of what the statement writes. */
+const TOLD = `
+    select environment_id, event_type as type, event_id, id as subject, null::json as content
+    from new_message
+    union all
+    ${runEventsSql('run', RUN_STATUS.completed)}`;
+
 /** A message of the feed that is scheduled arrives there later. */
 const arrivesAt = `case when channel_type = ${channelTypeNumber('in_app_feed')} then coalesce(scheduled_at, ${NOW}) else ${NOW} end`;
 
@@ -288,6 +296,8 @@ const TEXT = `with ${receiptsSql(FIRST, FIRST + 37)}, trigger as (
   from new_message
 ), signals as (
   ${signalsSql(EVENTS)}
+), webhooks as (
+  ${webhookEventsSql(TOLD, NOW)}
 ), chunks as (
   ${insertChunksSql(1)}
 )

@@ -1,0 +1,95 @@
+import { createSender, type SenderOptions, type SenderStats } from './sender.ts';
+
+const NO_ENDPOINTS_MS = 1_000;
+const IDLE_MS = 200;
+const BUSY_MS = 50;
+const TROUBLE_MS = 250;
+const LOG_EVERY = 40;
+/** Answers that come within it are recorded; what comes later is asked again. */
+const CLOSING_MS = 2_000;
+
+export type RunningSender = {
+  /** An endpoint changed, or something is replayed: look at once. */
+  readonly wake: () => void;
+  readonly stats: () => SenderStats;
+  readonly close: () => Promise<void>;
+};
+
+/** Sends events to webhooks until it is closed. After any error it looks again at what the tables say. */
+export function startSender(
+  options: SenderOptions & {
+    /** Only the owner of the database sends. */
+    readonly isOwner: () => boolean;
+  },
+): RunningSender {
+  const { log, requests, isOwner } = options;
+  const sender = createSender(options);
+  let closing = false;
+  let troubles = 0;
+  let woken = false;
+  let wake: (() => void) | undefined;
+  const running = run();
+
+  async function run(): Promise<void> {
+    while (!closing) {
+      let restMs = NO_ENDPOINTS_MS;
+      try {
+        if (isOwner()) restMs = await round();
+        troubles = 0;
+      } catch (error) {
+        restMs = TROUBLE_MS;
+        troubles += 1;
+        if (troubles % LOG_EVERY === 1) {
+          log.warn(
+            { err: error, troubles },
+            'looking for events of webhooks failed; looking again',
+          );
+        }
+      }
+      await rest(restMs);
+    }
+  }
+
+  async function round(): Promise<number> {
+    const found = await sender.look();
+    return { busy: BUSY_MS, idle: IDLE_MS, 'no endpoints': NO_ENDPOINTS_MS }[found];
+  }
+
+  async function rest(ms: number): Promise<void> {
+    if (closing) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, woken ? 0 : ms);
+      wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    wake = undefined;
+    woken = false;
+  }
+
+  const wakeUp = (): void => {
+    woken = true;
+    wake?.();
+  };
+
+  return {
+    wake: () => {
+      sender.refresh();
+      wakeUp();
+    },
+    stats: sender.stats,
+    close: async () => {
+      closing = true;
+      wakeUp();
+      await running;
+      await Promise.race([
+        sender.settled(),
+        new Promise<void>((resolve) => setTimeout(resolve, CLOSING_MS).unref()),
+      ]);
+      sender.abandon();
+      await requests.close();
+      await sender.settled();
+    },
+  };
+}
