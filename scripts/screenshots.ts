@@ -6,6 +6,7 @@ import type { Browser, Page } from 'playwright-core';
 import { sendOnEveryChannel } from '../server/test/e2e/support/every-channel.ts';
 import { launchBrowser } from '../server/test/e2e/support/launch-browser.ts';
 import { type StartedServer, startWholeServer } from '../server/test/e2e/support/started-server.ts';
+import { takeExamples } from './example-screenshots.ts';
 
 const images = join(dirname(dirname(fileURLToPath(import.meta.url))), 'docs', 'images');
 
@@ -72,6 +73,7 @@ try {
     await takeDemo(browser, server.origin, 'light', 'demo.png');
     await takeMessages(browser, server);
     await takeDemo(browser, server.origin, 'dark', 'demo-dark.png');
+    await takeExamples(browser, server);
   } finally {
     await browser.close();
   }

@@ -28,7 +28,7 @@ export function withTriggerOptions(command: Command): Command {
     .requiredOption('--recipient <id...>', 'user id, or a user or object as JSON')
     .option('--data <json>', 'data of the trigger, a JSON object')
     .option('--actor <id>', 'who did it: user id, or JSON')
-    .option('--tenant <id>', 'id of the tenant')
+    .option('--tenant <id>', 'id of the tenant, or a tenant as JSON')
     .option('--cancellation-key <key>', 'to cancel it by while it waits');
 }
 
@@ -58,7 +58,7 @@ export function triggerBody(options: TriggerOptions): {
     recipients: options.recipient.map((text) => reference(text, '--recipient')),
     ...(options.data === undefined ? {} : { data: parseObject(options.data, '--data') }),
     ...(options.actor === undefined ? {} : { actor: reference(options.actor, '--actor') }),
-    ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
+    ...(options.tenant === undefined ? {} : { tenant: reference(options.tenant, '--tenant') }),
     ...(options.cancellationKey === undefined ? {} : { cancellation_key: options.cancellationKey }),
   };
 }
@@ -77,7 +77,7 @@ export function trigger(
   });
 }
 
-/** A user id as it is; text that begins like a JSON object is one. */
+/** An id as it is; text that begins like a JSON object is one. */
 export function reference(text: string, option: string): string | JsonObject {
   return text.trimStart().startsWith('{') ? parseObject(text, option) : text;
 }

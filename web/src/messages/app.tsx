@@ -56,7 +56,12 @@ export function App() {
             <MessageList messages={list} selectedId={selectedId} />
           </section>
           {selectedId ? (
-            <MessagePane key={selectedId} id={selectedId} onBack={() => select('')} />
+            <MessagePane
+              key={selectedId}
+              id={selectedId}
+              status={list.find(({ id }) => id === selectedId)?.status ?? ''}
+              onBack={() => select('')}
+            />
           ) : null}
         </main>
       )}

@@ -1,4 +1,4 @@
-import type { KeyboardEvent } from 'react';
+import { type KeyboardEvent, useEffect, useRef } from 'react';
 import { formatFull, formatShort } from './message-time.ts';
 import { type MessageSummary, typeNames } from './messages.ts';
 
@@ -10,8 +10,21 @@ type MessageListProps = {
 /** Who got what and when, newest first. Each entry is a link; the arrow keys go from one to the next. */
 export function MessageList({ messages, selectedId }: MessageListProps) {
   const now = new Date();
+  const list = useRef<HTMLOListElement>(null);
+  const before = useRef('');
+  // What is read is in sight; who comes back to the list on a narrow screen is where they were.
+  const isLoaded = messages.length > 0;
+  useEffect(() => {
+    if (!isLoaded) return;
+    const id = selectedId || before.current;
+    const links = list.current?.querySelectorAll('a') ?? [];
+    const link = [...links].find(({ hash }) => hash === `#${id}`);
+    if (selectedId) link?.scrollIntoView({ block: 'nearest' });
+    else link?.focus();
+    before.current = selectedId;
+  }, [isLoaded, selectedId]);
   return (
-    <ol className="message-list" onKeyDown={moveFocus}>
+    <ol className="message-list" onKeyDown={moveFocus} ref={list}>
       {messages.map((message) => (
         <li key={message.id}>
           <a href={`#${message.id}`} aria-current={message.id === selectedId ? 'true' : undefined}>

@@ -1,18 +1,30 @@
-import { type KeyboardEvent, type ReactNode, useId, useRef, useState } from 'react';
+import { type KeyboardEvent, type ReactNode, useEffect, useId, useRef, useState } from 'react';
 import { CopyButton } from '../shared/copy-button.tsx';
-import { text } from '../shared/json.ts';
+import { isRecord, text } from '../shared/json.ts';
 import { statusText } from './message-list.tsx';
 import { formatFull } from './message-time.ts';
 import { type Message, typeNames } from './messages.ts';
 import { ChatPost, FeedCell, PushCard, SmsBubble, WebhookRequest } from './previews.tsx';
 import { useMessage } from './use-messages.ts';
 
+type MessagePaneProps = {
+  readonly id: string;
+  /** As the list has it: when it changes, the message is read again. */
+  readonly status: string;
+  readonly onBack: () => void;
+};
+
 /** The reading pane for one message. */
-export function MessagePane({ id, onBack }: { readonly id: string; readonly onBack: () => void }) {
-  const loaded = useMessage(id);
+export function MessagePane({ id, status, onBack }: MessagePaneProps) {
+  const loaded = useMessage(id, status);
+  const back = useRef<HTMLButtonElement>(null);
+  // Where the pane takes the place of the list, which had the focus.
+  useEffect(() => {
+    if (back.current?.offsetParent) back.current.focus({ preventScroll: true });
+  }, []);
   return (
     <article className="message-pane" aria-label="Message">
-      <button type="button" className="quiet-button back" onClick={onBack}>
+      <button ref={back} type="button" className="quiet-button back" onClick={onBack}>
         All messages
       </button>
       {loaded?.kind === 'loaded' ? <MessageView message={loaded.value} /> : null}
@@ -86,6 +98,7 @@ function Fields({ message }: { readonly message: Message }) {
       <Field name="Cc">{text(content.cc)}</Field>
       <Field name="Bcc">{text(content.bcc)}</Field>
       <Field name="Reply to">{text(content.reply_to)}</Field>
+      <Field name="Files">{filesText(content.attachments)}</Field>
       <Field name="Token">{text(content.token)}</Field>
       <Field name="At">
         <time dateTime={message.insertedAt}>{formatFull(message.insertedAt)}</time>
@@ -106,6 +119,22 @@ function Fields({ message }: { readonly message: Message }) {
       <Field name="In">{[message.account, message.environment].filter(Boolean).join(' / ')}</Field>
     </dl>
   );
+}
+
+/** `a.pdf (12 kB), b.png (3 kB)` */
+function filesText(attachments: unknown): string {
+  const files = isRecord(attachments) && Array.isArray(attachments.files) ? attachments.files : [];
+  return files
+    .filter(isRecord)
+    .map(({ name, size }) => `${text(name)} (${sizeText(Number(size))})`)
+    .join(', ');
+}
+
+function sizeText(bytes: number): string {
+  if (bytes < 1_000) return `${bytes} bytes`;
+  return bytes < 1_000_000
+    ? `${Math.round(bytes / 1_000)} kB`
+    : `${(bytes / 1_000_000).toFixed(1)} MB`;
 }
 
 /** Nothing where there is nothing to say. */

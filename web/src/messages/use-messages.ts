@@ -44,9 +44,10 @@ export function useMessages(filter: Filter): Loaded<readonly MessageSummary[]> |
   return answer?.filter === filter ? answer.messages : undefined;
 }
 
-/** The message with this id; undefined while it loads. */
-export function useMessage(id: string): Loaded<Message> | undefined {
+/** The message with this id, read again when it has another status; undefined while it loads. */
+export function useMessage(id: string, status: string): Loaded<Message> | undefined {
   const [current, setCurrent] = useState<{ readonly id: string; readonly is: Loaded<Message> }>();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what has another status is another message
   useEffect(() => {
     let stopped = false;
     loadMessage(id).then((is) => {
@@ -55,7 +56,7 @@ export function useMessage(id: string): Loaded<Message> | undefined {
     return () => {
       stopped = true;
     };
-  }, [id]);
+  }, [id, status]);
   return current?.id === id ? current.is : undefined;
 }
 

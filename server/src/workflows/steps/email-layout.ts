@@ -13,6 +13,7 @@ export const defaultLayout: EmailLayout = {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light">
+<style>h1{margin:0 0 16px;font-size:26px;line-height:1.25}p:last-child{margin-bottom:0}</style>
 </head>
 <body style="margin:0;padding:0;background:#f4f4f7;">
 <table role="presentation" width="100%" cellpadding="0" cellspacing="0" style="background:#f4f4f7;">
