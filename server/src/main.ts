@@ -26,6 +26,7 @@ import { startDeletionClock } from './deletion/deletion-clock.ts';
 import { type RunningEngine, startEngine } from './engine/start.ts';
 import { countFeed } from './feed/count-feed.ts';
 import { createFeedHub, FEED_COUNTS, type FeedHub } from './feed/feed-hub.ts';
+import { createLinkTokens } from './feed/link-tokens.ts';
 import { installationSecret, prepareFirstStart } from './first-start.ts';
 import { systemClock } from './lib/clock.ts';
 import { FAULT_VARIABLE, mustNotStart } from './lib/fault-point.ts';
@@ -250,6 +251,7 @@ async function build(
     hideSecrets: createHideSecrets(secrets),
     authentication: createAuthentication(ctx),
     unsubscribeTokens: createUnsubscribeTokens(secret),
+    linkTokens: createLinkTokens(secret),
     traffic,
     quarantine,
     budgets,

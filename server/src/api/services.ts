@@ -7,6 +7,7 @@ import type { HideSecrets } from '../control/hide-secrets.ts';
 import type { PublicVars } from '../control/public-vars.ts';
 import type { PublishedWorkflows } from '../control/published-workflows.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { LinkTokens } from '../feed/link-tokens.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { Canary } from '../ops/canary.ts';
 import type { Quarantine } from '../ops/quarantine.ts';
@@ -31,6 +32,8 @@ export type Services = Context & {
   readonly authentication: Authentication;
   /** Absent: this server cannot read unsubscribe links. */
   readonly unsubscribeTokens?: UnsubscribeTokens;
+  /** Absent: this server cannot read tracked links. */
+  readonly linkTokens?: LinkTokens;
   readonly traffic: TrafficCounters;
   readonly budgets: Budgets;
   /** Absent: no broadcast is sent by this server. Told when one was created or changed. */

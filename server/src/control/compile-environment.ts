@@ -1,6 +1,6 @@
 import type { Queryable } from '../db/database.ts';
 import type { JsonObject } from '../lib/json.ts';
-import type { ChannelType, CompileEnvironment } from '../workflows/step.ts';
+import type { ChannelType, CompileEnvironment, EnvironmentChannel } from '../workflows/step.ts';
 import { contentSha } from './canonical-json.ts';
 import {
   channelGroupOf,
@@ -22,6 +22,8 @@ export type AccountChannel = {
   /** Of the environment: messages are recorded and not sent; what must hold for every step that uses the channel. */
   readonly isSandbox: boolean;
   readonly conditions: JsonObject | null;
+  readonly linkTracking: boolean;
+  readonly openTracking: boolean;
 };
 
 /** What workflows of an environment may refer to, as it is kept. */
@@ -45,7 +47,8 @@ export async function loadShared(
 ): Promise<Shared> {
   const channels = await db.query<AccountChannel>(
     `
-    select c.id, c.key, c.type, c.provider, coalesce(s.is_sandbox, false) as "isSandbox", s.conditions
+    select c.id, c.key, c.type, c.provider, coalesce(s.is_sandbox, false) as "isSandbox", s.conditions,
+      coalesce(s.link_tracking, false) as "linkTracking", coalesce(s.open_tracking, false) as "openTracking"
     from channel c
     left join channel_setting s
       on s.channel_id = c.id
@@ -80,13 +83,15 @@ export async function loadShared(
 export function fingerprint({ channels, resources, defaultLocale }: Shared): string {
   return contentSha([
     defaultLocale,
-    channels.map(({ id, key, type, provider, isSandbox, conditions }) => [
-      id,
-      key,
-      type,
-      provider,
-      isSandbox,
-      conditions,
+    channels.map((channel) => [
+      channel.id,
+      channel.key,
+      channel.type,
+      channel.provider,
+      channel.isSandbox,
+      channel.conditions,
+      channel.linkTracking,
+      channel.openTracking,
     ]),
     resources.map(({ kind, key, sha }) => [kind, key, sha]),
   ]);
@@ -107,9 +112,16 @@ export function compileEnvironment(
   keys: KnownKeys = ANY_KEYS,
 ): CompileEnvironment {
   const channels = new Map(
-    shared.channels.map(({ id, key, type, provider, isSandbox, conditions }) => [
+    shared.channels.map(({ id, key, type, provider, isSandbox, conditions, ...settings }) => [
       key,
-      { id, type, provider, ...(isSandbox && { isSandbox }), ...(conditions && { conditions }) },
+      {
+        id,
+        type,
+        provider,
+        ...(isSandbox && { isSandbox }),
+        ...(conditions && { conditions }),
+        ...trackingOf(settings),
+      },
     ]),
   );
   const read = <Value>(kind: ResourceKind, reader: (resource: Resource) => Value) =>
@@ -139,4 +151,12 @@ export function compileEnvironment(
       defaultLocale: shared.defaultLocale,
     },
   };
+}
+
+function trackingOf({
+  linkTracking: links,
+  openTracking: opens,
+}: Pick<AccountChannel, 'linkTracking' | 'openTracking'>): Pick<EnvironmentChannel, 'tracking'> {
+  if (!links && !opens) return {};
+  return { tracking: { ...(links && { links }), ...(opens && { opens }) } };
 }

@@ -4,6 +4,7 @@ import { type ActivityRow, activity, actorsOf, batchOf } from './activities.ts';
 import { type EmbeddedRow, embeddedRecipient } from './embedded-recipient.ts';
 import { type FeedBlock, feedBlocks } from './feed-blocks.ts';
 import { mergedData } from './message-json.ts';
+import { type Tracking, trackedFeedContent } from './tracked-links.ts';
 import { versionUuid } from './version-uuid.ts';
 
 export type FeedMode = 'compact' | 'rich';
@@ -42,6 +43,7 @@ export function feedItem(
   userId: string,
   mode: FeedMode,
   newest?: readonly ActivityRow[],
+  tracking?: Tracking,
 ): FeedItem {
   const id = ksuidFromUuid(row.id);
   const data = shown(mergedData(row.run_data, row.trigger_data) ?? {});
@@ -52,6 +54,7 @@ export function feedItem(
   });
   const actors = actorsOf(activities);
   const batch = batchOf(row.batch);
+  const content = trackedFeedContent(tracking, row.id, row.content);
   const insertedAt = row.inserted_at.toISOString();
   const updatedAt = (row.updated_at ?? row.inserted_at).toISOString();
   return {
@@ -61,7 +64,7 @@ export function feedItem(
     activities,
     actors,
     archived_at: iso(row.archived_at),
-    blocks: feedBlocks(row.content, isJsonObject(row.template) ? row.template : null),
+    blocks: feedBlocks(content, isJsonObject(row.template) ? row.template : null),
     clicked_at: iso(row.link_clicked_at),
     data,
     inserted_at: insertedAt,

@@ -24,6 +24,7 @@ import {
   rawParameter,
   textParameter,
 } from './query-reader.ts';
+import type { Tracking } from './tracked-links.ts';
 
 const LATEST_ARRIVAL_MS = 86_400_000;
 const CATCH_UP_SIZE = 500;
@@ -74,6 +75,8 @@ export async function listFeed(
     readonly query: FeedQuery;
     /** The environment's public variables. */
     readonly vars?: JsonObject;
+    /** Absent: links are shown as they were written. */
+    readonly tracking?: Tracking | undefined;
   },
 ): Promise<FeedPage> {
   const { userId, channelId, query } = input;
@@ -90,7 +93,7 @@ export async function listFeed(
   );
   return {
     entries: await mapInTurns(rows, (row) =>
-      feedItem(row, userId, query.mode, batches.get(row.id)),
+      feedItem(row, userId, query.mode, batches.get(row.id), input.tracking),
     ),
     meta: feedMetadata(counts),
     page_info: info,

@@ -316,6 +316,8 @@ export type EnvironmentChannel = {
   readonly isSandbox?: boolean;
   /** A group of conditions that hold for every step that uses the channel, beside its own. */
   readonly conditions?: JsonObject;
+  /** What is tracked, where a step says nothing else: `links`, `opens`. */
+  readonly tracking?: JsonObject;
 };
 
 /** Several channels of one type behind one key. */

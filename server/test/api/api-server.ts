@@ -14,6 +14,7 @@ import { createHideSecrets } from '../../src/control/hide-secrets.ts';
 import { createPublicVars } from '../../src/control/public-vars.ts';
 import { createPublishedWorkflows } from '../../src/control/published-workflows.ts';
 import type { Engine } from '../../src/engine/engine.ts';
+import { createLinkTokens } from '../../src/feed/link-tokens.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createTraffic } from '../../src/ops/traffic.ts';
 import { createUnsubscribeTokens } from '../../src/recipients/unsubscribe.ts';
@@ -96,6 +97,7 @@ export async function startTestApi(
     hideSecrets: createHideSecrets(testSecrets),
     authentication: createAuthentication(ctx),
     unsubscribeTokens: createUnsubscribeTokens('a secret of tests'),
+    linkTokens: createLinkTokens('a secret of tests'),
     traffic,
     quarantine: testQuarantine(ctx, { traffic }),
     budgets,

@@ -25,6 +25,13 @@ const Channel = Type.Object({
   provider: Type.String(),
   is_sandbox: Type.Boolean({ description: 'Messages are recorded as `not_sent`.' }),
   conditions: Conditions,
+  link_tracking: Type.Boolean({
+    description:
+      'Links lead over the server, which counts clicks; a step may say otherwise. For e-mail, in-app feed, SMS and chat.',
+  }),
+  open_tracking: Type.Boolean({
+    description: 'E-mails say when they are opened; a step may say otherwise.',
+  }),
 });
 
 const Place = Type.Object({
@@ -65,7 +72,12 @@ export function channelRoutes(app: App, services: Services): void {
         params: Type.Object({ key: Type.String() }),
         querystring: Place,
         body: Type.Object(
-          { is_sandbox: Type.Optional(Type.Boolean()), conditions: Type.Optional(Conditions) },
+          {
+            is_sandbox: Type.Optional(Type.Boolean()),
+            conditions: Type.Optional(Conditions),
+            link_tracking: Type.Optional(Type.Boolean()),
+            open_tracking: Type.Optional(Type.Boolean()),
+          },
           { additionalProperties: false },
         ),
         response: { 200: Channel },
@@ -73,7 +85,12 @@ export function channelRoutes(app: App, services: Services): void {
     },
     async (request) => {
       const environment = await requireEnvironment(services, request, request.query.environment);
-      const { is_sandbox: isSandbox, conditions } = request.body;
+      const {
+        is_sandbox: isSandbox,
+        conditions,
+        link_tracking: linkTracking,
+        open_tracking: openTracking,
+      } = request.body;
       return setChannelSettings(
         { db, clock, log },
         {
@@ -81,6 +98,8 @@ export function channelRoutes(app: App, services: Services): void {
           key: request.params.key,
           isSandbox,
           conditions: conditions as JsonObject | null | undefined,
+          linkTracking,
+          openTracking,
         },
       );
     },

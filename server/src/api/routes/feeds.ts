@@ -98,6 +98,7 @@ export const FeedSettings = Type.Object({
 });
 
 export function feedRoutes(app: App, services: Services): void {
+  const { linkTokens: tokens } = services;
   app.get(
     '/v1/users/:user_id/feeds/:id',
     {
@@ -123,6 +124,7 @@ export function feedRoutes(app: App, services: Services): void {
         channelId: request.params.id,
         query,
         vars: await services.publicVars(ctx),
+        tracking: tokens && { publicUrl: services.config.publicUrl, tokens },
       });
       const blocks = await services.hideSecrets(
         ctx,

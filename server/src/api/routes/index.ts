@@ -29,6 +29,7 @@ import { referenceRoutes } from './reference.ts';
 import { scheduleRoutes } from './schedules.ts';
 import { subscriptionRoutes } from './subscriptions.ts';
 import { tenantRoutes } from './tenants.ts';
+import { trackingRoutes } from './tracking.ts';
 import { unsubscribeRoutes } from './unsubscribe.ts';
 import { userRoutes } from './users.ts';
 import { variableRoutes } from './variables.ts';
@@ -41,6 +42,7 @@ export const routes: readonly Routes[] = [
   notifyRoutes,
   userRoutes,
   unsubscribeRoutes,
+  trackingRoutes,
   objectRoutes,
   subscriptionRoutes,
   tenantRoutes,

@@ -2,6 +2,7 @@ import { channelTypeFromNumber, channelTypeNumber } from '../../channels/channel
 import type { DeliveryOutcome } from '../../channels/provider.ts';
 import type { Providers } from '../../channels/registry.ts';
 import type { Queryable } from '../../db/database.ts';
+import type { Tracking } from '../../feed/tracked-links.ts';
 import { parseAddress } from '../../lib/address.ts';
 import { faultPoint } from '../../lib/fault-point.ts';
 import type { JsonObject } from '../../lib/json.ts';
@@ -18,6 +19,7 @@ import type { KnownOrders } from './governance.ts';
 import { unrecordedSlices } from './receipts.ts';
 import { answerMask, openedContent } from './sealed-requests.ts';
 import { settledOrders } from './settled-orders.ts';
+import { trackedContent } from './tracked-content.ts';
 
 /** Longer than any provider's own time limit; whatever still hangs then is cut off. */
 const DELIVERY_TIMEOUT_MS = 60_000;
@@ -30,6 +32,8 @@ export type DeliverServices = {
   readonly orders: KnownOrders;
   /** Opens requests that have secrets in them; absent: they are refused. */
   readonly secretBox?: SecretBox;
+  /** Absent: messages are sent as they were rendered. */
+  readonly tracking?: Tracking;
   /** A message has come into this feed, later than its run. */
   readonly onFeed: (change: FeedChange) => void;
 };
@@ -134,6 +138,7 @@ function tellFeed(services: DeliverServices, message: MessageRow): void {
 }
 
 const FEED = channelTypeNumber('in_app_feed');
+const SMS = channelTypeNumber('sms');
 
 /** How often orders may change under the same deliveries, before they come back undone. */
 const ORDERS_ATTEMPTS = 5;
@@ -216,7 +221,7 @@ const gate = new AttachmentGate();
 
 /** Files are read when they are sent, so that recipients of a trigger share them until then. */
 async function handOver(
-  { providers, db, secretBox }: DeliverServices,
+  { providers, db, secretBox, tracking }: DeliverServices,
   message: MessageRow,
   attempt: number,
 ): Promise<{ outcome: DeliveryOutcome; provider: string }> {
@@ -228,10 +233,12 @@ async function handOver(
     const mask = answerMask(shown, content);
     return { outcome: { ...outcome, detail: mask(outcome.detail) }, provider };
   }
-  const bytes = attachedBytes(message.content);
-  if (bytes === 0) return deliver(providers, message, attempt);
+  const isText = message.channel_type === SMS;
+  const tracked = await trackedContent(tracking, db, { ...message, isText });
+  const bytes = attachedBytes(tracked);
+  if (bytes === 0) return deliver(providers, { ...message, content: tracked }, attempt);
   return gate.run(bytes, async () => {
-    const content = await withAttachedFiles(db, message.id, message.content);
+    const content = await withAttachedFiles(db, message.id, tracked);
     if (!content) return { outcome: ATTACHMENTS_GONE, provider: message.provider };
     return deliver(providers, { ...message, content }, attempt);
   });

@@ -5,6 +5,7 @@ import { createEnvironmentsInUse } from '../../control/environments-in-use.ts';
 import { createWorkflowVersions } from '../../control/workflow-versions.ts';
 import { openDatabase } from '../../db/database.ts';
 import { feedTopicKey } from '../../feed/feed-topic.ts';
+import { createLinkTokens } from '../../feed/link-tokens.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { createPriority } from '../../lib/priority.ts';
 import { createSecretBox } from '../../lib/secret-box.ts';
@@ -18,7 +19,7 @@ import { executeCalls } from './call.ts';
 import { createCallTools } from './call-tools.ts';
 import { createCallWriter } from './call-writer.ts';
 import { createChunkCache } from './chunk-cache.ts';
-import { executeDeliveries } from './deliver.ts';
+import { type DeliverServices, executeDeliveries } from './deliver.ts';
 import { createDeliveryWriter } from './delivery-writer.ts';
 import { createEnvironmentDefaults } from './environment-defaults.ts';
 import { createKnownOrders } from './governance.ts';
@@ -94,6 +95,7 @@ const deliverServices = {
   db,
   orders: knownOrders,
   secretBox,
+  ...trackingOfMessages(),
   onFeed: (change: FeedChange) => {
     arrivedInFeeds.push(change);
   },
@@ -154,6 +156,12 @@ function unsubscribeLinks(): Pick<WorkerServices, 'unsubscribeUrl'> {
   return {
     unsubscribeUrl: (subscriber) => `${publicUrl}${UNSUBSCRIBE_PATH}/${sign(subscriber)}`,
   };
+}
+
+function trackingOfMessages(): Pick<DeliverServices, 'tracking'> {
+  const { publicUrl, installationSecret } = options;
+  if (publicUrl === undefined) return {};
+  return { tracking: { publicUrl, tokens: createLinkTokens(installationSecret) } };
 }
 
 function hear(message: ToExecutor): void {

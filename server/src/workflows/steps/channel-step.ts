@@ -144,10 +144,17 @@ function message(way: Way, content: MessageContent, scheduledMs: number | undefi
   return {
     channelId,
     channelType,
-    content,
+    content: tracked(way, content),
     ...(way.isSandbox ? { sandbox: true } : {}),
     ...(scheduledMs === undefined ? {} : { scheduledMs }),
   };
+}
+
+/** What the step says of tracking goes over what the channel says. */
+function tracked({ tracking }: Way, content: MessageContent): MessageContent {
+  if (!tracking) return content;
+  const own = isJsonObject(content.tracking) ? content.tracking : {};
+  return { ...content, tracking: { ...tracking, ...own } };
 }
 
 /** When a message may be sent; undefined: at once, and always so where the step has no send windows. */

@@ -18,6 +18,8 @@ export type Way = {
   readonly isSandbox: boolean;
   /** The channel's own in this environment, which hold for each step that uses it. */
   readonly conditions?: JsonObject;
+  /** What is tracked of the channel's messages, where the step says nothing else. */
+  readonly tracking?: JsonObject;
   /** In a group: whether its rule and the channel's conditions hold; absent: always. */
   readonly applies?: (scope: RunScope) => boolean;
 };
@@ -104,12 +106,13 @@ function wayTo(key: string, environment: CompileEnvironment, channelType: Channe
   if (channel?.type !== channelType) {
     throw new Error(`the account has no ${channelType} channel "${key}"`);
   }
-  const { conditions, isSandbox = false } = channel;
+  const { conditions, tracking, isSandbox = false } = channel;
   return {
     channel: { id: channel.id, type: channelType },
     key,
     isSandbox,
     ...(conditions ? { conditions } : {}),
+    ...(tracking ? { tracking } : {}),
   };
 }
 
