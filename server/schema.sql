@@ -682,6 +682,14 @@ create table service_token (
   constraint service_token_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id)
 );
 
+create table short_link (
+  key text not null,
+  message_id uuid not null,
+  url text not null,
+  constraint short_link_pkey PRIMARY KEY (key)
+);
+CREATE INDEX short_link_message ON short_link USING btree (message_id);
+
 create table signing_key (
   id integer generated always as identity not null,
   environment_id integer not null,

@@ -153,6 +153,11 @@ async function remove(tx: Queryable, rows: readonly Row[]): Promise<void> {
      where message_id = any($1::uuid[])`,
     [messages],
   );
+  await tx.query(
+    `delete from short_link
+     where message_id = any($1::uuid[])`,
+    [messages],
+  );
   // The rows stay: the ledger counts them.
   await tx.query(
     `update recipient_run

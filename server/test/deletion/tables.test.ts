@@ -24,7 +24,7 @@ const named: Readonly<Record<string, string>> = {
   fan_out_seen: 'an id and no more, forgotten when the fan-out is over',
   feed_count: 'deleted with messages of the feed',
   feed_settled: 'deleted with messages of the feed',
-  message: 'deleted by a pass, with events and deliveries',
+  message: 'deleted by a pass, with events, deliveries and short links',
   preference_set: 'deleted with the request',
   recipient: 'deleted with the request',
   recipient_run: 'emptied by a pass: the ledger counts the rows',
