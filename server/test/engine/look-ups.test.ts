@@ -5,6 +5,7 @@ import { subscribe } from '../../src/recipients/subscriptions.ts';
 import * as rows from '../support/engine-rows.ts';
 import { createEngineWorld, type EngineWorld, feedStep } from '../support/engine-world.ts';
 import { users } from '../support/triggers.ts';
+import { documentedTemplates } from '../templates/documented.ts';
 
 let world: EngineWorld;
 beforeAll(async () => {
@@ -36,6 +37,22 @@ async function outcome(
     ],
   };
 }
+
+const documented = documentedTemplates('Somebody else');
+
+test('the page of templates says how to find somebody', () => {
+  expect(documented.length).toBeGreaterThan(4);
+});
+
+test.each(documented)('the documented template %s gives %s', async (source, expected) => {
+  await identifyMany(world.ctx, [
+    { collection: '$users', id: 'boss', properties: { name: 'Bo' } },
+    { collection: 'projects', id: 'p1', properties: { name: 'One' } },
+  ]);
+  const object = { collection: 'projects', id: 'p1' };
+  await subscribe(world.ctx, { object, recipients: ['boss'], properties: {} });
+  expect((await outcome(source)).bodies).toEqual([expected]);
+});
 
 describe('templates of a run', () => {
   test('find users, objects and tenants by id, and nobody by an id of nobody [template.filter.user] [template.filter.object] [template.filter.tenant]', async () => {

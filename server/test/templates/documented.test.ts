@@ -1,20 +1,48 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { rendered } from './support.ts';
+import { documentedTemplates } from './documented.ts';
+import { environmentOf, rendered } from './support.ts';
 
-const page = readFileSync(
-  join(import.meta.dirname, '..', '..', '..', 'docs', 'workflows', 'templates.md'),
-  'utf8',
-);
-const examples = [...page.matchAll(/^\| `(\{\{.*\}\})` \| `(.*)` \|$/gm)].map(
-  ([, source = '', expected = '']) => [source.replaceAll('\\|', '|'), expected] as const,
-);
+/** What docs/workflows/templates.md shows; what looks somebody up is in engine/look-ups.test.ts. */
+
+const filters = documentedTemplates('Filters');
+const shared = documentedTemplates('Partials and translations');
+const inHtml = documentedTemplates('E-mails');
 
 test('the page of templates has examples', () => {
-  expect(examples.length).toBeGreaterThan(9);
+  expect(filters.length).toBeGreaterThan(9);
+  expect(shared.length).toBeGreaterThan(5);
+  expect(inHtml.length).toBeGreaterThan(2);
 });
 
-test.each(examples)('the documented template %s gives %s', (source, expected) => {
+test.each(filters)('the documented template %s gives %s', (source, expected) => {
   expect(rendered(source)).toBe(expected);
+});
+
+const environment = environmentOf(
+  { card: { type: 'html', content: '<b>{{ title }}</b>' } },
+  {
+    translations: [
+      {
+        locale: 'en',
+        content: {
+          orders: { shipped: { one: '{{ count }} order', other: '{{ count }} orders' } },
+          Hello: 'Hello',
+        },
+      },
+      { locale: 'en', namespace: 'mail', content: { bye: 'Bye, {{ name }}' } },
+      { locale: 'es', content: { Hello: 'Hola' } },
+    ],
+  },
+);
+
+test.each(shared)(
+  'the documented template %s, with what it shares, gives %s',
+  (source, expected) => {
+    const scope = { data: { title: 'Spring' }, recipient: { id: 'u1', locale: 'es' } };
+    expect(rendered(source, scope, 'html', environment)).toBe(expected);
+  },
+);
+
+test.each(inHtml)('the documented template %s gives %s in HTML', (source, expected) => {
+  expect(rendered(source, { data: { name: 'Ann & Bo' } }, 'html').trim()).toBe(expected);
 });
