@@ -511,8 +511,11 @@ create table message (
   batch jsonb,
   constraint message_pkey PRIMARY KEY (id)
 ) partition by range (id);
+CREATE INDEX message_environment ON ONLY message USING btree (environment_id, id);
 CREATE INDEX message_recipient ON ONLY message USING btree (environment_id, recipient_id, channel_id, id);
 CREATE INDEX message_scheduled ON ONLY message USING btree (environment_id, recipient_id, channel_id) WHERE (scheduled_at IS NOT NULL);
+CREATE INDEX message_tenant ON ONLY message USING btree (environment_id, tenant, id) WHERE (tenant IS NOT NULL);
+CREATE INDEX message_trigger ON ONLY message USING btree (workflow_run_id);
 
 create table message_event (
   id uuid not null,
@@ -615,6 +618,10 @@ create table recipient_run (
   executed_at timestamp with time zone not null,
   constraint recipient_run_pkey PRIMARY KEY (id)
 ) partition by range (id);
+CREATE INDEX recipient_run_environment ON ONLY recipient_run USING btree (environment_id, id);
+CREATE INDEX recipient_run_failed ON ONLY recipient_run USING btree (environment_id, id) WHERE (error_count > 0);
+CREATE INDEX recipient_run_recipient ON ONLY recipient_run USING btree (environment_id, recipient_id, id);
+CREATE INDEX recipient_run_trigger ON ONLY recipient_run USING btree (workflow_run_id);
 
 create table recipient_run_segment (
   recipient_run_id uuid not null,
@@ -625,6 +632,7 @@ create table recipient_run_segment (
   executed_at timestamp with time zone not null,
   constraint recipient_run_segment_pkey PRIMARY KEY (recipient_run_id, segment)
 ) partition by range (recipient_run_id);
+CREATE INDEX recipient_run_segment_failed ON ONLY recipient_run_segment USING btree (recipient_run_id) WHERE (error_count > 0);
 
 create table resource (
   environment_id integer not null,
@@ -849,6 +857,8 @@ create table workflow_run (
   api_key_id integer,
   constraint workflow_run_pkey PRIMARY KEY (id)
 ) partition by range (id);
+CREATE INDEX workflow_run_tenant ON ONLY workflow_run USING btree (environment_id, tenant, id) WHERE (tenant IS NOT NULL);
+CREATE INDEX workflow_run_workflow ON ONLY workflow_run USING btree (environment_id, workflow_key, id);
 
 create table workflow_version (
   id integer generated always as identity not null,

@@ -66,7 +66,7 @@ export function readMessageFilter(parameters: RawParameters): MessageConditions 
     ...(tenant === undefined ? [] : [`m.tenant = ${values.add(tenant)}`]),
     ...(channelId === undefined ? [] : [`m.channel_id = ${values.add(channelId)}`]),
     ...(runId === undefined ? [] : [`m.workflow_run_id = ${values.add(runId)}`]),
-    ...(recipientRunId === undefined ? [] : [`m.recipient_run_id = ${values.add(recipientRunId)}`]),
+    ...(recipientRunId === undefined ? [] : ofRecipientRun(values.add(recipientRunId))),
     ...(source === undefined ? [] : [`m.workflow_key = ${values.add(source)}`]),
     ...(statuses
       ? [`${DELIVERY_STATUS} = any(${values.add(statuses.map(deliveryStatusNumber))}::int[])`]
@@ -76,6 +76,14 @@ export function readMessageFilter(parameters: RawParameters): MessageConditions 
     ...(categories ? [categoryCondition(categories, values)] : []),
     ...(triggerData ? triggerDataConditions(triggerData, values) : []),
     ...timeConditions(range, values),
+  ];
+}
+
+/** Messages are found by their recipient. */
+function ofRecipientRun(id: string): string[] {
+  return [
+    `m.recipient_run_id = ${id}`,
+    `m.recipient_id = (select run.recipient_id from recipient_run run where run.id = ${id})`,
   ];
 }
 

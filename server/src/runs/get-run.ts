@@ -13,7 +13,7 @@ import {
   type Segment,
   type StepRecord,
 } from './run-events.ts';
-import { type RecipientRun, RUN_COLUMNS, RUN_TABLES, type RunRow, runJson } from './run-row.ts';
+import { type RecipientRun, RUN_COLUMNS, type RunRow, runJson, runTables } from './run-row.ts';
 
 export type RecipientRunDetail = RecipientRun & { readonly events: readonly RunEvent[] };
 
@@ -58,7 +58,7 @@ async function findRow(ctx: EnvironmentContext, id: string): Promise<DetailRow |
   const [row] = await ctx.db.query<DetailRow>(
     `
     select ${RUN_COLUMNS}, r.steps, r.executed_at
-    from ${RUN_TABLES}
+    from ${runTables()}
     where r.id = $1
       and r.environment_id = $2`,
     [id, ctx.environment.id],

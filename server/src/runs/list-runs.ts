@@ -1,11 +1,11 @@
 import type { EnvironmentContext } from '../context.ts';
 import { sqlState } from '../db/database.ts';
-import { lowestUuidAt, parseAddress } from '../lib/address.ts';
+import { lowestUuidAt } from '../lib/address.ts';
 import { BelfryError, invalidField } from '../lib/errors.ts';
 import { isUuid } from '../lib/uuid.ts';
 import { type PageInfo, type PageRequest, pageOf } from '../recipients/page.ts';
 import type { RecipientKey } from '../recipients/reference.ts';
-import { type RecipientRun, RUN_COLUMNS, RUN_TABLES, type RunRow, runJson } from './run-row.ts';
+import { type RecipientRun, RUN_COLUMNS, type RunRow, runJson, runTables } from './run-row.ts';
 import { type RunStatusName, runStatusNumber, STATUS_SQL } from './run-status.ts';
 
 export type RunFilter = {
@@ -33,8 +33,6 @@ const NOT_DELETED = `r.recipient_id <> ''`;
 /** A list reads ids downwards and filters; past this it must be narrowed by the caller. */
 const TIMEOUT_MS = 5_000;
 const QUERY_CANCELED = '57014';
-/** Chunks of one trigger carry its time, or one very little later; those of its fan-out that of their page. */
-const TRIGGER_SPREAD_MS = 10_000;
 const LARGEST_TIME_MS = 2 ** 48 - 1;
 
 /** Runs that have begun, newest first. Those still queued have no row; `getRun` finds them by id. */
@@ -45,17 +43,13 @@ export async function listRuns(
   const { filter, page } = input;
   const values: unknown[] = [ctx.environment.id, page.size + 1];
   const add = (value: unknown): string => `$${values.push(value)}`;
-  const fannedOutMs = await lastFanOutMs(ctx, filter.workflowRunId);
-  const conditions = [
-    ...idConditions(filter, page, add, fannedOutMs),
-    ...filterConditions(filter, add),
-  ];
+  const conditions = [...idConditions(filter, page, add), ...filterConditions(filter, add)];
   const backward = page.after === undefined && page.before !== undefined;
   const rows = await readInTime(
     ctx,
     `
     select ${RUN_COLUMNS}
-    from ${RUN_TABLES}
+    from ${runTables(filter.hasErrors ? FAILED_RUNS : undefined)}
     where ${['r.environment_id = $1', NOT_DELETED, ...conditions].join('\n      and ')}
     order by r.id ${backward ? 'asc' : 'desc'}
     limit $2`,
@@ -70,7 +64,6 @@ function idConditions(
   filter: RunFilter,
   page: PageRequest,
   add: (value: unknown) => string,
-  fannedOutMs: number,
 ): string[] {
   const conditions: string[] = [];
   const from = (ms: number) => conditions.push(`r.id >= ${add(lowestUuidAt(ms))}`);
@@ -81,34 +74,40 @@ function idConditions(
   }
   if (filter.startingAt) from(clampedMs(filter.startingAt));
   if (filter.endingAt) until(clampedMs(filter.endingAt) + 1);
-  if (filter.workflowRunId !== undefined) {
-    const address = parseAddress(filter.workflowRunId);
-    if (!address) return ['false'];
-    from(address.timeMs);
-    const lastMs = Math.max(address.timeMs, fannedOutMs);
-    until(Math.min(lastMs + TRIGGER_SPREAD_MS, LARGEST_TIME_MS));
-    conditions.push(`r.workflow_run_id = ${add(filter.workflowRunId)}`);
-  }
   return conditions;
 }
 
-/** When a trigger last got runs for those who subscribe to its objects; 0 when that was beside the trigger. */
-async function lastFanOutMs(ctx: EnvironmentContext, workflowRunId?: string): Promise<number> {
-  if (workflowRunId === undefined || !isUuid(workflowRunId)) return 0;
-  const [row] = await ctx.db.query<{ updated_at: Date }>(
-    `
-    select updated_at
-    from fan_out
-    where workflow_run_id = $1
-      and environment_id = $2`,
-    [workflowRunId, ctx.environment.id],
-  );
-  return row?.updated_at.getTime() ?? 0;
-}
+/** Runs of the environment that failed at a step: each kind has an index of its own, in the order of the list. */
+const FAILED_RUNS = `(
+      select *
+      from recipient_run
+      where environment_id = $1
+        and error_count > 0
+      union all
+      select f.*
+      from recipient_run_segment s
+      join recipient_run f on f.id = s.recipient_run_id
+      where f.environment_id = $1
+        and f.error_count = 0
+        and s.error_count > 0
+        and not exists (
+          select
+          from recipient_run_segment e
+          where e.recipient_run_id = s.recipient_run_id
+            and e.segment < s.segment
+            and e.error_count > 0
+        )
+    )`;
 
 function filterConditions(filter: RunFilter, add: (value: unknown) => string): string[] {
   const conditions: string[] = [];
-  const { workflow, tenant, recipient, status, hasErrors } = filter;
+  const { workflow, tenant, recipient, status, hasErrors, workflowRunId } = filter;
+  if (workflowRunId !== undefined) {
+    if (!isUuid(workflowRunId)) return ['false'];
+    conditions.push(`r.workflow_run_id = ${add(workflowRunId)}`);
+  }
+  // So that the triggers that match can be found first, where they are few.
+  if (workflow !== undefined || tenant !== undefined) conditions.push('w.environment_id = $1');
   if (workflow !== undefined) conditions.push(`w.workflow_key = ${add(workflow)}`);
   if (tenant !== undefined) conditions.push(`w.tenant = ${add(tenant)}`);
   if (recipient) {
@@ -116,10 +115,7 @@ function filterConditions(filter: RunFilter, add: (value: unknown) => string): s
     conditions.push(`r.collection = ${add(recipient.collection)}`);
   }
   if (status) conditions.push(`${STATUS_SQL} = any(${add(status.map(runStatusNumber))}::int[])`);
-  if (hasErrors !== undefined) {
-    const errors = 'r.error_count + coalesce(later.error_count, 0)';
-    conditions.push(hasErrors ? `${errors} > 0` : `${errors} = 0`);
-  }
+  if (hasErrors === false) conditions.push('r.error_count + coalesce(later.error_count, 0) = 0');
   return conditions;
 }
 

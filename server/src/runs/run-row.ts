@@ -44,8 +44,12 @@ export const RUN_COLUMNS = `r.id, r.workflow_run_id, w.workflow_key, r.collectio
     coalesce(last.executed_at, r.executed_at) as updated_at,
     ${STATUS_SQL} as status`;
 
-/** A run is its first execution and the segments after each pause; the last one says where it is. */
-export const RUN_TABLES = `recipient_run r
+/**
+ * A run is its first execution and the segments after each pause; the last one says where it is. `runs` may be a part of
+ * recipient_run.
+ */
+export function runTables(runs = 'recipient_run'): string {
+  return `${runs} r
   join workflow_run w on w.id = r.workflow_run_id
   left join lateral (
     select s.status, s.executed_at
@@ -59,6 +63,7 @@ export const RUN_TABLES = `recipient_run r
     from recipient_run_segment s
     where s.recipient_run_id = r.id
   ) later on true`;
+}
 
 export function runJson(row: RunRow): RecipientRun {
   return {

@@ -83,7 +83,7 @@ test('a partition has the indexes of its parent, attached to them', async () => 
       exists (select from pg_inherits where inhrelid = indexrelid) as attached
     from pg_index
     where indrelid = 'message_2031_01'::regclass`);
-  expect(rows.length).toBe(3);
+  expect(rows.length).toBe(6);
   expect(rows.every((row) => row.attached)).toBe(true);
 });
 

@@ -7,8 +7,6 @@ create index recipient_run_failed on recipient_run (environment_id, id) where er
 create index recipient_run_segment_failed on recipient_run_segment (recipient_run_id) where error_count > 0;
 create index workflow_run_tenant on workflow_run (environment_id, tenant, id) where tenant is not null;
 create index workflow_run_workflow on workflow_run (environment_id, workflow_key, id);
--- What a trigger led to lies together, but for what was delayed: summaries of blocks cost next to nothing to keep.
-create index message_trigger on message using brin (workflow_run_id uuid_minmax_multi_ops)
-  with (pages_per_range = 32, autosummarize = on);
-create index recipient_run_trigger on recipient_run using brin (workflow_run_id uuid_minmax_multi_ops)
-  with (pages_per_range = 32, autosummarize = on);
+-- What a trigger led to.
+create index message_trigger on message (workflow_run_id);
+create index recipient_run_trigger on recipient_run (workflow_run_id);
