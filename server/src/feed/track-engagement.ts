@@ -2,6 +2,7 @@ import type { Context } from '../context.ts';
 import type { Queryable, Statement } from '../db/database.ts';
 import { timeOrderedUuid } from '../lib/uuid.ts';
 import { signalsSql } from '../signals/signals-sql.ts';
+import { webhookEventsSql } from '../signals/webhook-events-sql.ts';
 import type { Tracked } from './link-tokens.ts';
 import { messageEventTypes } from './message-event-type.ts';
 
@@ -79,7 +80,7 @@ const RECORD: Statement = {
         and case when $5::text is null then before.type = ${READ}
           else before.type = ${CLICKED} and before.data ->> 'url' = $5::text end
     )
-  returning type, data
+  returning id, environment_id, message_id, type, data
 ), changed as (
   update message m
   set link_clicked_at = case when $5::text is null then m.link_clicked_at else $2 end,
@@ -96,6 +97,13 @@ const RECORD: Statement = {
                               'step_ref', c.step_ref) || coalesce(e.data::jsonb, '{}') as detail
     from changed c
     cross join event e`)}
+), webhooks as (
+  ${webhookEventsSql(
+    `
+    select environment_id, type::int as type, id as event_id, message_id as subject, null::json as content
+    from event`,
+    '$2::timestamptz',
+  )}
 )
 select 1`,
 };

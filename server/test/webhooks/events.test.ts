@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { messageEventTypes } from '../../src/feed/message-event-type.ts';
 import { updateMessageStatuses } from '../../src/feed/message-status.ts';
+import { recordEngagement } from '../../src/feed/track-engagement.ts';
 
 import { ksuidFromUuid, uuidFromKsuid } from '../../src/lib/ksuid.ts';
 import { webhookEventTypes } from '../../src/signals/webhook-event-types.ts';
@@ -97,6 +98,27 @@ test('what a person does with a message is told with its event data, under the i
   const told = receiver.received.map((one) => uuidFromKsuid(one.id));
   expect(events.map((event) => event.id)).toEqual(expect.arrayContaining(told));
   expect((await webhooks.log(id)).every((entry) => entry.status === 'delivered')).toBe(true);
+});
+
+test('a click on a tracked link is told with its url, once', async () => {
+  await webhooks.notify('cleo');
+  await webhooks.endpoint(receiver.url);
+  const { ctx, test: database } = webhooks.world;
+  const [row] = await database.db.query<{ id: string }>(
+    `select id from message where recipient_id = 'cleo'`,
+  );
+  const click = { messageUuid: row?.id ?? '', url: 'https://shop.example/a' };
+  await Promise.all([recordEngagement(ctx, click), recordEngagement(ctx, click)]);
+  await webhooks.sendAll();
+  expect(receiver.received).toMatchObject([
+    {
+      type: 'message.link_clicked',
+      body: {
+        data: { id: ksuidFromUuid(row?.id ?? ''), engagement_statuses: ['link_clicked'] },
+        event_data: { url: 'https://shop.example/a' },
+      },
+    },
+  ]);
 });
 
 test('a request is signed as Knock signs: milliseconds, and base64 over the raw body', async () => {
