@@ -1,5 +1,5 @@
 import type { EnvironmentContext } from '../context.ts';
-import { type RecipientRun, RUN_COLUMNS, RUN_TABLES, type RunRow, runJson } from './run-row.ts';
+import { type RecipientRun, RUN_COLUMNS, runTables, type RunRow, runJson } from './run-row.ts';
 
 /** The runs of these ids that have begun, by id. */
 export async function loadRuns(
@@ -10,7 +10,7 @@ export async function loadRuns(
   const rows = await ctx.db.query<RunRow>(
     `
     select ${RUN_COLUMNS}
-    from ${RUN_TABLES}
+    from ${runTables()}
     where r.id = any($2::uuid[])
       and r.environment_id = $1`,
     [ctx.environment.id, ids],
