@@ -200,6 +200,7 @@ create table bulk_operation (
   started_at timestamp with time zone,
   completed_at timestamp with time zone,
   failed_at timestamp with time zone,
+  after_position integer default 0 not null,
   constraint bulk_operation_pkey PRIMARY KEY (id),
   constraint bulk_operation_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
 ) with (fillfactor=80);

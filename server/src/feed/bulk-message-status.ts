@@ -1,4 +1,6 @@
 import type { EnvironmentContext } from '../context.ts';
+import { textArray } from '../db/array-literal.ts';
+import { lowestUuidAt } from '../lib/address.ts';
 import { invalidField } from '../lib/errors.ts';
 import {
   allOf,
@@ -41,9 +43,9 @@ export const bulkActions: Readonly<Record<string, MessageStatus>> = {
   unarchived: 'unarchived',
 };
 
-/** Messages that a turn of a bulk operation changes, at the most. */
-export const MESSAGES_OF_A_TURN = 1_000;
-const NIL_UUID = '00000000-0000-0000-0000-000000000000';
+/** Messages that a turn of a bulk operation looks at, and recipients whose messages these are, at the most. */
+const MESSAGES_OF_A_TURN = 2_000;
+const RECIPIENTS_OF_A_TURN = 50;
 const MAX_RECIPIENTS = 1_000;
 
 export type BulkFilter = {
@@ -96,59 +98,140 @@ export function parseBulkAction(action: string): MessageStatus {
   throw invalidField('action', `must be one of ${Object.keys(bulkActions).join(', ')}`);
 }
 
-/**
- * Sets a status of up to 1,000 messages of a channel that match, by id, behind `after`; those that came later than `until`
- * stay as they are. Returns the ids that were changed, in their order.
- */
-export function changeMessagesAfter(
+export type BulkChange = {
+  readonly channelId: string;
+  readonly filter: BulkFilter;
+  readonly status: MessageStatus;
+  /** Messages that came later stay as they are. */
+  readonly until: Date;
+} & MessageScope;
+
+/** Up to where messages were looked at: of the recipient at `position` in the list, where there is one, by id. */
+export type BulkCursor = { readonly position: number; readonly afterId: string };
+
+export const FIRST_MESSAGES: BulkCursor = { position: 0, afterId: lowestUuidAt(0) };
+
+/** Looks at the next 2,000 messages and sets the status of those that match. In the caller's transaction, if it is in one. */
+export async function changeNextMessages(
   ctx: EnvironmentContext,
-  input: {
-    readonly channelId: string;
-    readonly filter: BulkFilter;
-    readonly status: MessageStatus;
-    readonly after: string | null;
-    readonly until: Date;
-  } & MessageScope,
-): Promise<string[]> {
-  const { recipientIds } = input.filter;
-  const values = createValues(
-    ctx.environment.id,
-    input.channelId,
-    input.after ?? NIL_UUID,
-    MESSAGES_OF_A_TURN,
-    input.until,
+  change: BulkChange,
+  cursor: BulkCursor,
+): Promise<{ readonly changed: number; readonly cursor: BulkCursor; readonly isLast: boolean }> {
+  const recipients = recipientsOf(change);
+  const next = recipients
+    ? await candidatesOf(ctx, change, recipients, cursor)
+    : await candidatesOfAnybody(ctx, change, cursor);
+  const changed = await changeMatching(ctx, change, next.ids, recipients !== undefined);
+  return { changed, cursor: next.cursor, isLast: next.isLast };
+}
+
+type Candidates = {
+  readonly ids: readonly string[];
+  readonly cursor: BulkCursor;
+  readonly isLast: boolean;
+};
+
+/** Undefined: everybody. */
+function recipientsOf({ filter, userId }: BulkChange): readonly string[] | undefined {
+  if (userId === undefined) return filter.recipientIds;
+  return !filter.recipientIds || filter.recipientIds.includes(userId) ? [userId] : [];
+}
+
+/** One recipient after the other, so that a message of few people is found by the index however many there are of others. */
+async function candidatesOf(
+  ctx: EnvironmentContext,
+  { channelId }: BulkChange,
+  recipients: readonly string[],
+  { position, afterId }: BulkCursor,
+): Promise<Candidates> {
+  const page = recipients.slice(position, position + RECIPIENTS_OF_A_TURN);
+  const rows = await ctx.db.query<{ readonly n: number; readonly id: string }>(
+    {
+      name: 'bulk_messages_of_recipients',
+      text: `select r.n::int as n, m.id
+             from unnest($3::text[]) with ordinality as r(id, n)
+             cross join lateral (
+               select message.id
+               from message
+               where message.environment_id = $1
+                 and message.recipient_id = r.id
+                 and message.channel_id = $2
+                 and message.id > case r.n when 1 then $4::uuid else '${FIRST_MESSAGES.afterId}' end
+               order by message.id
+               limit ${MESSAGES_OF_A_TURN}
+             ) m
+             order by r.n, m.id
+             limit ${MESSAGES_OF_A_TURN}`,
+    },
+    [ctx.environment.id, channelId, textArray(page), afterId],
   );
-  const conditions = [HAS_ARRIVED, ...input.filter.conditions(values)];
-  if (recipientIds) {
-    conditions.push(`m.recipient_id = any(${values.add(recipientIds)}::text[])`);
-    conditions.push("m.collection = '$users'");
-  }
-  if (input.userId !== undefined) {
-    conditions.push(`m.recipient_id = ${values.add(input.userId)}`, "m.collection = '$users'");
-  }
-  if (input.tenants) {
-    const { tenants, untagged } = input.tenants;
-    const named = `m.tenant = any(${values.add(tenants)}::text[])`;
-    conditions.push(untagged ? `(${named} or m.tenant is null)` : named);
+  const last = rows[MESSAGES_OF_A_TURN - 1];
+  return {
+    ids: rows.map(({ id }) => id),
+    cursor: last
+      ? { position: position + last.n - 1, afterId: last.id }
+      : { position: position + page.length, afterId: FIRST_MESSAGES.afterId },
+    isLast: last === undefined && position + page.length >= recipients.length,
+  };
+}
+
+/** Whatever the environment has sent, on other channels too: there is no index by channel. */
+async function candidatesOfAnybody(
+  ctx: EnvironmentContext,
+  { channelId, until }: BulkChange,
+  { position, afterId }: BulkCursor,
+): Promise<Candidates> {
+  const rows = await ctx.db.query<{ readonly id: string; readonly is_own: boolean }>(
+    {
+      name: 'bulk_messages_of_anybody',
+      text: `select id, channel_id = $2 as is_own
+             from message
+             where environment_id = $1
+               and id > $3
+               and id < $4
+             order by id
+             limit ${MESSAGES_OF_A_TURN}`,
+    },
+    // An id has the time at which its run was accepted, which is before the message.
+    [ctx.environment.id, channelId, afterId, lowestUuidAt(until.getTime() + 1)],
+  );
+  return {
+    ids: rows.flatMap(({ id, is_own: isOwn }) => (isOwn ? [id] : [])),
+    cursor: { position, afterId: rows.at(-1)?.id ?? afterId },
+    isLast: rows.length < MESSAGES_OF_A_TURN,
+  };
+}
+
+async function changeMatching(
+  ctx: EnvironmentContext,
+  { channelId, filter, status, until, tenants }: BulkChange,
+  candidates: readonly string[],
+  areUsers: boolean,
+): Promise<number> {
+  if (candidates.length === 0) return 0;
+  const values = createValues(ctx.environment.id, channelId, candidates, until);
+  const conditions = [HAS_ARRIVED, ...filter.conditions(values)];
+  if (areUsers) conditions.push("m.collection = '$users'");
+  if (tenants) {
+    const named = `m.tenant = any(${values.add(tenants.tenants)}::text[])`;
+    conditions.push(tenants.untagged ? `(${named} or m.tenant is null)` : named);
   }
   return ctx.db.transaction(async (tx) => {
     const rows = await tx.query<{ readonly id: string }>(
       `select m.id, ${CHANGING}
 from ${JOINED_TABLES}
-where m.environment_id = $1
+where m.id = any($3::uuid[])
+  and m.environment_id = $1
   and m.channel_id = $2
-  and m.id > $3
-  and m.inserted_at <= $5
-  and ${statusApplies(input.status)}
+  and m.inserted_at <= $4
+  and ${statusApplies(status)}
   and ${allOf(conditions)}
 order by m.id
-limit $4
 for update of m`,
       values.list,
     );
-    const ids = rows.map((row) => row.id);
-    await applyStatus(ctx, tx, { ids, status: input.status });
-    return ids;
+    await applyStatus(ctx, tx, { ids: rows.map((row) => row.id), status });
+    return rows.length;
   });
 }
 

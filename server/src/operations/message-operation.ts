@@ -1,7 +1,8 @@
 import type { EnvironmentContext } from '../context.ts';
 import {
-  changeMessagesAfter,
-  MESSAGES_OF_A_TURN,
+  type BulkChange,
+  type BulkCursor,
+  FIRST_MESSAGES,
   parseBulkAction,
   readBulkFilter,
 } from '../feed/bulk-message-status.ts';
@@ -43,22 +44,22 @@ export function isOnMessages({ name }: Operation): boolean {
   return name.startsWith(PREFIX);
 }
 
-/** Changes the next messages behind the last one; those that came after the request stay as they are. */
-export async function changeNextMessages(
-  ctx: EnvironmentContext,
-  operation: Operation,
-): Promise<{ readonly count: number; readonly afterId: string | null; readonly isLast: boolean }> {
-  const { filter, channel_id: channelId } = operation.input;
-  const ids = await changeMessagesAfter(ctx, {
+/** Where an operation on messages stands. */
+export function messageCursor(operation: Operation): BulkCursor {
+  const { after_id: afterId, after_position: position } = operation;
+  return afterId === null ? FIRST_MESSAGES : { position, afterId };
+}
+
+/** What an operation on messages does to those that it reaches. */
+export function messageChange({ name, input, inserted_at: until }: Operation): BulkChange {
+  const { filter, channel_id: channelId } = input;
+  return {
     channelId: String(channelId),
     filter: readBulkFilter(isJsonObject(filter) ? filter : {}),
-    status: parseBulkAction(operation.name.slice(PREFIX.length)),
-    after: operation.after_id,
-    until: operation.inserted_at,
-    ...scopeOf(operation.input),
-  });
-  const afterId = ids.at(-1) ?? null;
-  return { count: ids.length, afterId, isLast: ids.length < MESSAGES_OF_A_TURN };
+    status: parseBulkAction(name.slice(PREFIX.length)),
+    until,
+    ...scopeOf(input),
+  };
 }
 
 /** What `messageOperation` wrote down. */

@@ -41,6 +41,7 @@ export function newOperation(
       processed: 0,
       error_count: 0,
       after_id: null,
+      after_position: 0,
       inserted_at: now,
       updated_at: now,
       started_at: null,

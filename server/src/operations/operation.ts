@@ -11,8 +11,9 @@ export type Operation = {
   /** Items that are done: where the next turn begins. */
   readonly processed: number;
   readonly error_count: number;
-  /** Of messages: the last that was changed. */
+  /** Of messages: the last that was looked at, and the place of its recipient where recipients are named. */
   readonly after_id: string | null;
+  readonly after_position: number;
   readonly inserted_at: Date;
   readonly updated_at: Date;
   readonly started_at: Date | null;
@@ -21,7 +22,7 @@ export type Operation = {
 };
 
 export const OPERATION_COLUMNS = `o.id, o.environment_id, o.name, o.input, o.total, o.processed, o.error_count, o.after_id,
-  o.inserted_at, o.updated_at, o.started_at, o.completed_at, o.failed_at`;
+  o.after_position, o.inserted_at, o.updated_at, o.started_at, o.completed_at, o.failed_at`;
 
 /** An item that was refused; `collection` where it is an object. */
 export type ErrorItem = { readonly id: string; readonly collection?: string };

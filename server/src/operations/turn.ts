@@ -2,11 +2,12 @@ import { type EnvironmentRow, environmentFromRow } from '../accounts/environment
 import type { Context, EnvironmentContext } from '../context.ts';
 import { plainArray, textArray } from '../db/array-literal.ts';
 import type { Queryable } from '../db/database.ts';
+import { type BulkCursor, changeNextMessages } from '../feed/bulk-message-status.ts';
 import { BelfryError } from '../lib/errors.ts';
 import { faultPoint } from '../lib/fault-point.ts';
 import type { Json } from '../lib/json.ts';
 import { errorCollection, kindOf, type OperationKind } from './kinds.ts';
-import { changeNextMessages, isOnMessages } from './message-operation.ts';
+import { isOnMessages, messageChange, messageCursor } from './message-operation.ts';
 import { itemId, PAGE_ITEMS } from './new-operation.ts';
 import { isOver, OPERATION_COLUMNS, type Operation } from './operation.ts';
 
@@ -127,8 +128,13 @@ async function turnItems(
 
 function turnMessages({ operation, ctx }: Loaded): Promise<Moved> {
   return move(ctx, operation, operation, async () => {
-    const { count, afterId, isLast } = await changeNextMessages(ctx, operation);
-    return { count, refused: [], afterId, isLast };
+    const from = messageCursor(operation);
+    const { changed, cursor, isLast } = await changeNextMessages(
+      ctx,
+      messageChange(operation),
+      from,
+    );
+    return { count: changed, refused: [], cursor, isLast };
   });
 }
 
@@ -136,8 +142,8 @@ type Step = {
   readonly count: number;
   /** Ids of the items that were refused. Either all were done, or it is about one. */
   readonly refused: readonly string[];
-  /** Of messages: the last that was changed, and whether no more are left. */
-  readonly afterId?: string | null;
+  /** Of messages: how far they were looked at, and whether no more are left. */
+  readonly cursor?: BulkCursor;
   readonly isLast?: boolean;
 };
 
@@ -163,13 +169,15 @@ async function move(
        from bulk_operation
        where id = $1
          and processed = $2
+         and after_id is not distinct from $3
+         and after_position = $4
          and completed_at is null
          and failed_at is null
        for update`,
-      [id, from.processed],
+      [id, from.processed, operation.after_id, operation.after_position],
     );
     if (!locked) throw new Overtaken();
-    const { count, refused, afterId = null, isLast } = await work();
+    const { count, refused, cursor, isLast } = await work();
     const processed = from.processed + count;
     const isDone = isLast ?? processed >= locked.total;
     await tx.query(
@@ -183,6 +191,7 @@ async function move(
          total = greatest(total, $2),
          error_count = error_count + $4,
          after_id = coalesce($8, after_id),
+         after_position = coalesce($10, after_position),
          started_at = coalesce(started_at, $3),
          updated_at = $3,
          completed_at = case when $9 then $3 end
@@ -195,8 +204,9 @@ async function move(
         plainArray(refused.map((_, i) => from.processed + i)),
         textArray(refused),
         errorCollection(input),
-        afterId,
+        cursor?.afterId ?? null,
         isDone,
+        cursor?.position ?? null,
       ],
     );
     if (isDone) await dropPages(tx, id);
