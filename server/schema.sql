@@ -246,7 +246,7 @@ create table channel (
   updated_at timestamp with time zone default now() not null,
   constraint channel_pkey PRIMARY KEY (id),
   constraint channel_account_id_key_key UNIQUE (account_id, key),
-  constraint channel_type_check CHECK ((type = ANY (ARRAY['email'::text, 'in_app_feed'::text, 'sms'::text, 'push'::text, 'chat'::text, 'http'::text]))),
+  constraint channel_type_check CHECK ((type = ANY (ARRAY['email'::text, 'in_app_feed'::text, 'in_app_guide'::text, 'sms'::text, 'push'::text, 'chat'::text, 'http'::text]))),
   constraint channel_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id)
 );
 
@@ -437,6 +437,60 @@ create table governance (
   version bigint default 1 not null,
   constraint governance_pkey PRIMARY KEY (only_row),
   constraint governance_only_row_check CHECK (only_row)
+);
+
+create table guide (
+  id uuid default gen_random_uuid() not null,
+  environment_id integer not null,
+  key text not null,
+  number integer default 1 not null,
+  content jsonb not null,
+  sha text not null,
+  active boolean not null,
+  active_from timestamp with time zone,
+  active_until timestamp with time zone,
+  inserted_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint guide_pkey PRIMARY KEY (id),
+  constraint guide_environment_id_key_key UNIQUE (environment_id, key),
+  constraint guide_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
+);
+
+create table guide_display (
+  environment_id integer not null,
+  user_id text not null,
+  group_key text not null,
+  displayed_at timestamp with time zone not null,
+  constraint guide_display_pkey PRIMARY KEY (environment_id, user_id, group_key),
+  constraint guide_display_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
+);
+
+create table guide_engagement (
+  environment_id integer not null,
+  user_id text not null,
+  tenant text not null,
+  guide_key text not null,
+  step_ref text not null,
+  message_id uuid not null,
+  seen_at timestamp with time zone,
+  read_at timestamp with time zone,
+  interacted_at timestamp with time zone,
+  archived_at timestamp with time zone,
+  inserted_at timestamp with time zone not null,
+  updated_at timestamp with time zone not null,
+  constraint guide_engagement_pkey PRIMARY KEY (environment_id, user_id, tenant, guide_key, step_ref),
+  constraint guide_engagement_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
+);
+
+create table guide_group (
+  environment_id integer not null,
+  key text not null,
+  content jsonb not null,
+  sha text not null,
+  inserted_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint guide_group_pkey PRIMARY KEY (environment_id, key),
+  constraint guide_group_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
 );
 
 create table idempotency (

@@ -47,6 +47,8 @@ const environment: CompileEnvironment = {
   layout: () => undefined,
   workflow: () => true,
   audience: () => true,
+  guide: () => true,
+  guideChannel: () => true,
   templates: bareEnvironment,
 };
 

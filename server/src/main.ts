@@ -15,6 +15,7 @@ import { createBudgets } from './budgets/budgets.ts';
 import { createLoopPressure, highPressureOf } from './budgets/pressure.ts';
 import type { Config } from './config.ts';
 import type { Context } from './context.ts';
+import { createEnvironmentsInUse } from './control/environments-in-use.ts';
 import { createHideSecrets } from './control/hide-secrets.ts';
 import { createPublicVars } from './control/public-vars.ts';
 import { createPublishedWorkflows } from './control/published-workflows.ts';
@@ -28,6 +29,8 @@ import { countFeed } from './feed/count-feed.ts';
 import { createFeedHub, FEED_COUNTS, type FeedHub } from './feed/feed-hub.ts';
 import { createLinkTokens } from './feed/link-tokens.ts';
 import { installationSecret, prepareFirstStart } from './first-start.ts';
+import { createCatalogs } from './guides/catalog.ts';
+import { createGuideHub } from './guides/guide-hub.ts';
 import { systemClock } from './lib/clock.ts';
 import { FAULT_VARIABLE, mustNotStart } from './lib/fault-point.ts';
 import type { Logger } from './lib/log.ts';
@@ -148,6 +151,10 @@ async function build(
     unwatch: async (topics) => engine?.watchFeeds([], topics),
   });
   closers.push(async () => hub.close());
+  // Without the secrets: what guides render goes to browsers.
+  const guides = createCatalogs(createEnvironmentsInUse(ctx));
+  const guideHub = createGuideHub({ catalogs: guides, log });
+  closers.push(async () => guideHub.close());
 
   const secret = await installationSecret(config.dataDir);
   engine = await startEngine({
@@ -247,6 +254,8 @@ async function build(
     engine,
     workflows,
     publicVars: createPublicVars(),
+    guides,
+    guideHub,
     secrets,
     hideSecrets: createHideSecrets(secrets),
     authentication: createAuthentication(ctx),
@@ -280,7 +289,7 @@ async function build(
   const app = buildApp(services);
   sockets = attachSocket(ctx, app.server, {
     authentication: services.authentication,
-    hub,
+    hubs: { feeds: hub, guides: guideHub },
     budgets,
   });
   const { close: closeSockets } = sockets;

@@ -44,6 +44,12 @@ const ENVIRONMENTS = [
 /** The channels that every account begins with. */
 const CHANNELS = [
   { key: 'in-app', name: 'In-app feed', type: 'in_app_feed', provider: 'in_app_feed_knock' },
+  {
+    key: 'in-app-guide',
+    name: 'In-app guides',
+    type: 'in_app_guide',
+    provider: 'in_app_guide_knock',
+  },
   { key: 'email', name: 'E-mail', type: 'email', provider: 'email_smtp' },
   { key: 'sms', name: 'SMS', type: 'sms', provider: 'sms_viewer' },
   { key: 'push', name: 'Push', type: 'push', provider: 'push_viewer' },

@@ -47,13 +47,16 @@ const ALIASES: ReadonlyMap<string, Capability> = new Map([
   ['guide/write', 'user/guide_write'],
 ]);
 
-/** What there is of a user for each tenant. */
-const OF_TENANTS: ReadonlySet<string> = new Set<Capability>([
-  'user/feed_read',
-  'user/feed_write',
-  'preferences/read',
-  'preferences/write',
-]);
+/** What there is of a user for each tenant; a tenant that is granted for one of a family narrows all of it. */
+const FAMILIES: readonly ReadonlySet<string>[] = [
+  new Set<Capability>([
+    'user/feed_read',
+    'user/feed_write',
+    'preferences/read',
+    'preferences/write',
+  ]),
+  new Set<Capability>(['user/guide_read', 'user/guide_write']),
+];
 
 const TENANTS = '$tenants';
 
@@ -74,7 +77,8 @@ export function readGrants(claim: unknown): Grants {
 /** Whether the token's user may do this with its own things, be it for some tenants only. */
 export function permitsOwn(token: UserToken, capability: Capability): boolean {
   if (!token.isExplicit || hasOwn(token, capability)) return true;
-  return OF_TENANTS.has(capability) && tenantsWith(token, (name) => name === capability).length > 0;
+  const isOfTenants = FAMILIES.some((family) => family.has(capability));
+  return isOfTenants && tenantsWith(token, (name) => name === capability).length > 0;
 }
 
 /** Whether this is granted on an object or a tenant; without a grant it never is. */
@@ -88,12 +92,13 @@ export function permitsOn(
 }
 
 /**
- * For which tenants the token's user may do this; undefined: for all, as no tenant's feed or preferences are granted.
+ * For which tenants the token's user may do this; undefined: for all, as nothing of the kind is granted on a tenant.
  * A grant of anything else on a tenant, its Slack channels for example, does not narrow what is the user's own.
  */
 export function tenantScope(token: UserToken, capability: Capability): TenantScope | undefined {
-  if (!OF_TENANTS.has(capability)) return undefined;
-  const scoped = tenantsWith(token, (name) => OF_TENANTS.has(name));
+  const family = FAMILIES.find((one) => one.has(capability));
+  if (!family) return undefined;
+  const scoped = tenantsWith(token, (name) => family.has(name));
   if (scoped.length === 0) return undefined;
   return {
     tenants: token.isExplicit ? tenantsWith(token, (name) => name === capability) : scoped,

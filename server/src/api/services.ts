@@ -8,6 +8,8 @@ import type { PublicVars } from '../control/public-vars.ts';
 import type { PublishedWorkflows } from '../control/published-workflows.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { LinkTokens } from '../feed/link-tokens.ts';
+import type { Catalogs } from '../guides/catalog.ts';
+import type { GuideHub } from '../guides/guide-hub.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { Canary } from '../ops/canary.ts';
 import type { Quarantine } from '../ops/quarantine.ts';
@@ -25,6 +27,10 @@ export type Services = Context & {
   readonly workflows: PublishedWorkflows;
   /** What feeds answer as `vars`. */
   readonly publicVars: PublicVars;
+  /** The guides of environments, as users are told of them. */
+  readonly guides: Catalogs;
+  /** Absent: nobody looks at guides through this server's sockets. */
+  readonly guideHub?: Pick<GuideHub, 'notify'>;
   /** Seals secret variables. */
   readonly secrets: SecretBox;
   /** Masks the secrets of an environment in what is answered of what its templates said once. */

@@ -2,15 +2,14 @@ import type { WebSocket } from 'ws';
 import type { UserToken } from '../accounts/user-token.ts';
 import type { Refusals } from '../budgets/refusals.ts';
 import type { EnvironmentContext } from '../context.ts';
-import type { FeedHub, FeedSubscription } from '../feed/feed-hub.ts';
 import { BelfryError } from '../lib/errors.ts';
-import { readFeedJoin } from './feed-join.ts';
 import {
   formatPhoenixFrame,
   type PhoenixFrame,
   parsePhoenixFrame,
   phoenixReply,
 } from './phoenix-frame.ts';
+import { type Hubs, joinTopic, type Subscription } from './topics.ts';
 
 export type ConnectionLimits = {
   readonly maxJoins: number;
@@ -31,7 +30,7 @@ export type Connection = {
 /** A topic that the client joined; one that it left stays until its place is needed. */
 type Join = {
   readonly joinRef: string | null;
-  subscription: FeedSubscription | undefined;
+  subscription: Subscription | undefined;
   left: boolean;
 };
 
@@ -45,12 +44,12 @@ export function serveConnection(
   input: {
     readonly socket: WebSocket;
     readonly token: UserToken | undefined;
-    readonly hub: FeedHub;
+    readonly hubs: Hubs;
     readonly refusals: Refusals;
     readonly limits: ConnectionLimits;
   },
 ): Connection {
-  const { socket, hub, limits } = input;
+  const { socket, hubs, limits } = input;
   const joins = new Map<string, Join>();
   let lastFrameMs = ctx.clock.now();
   let allowance = limits.burstFrames;
@@ -111,21 +110,15 @@ export function serveConnection(
     joins.delete(topic);
     joins.set(topic, join);
     try {
-      const wanted = await readFeedJoin(ctx, {
+      const subscription = await joinTopic(ctx, hubs, {
         topic,
         payload: frame.payload,
         token: input.token,
-      });
-      const subscription = await hub.join({
-        ...wanted,
-        accountId: ctx.environment.accountId,
         replaces: previous?.subscription,
-        push: (event) => {
+        push: (event, payload) => {
           if (join.left) return;
           const { joinRef } = join;
-          send(
-            formatPhoenixFrame({ joinRef, ref: null, topic, event: event.event, payload: event }),
-          );
+          send(formatPhoenixFrame({ joinRef, ref: null, topic, event, payload }));
         },
       });
       join.subscription = subscription;

@@ -6,11 +6,11 @@ import { keyHash } from '../accounts/key.ts';
 import type { UserToken } from '../accounts/user-token.ts';
 import type { Budgets } from '../budgets/budgets.ts';
 import type { Context, EnvironmentContext } from '../context.ts';
-import type { FeedHub } from '../feed/feed-hub.ts';
 import { createDynamicThreshold } from '../lib/dynamic-threshold.ts';
 import { BelfryError } from '../lib/errors.ts';
 import { type Authentication, wrongKind } from './authentication.ts';
 import { type Connection, type ConnectionLimits, serveConnection } from './socket-connection.ts';
+import type { Hubs } from './topics.ts';
 
 const SOCKET_PATH = '/ws/v1/websocket';
 
@@ -19,7 +19,7 @@ export type SocketOptions = {
     Authentication,
     'authenticateKey' | 'authenticateUser' | 'isStillValid'
   >;
-  readonly hub: FeedHub;
+  readonly hubs: Hubs;
   readonly budgets: Pick<Budgets, 'database' | 'refusals'>;
   readonly limits?: Partial<SocketLimits>;
 };
@@ -178,7 +178,7 @@ export function attachSocket(ctx: Context, server: Server, options: SocketOption
         const connection = serveConnection(environment, {
           socket,
           token,
-          hub: options.hub,
+          hubs: options.hubs,
           refusals: options.budgets.refusals,
           limits,
         });

@@ -28,6 +28,12 @@ export function requireSetInScope(setId: string, scope: TenantScope | undefined)
   }
 }
 
+/** Throws `authorization` when what is done for a tenant, or for none, is not within the user token's tenants. */
+export function requireTenantInScope(tenant: string | null, scope: TenantScope | undefined): void {
+  if (!scope || (tenant === null ? scope.untagged : scope.tenants.includes(tenant))) return;
+  throw outOfScope(tenant === null ? 'without a tenant' : `of ${JSON.stringify(tenant)}`, scope);
+}
+
 function outOfScope(what: string, { tenants, untagged }: TenantScope): BelfryError {
   const names = tenants.map((name) => JSON.stringify(name)).slice(0, 10);
   const open = [...names, ...(untagged ? ['what has no tenant'] : [])].join(', ');

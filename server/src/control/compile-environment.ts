@@ -54,6 +54,7 @@ export async function loadShared(
       on s.channel_id = c.id
      and s.environment_id = $2
     where c.account_id = $1
+      and c.type <> 'in_app_guide'
     order by c.key`,
     [accountId, id],
   );
@@ -97,10 +98,18 @@ export function fingerprint({ channels, resources, defaultLocale }: Shared): str
   ]);
 }
 
-/** Which workflows and audiences steps may name; running versions are not asked. */
-export type KnownKeys = Pick<CompileEnvironment, 'workflow' | 'audience'>;
+/** Which workflows, audiences and guides may be named; running versions are not asked. */
+export type KnownKeys = Pick<
+  CompileEnvironment,
+  'workflow' | 'audience' | 'guide' | 'guideChannel'
+>;
 
-const ANY_KEYS: KnownKeys = { workflow: () => true, audience: () => true };
+const ANY_KEYS: KnownKeys = {
+  workflow: () => true,
+  audience: () => true,
+  guide: () => true,
+  guideChannel: () => true,
+};
 
 /**
  * What workflows may refer to. A resource that cannot be read is left out and given to `unreadable`: what names it

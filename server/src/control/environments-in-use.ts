@@ -10,6 +10,8 @@ import { loadVars } from './vars.ts';
 /** An environment as its runs see it. */
 export type EnvironmentInUse = {
   readonly id: number;
+  /** Rises with everything that is shared; nothing below is older. */
+  readonly revision: number;
   /** The same object for as long as nothing changed that is compiled in. */
   readonly compile: CompileEnvironment;
   /** What templates see as `vars`; a tenant's branding is not in it. */
@@ -24,6 +26,8 @@ export type EnvironmentsInUse = {
   readonly peek: (environmentId: number) => EnvironmentInUse | undefined;
   /** Rejects when there is no such environment, or the database is away. */
   readonly get: (environmentId: number) => Promise<EnvironmentInUse>;
+  /** The next answer is no older than this call; after a push in this process. */
+  readonly invalidate: (environmentId: number) => void;
 };
 
 type Options = {
@@ -53,6 +57,8 @@ export function createEnvironmentsInUse(options: Options): EnvironmentsInUse {
   const entries = new Map<number, Entry>();
   const loads = new Map<number, Promise<EnvironmentInUse>>();
   let checking: Promise<void> | undefined;
+  /** Grows with each invalidation: what a query says that began before one counts as stale. */
+  let changes = 0;
 
   const isFresh = ({ asOfMs }: Entry): boolean => {
     if (asOfMs === undefined) return false;
@@ -68,6 +74,7 @@ export function createEnvironmentsInUse(options: Options): EnvironmentsInUse {
 
   const check = async (): Promise<void> => {
     const asOfMs = clock.now();
+    const began = changes;
     const rows = await db.query<{ readonly id: number; readonly revision: number }>(
       {
         name: 'environment_revisions',
@@ -78,16 +85,20 @@ export function createEnvironmentsInUse(options: Options): EnvironmentsInUse {
     for (const { id, revision } of rows) {
       const entry = entries.get(id);
       if (entry)
-        entries.set(id, { ...entry, asOfMs: entry.revision === revision ? asOfMs : undefined });
+        entries.set(id, {
+          ...entry,
+          asOfMs: entry.revision === revision && began === changes ? asOfMs : undefined,
+        });
     }
   };
 
   const load = async (environmentId: number): Promise<EnvironmentInUse> => {
     const asOfMs = clock.now();
+    const began = changes;
     const known = entries.get(environmentId);
     const loaded = await loadEnvironment(options, environmentId, known);
     entries.delete(environmentId);
-    entries.set(environmentId, { ...loaded, asOfMs });
+    entries.set(environmentId, { ...loaded, asOfMs: began === changes ? asOfMs : undefined });
     if (entries.size > capacity) {
       const oldest = entries.keys().next();
       if (!oldest.done) entries.delete(oldest.value);
@@ -97,21 +108,32 @@ export function createEnvironmentsInUse(options: Options): EnvironmentsInUse {
 
   return {
     peek,
+    invalidate: (environmentId) => {
+      changes += 1;
+      checking = undefined;
+      loads.delete(environmentId);
+      const entry = entries.get(environmentId);
+      if (entry) entries.set(environmentId, { ...entry, asOfMs: undefined });
+    },
     get: async (environmentId) => {
       const fresh = peek(environmentId);
       if (fresh) return fresh;
       if (entries.has(environmentId)) {
-        checking ??= check().finally(() => {
-          checking = undefined;
+        checking ??= check();
+        const running = checking;
+        await running.finally(() => {
+          if (checking === running) checking = undefined;
         });
-        await checking;
         const checked = peek(environmentId);
         if (checked) return checked;
       }
       let loading = loads.get(environmentId);
       if (!loading) {
-        loading = load(environmentId).finally(() => loads.delete(environmentId));
-        loads.set(environmentId, loading);
+        const running = load(environmentId).finally(() => {
+          if (loads.get(environmentId) === running) loads.delete(environmentId);
+        });
+        loading = running;
+        loads.set(environmentId, running);
       }
       return loading;
     },
@@ -161,7 +183,7 @@ async function loadEnvironment(
           log.error({ err: error, environment: id }, 'a resource cannot be used'),
         );
   return {
-    environment: { id, compile, vars, secrets: values },
+    environment: { id, revision: row.revision, compile, vars, secrets: values },
     revision: row.revision,
     fingerprint: print,
   };

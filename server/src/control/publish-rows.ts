@@ -3,6 +3,7 @@ import type { Queryable } from '../db/database.ts';
 import type { JsonObject } from '../lib/json.ts';
 import { contentSha } from './canonical-json.ts';
 import type { PublishedResource, PublishedVersion } from './publish.ts';
+import { publishGuide } from './publish-guide.ts';
 import type { Resource } from './resources.ts';
 import { withoutFileFields } from './without-file-fields.ts';
 
@@ -77,8 +78,10 @@ async function insertVersion(
 export async function publishResource(
   tx: Queryable,
   environment: Pick<Environment, 'id' | 'accountId'>,
-  { kind, key, content }: Resource,
+  resource: Resource,
 ): Promise<PublishedResource> {
+  const { kind, key, content } = resource;
+  if (kind === 'guide') return publishGuide(tx, environment.id, resource);
   const values = [JSON.stringify(content), contentSha(content)];
   const changed =
     kind === 'channel_group'
@@ -92,16 +95,27 @@ export async function publishResource(
           returning key`,
           [environment.accountId, key, ...values],
         )
-      : await tx.query(
-          `
+      : kind === 'guide_group'
+        ? await tx.query(
+            `
+            insert into guide_group as kept (environment_id, key, content, sha)
+            values ($1, $2, $3, $4)
+            on conflict (environment_id, key) do update
+            set content = excluded.content, sha = excluded.sha, updated_at = now()
+            where kept.sha <> excluded.sha
+            returning key`,
+            [environment.id, key, ...values],
+          )
+        : await tx.query(
+            `
           insert into resource as kept (environment_id, kind, key, content, sha)
           values ($1, $2, $3, $4, $5)
           on conflict (environment_id, kind, key) do update
           set content = excluded.content, sha = excluded.sha, updated_at = now()
           where kept.sha <> excluded.sha
           returning key`,
-          [environment.id, kind, key, ...values],
-        );
+            [environment.id, kind, key, ...values],
+          );
   return { kind, key, changed: changed.length > 0 };
 }
 

@@ -58,6 +58,7 @@ export type Published = {
 
 const MAX_WORKFLOWS = 1000;
 const MAX_RESOURCES = 2000;
+const MAX_GUIDES = 200;
 const MAX_PROBLEMS = 100;
 
 /** Publishes workflows alone: see `publish`. */
@@ -85,7 +86,7 @@ export async function publish(ctx: EnvironmentContext, input: Publication): Prom
   refuse(unusableResources(input.resources));
   const resources = input.resources.map(usable);
   const shared = withPushed(await loadShared(ctx.db, ctx.environment), resources);
-  const keys = await knownKeys(ctx, workflows);
+  const keys = await knownKeys(ctx, workflows, resources);
   const secrets = await secretKeys(ctx);
   const isSecret = (key: string): boolean => secrets.has(key);
   // What is unreadable is a problem of the resource itself.
@@ -133,6 +134,7 @@ function withPushed(shared: Shared, pushed: readonly Resource[]): Shared {
 async function knownKeys(
   { db, environment }: EnvironmentContext,
   pushed: readonly WorkflowToPublish[],
+  resources: readonly Resource[],
 ): Promise<KnownKeys> {
   const rows = await db.query<{ readonly kind: string; readonly key: string }>(
     `
@@ -142,13 +144,38 @@ async function knownKeys(
     union all
     select 'audience', key
     from audience
-    where environment_id = $1`,
-    [environment.id],
+    where environment_id = $1
+    union all
+    select 'guide', key
+    from guide
+    where environment_id = $1
+    union all
+    select 'guide_channel', key
+    from channel
+    where account_id = $2
+      and type = 'in_app_guide'`,
+    [environment.id, environment.accountId],
   );
   const keysOf = (kind: string) => rows.filter((row) => row.kind === kind).map(({ key }) => key);
   const workflows = new Set([...keysOf('workflow'), ...pushed.map(({ key }) => key)]);
   const audiences = new Set(keysOf('audience'));
-  return { workflow: (key) => workflows.has(key), audience: (key) => audiences.has(key) };
+  const guides = new Set([
+    ...keysOf('guide'),
+    ...resources.flatMap(({ kind, key }) => (kind === 'guide' ? [key] : [])),
+  ]);
+  if (guides.size > MAX_GUIDES) {
+    throw new BelfryError(
+      'invalid_params',
+      `The environment would have ${guides.size} guides, more than the ${MAX_GUIDES} that each look at guides can weigh`,
+    );
+  }
+  const guideChannels = new Set(keysOf('guide_channel'));
+  return {
+    workflow: (key) => workflows.has(key),
+    audience: (key) => audiences.has(key),
+    guide: (key) => guides.has(key),
+    guideChannel: (key) => guideChannels.has(key),
+  };
 }
 
 async function secretKeys({ db, environment }: EnvironmentContext): Promise<ReadonlySet<string>> {

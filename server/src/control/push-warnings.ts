@@ -41,6 +41,7 @@ export async function pushWarnings(ctx: EnvironmentContext, pushed: Pushed): Pro
   const warnings = [
     ...(await unusedWarnings(ctx, pushed)),
     ...resources.flatMap(layoutWarnings),
+    ...resources.flatMap(guideWarnings),
     ...(await mapInTurns(resources, (resource) => localeWarnings(resource, environment))).flat(),
     ...(await mapInTurns(workflows, (workflow) => workflowWarnings(workflow, environment))).flat(),
   ];
@@ -114,6 +115,15 @@ function layoutWarnings(resource: Resource): FieldError[] {
       message: 'is empty; the text part of e-mails will be made of their HTML',
     },
   ];
+}
+
+function guideWarnings(resource: Resource): FieldError[] {
+  if (resource.kind !== 'guide') return [];
+  const { goal_attachment = null } = resource.content;
+  return ignoredSettings({ goal_attachment }).map(({ path, reason }) => ({
+    field: `${resourcePlace(resource)}: ${path}`,
+    message: reason,
+  }));
 }
 
 /** Texts that another language has and the default one lacks: whoever has no translation would see nothing. */

@@ -39,6 +39,8 @@ const LAYOUTS: readonly Layout[] = [
   { kind: 'layout', directory: 'layouts', file: 'layout.json' },
   { kind: 'partial', directory: 'partials', file: 'partial.json' },
   { kind: 'channel_group', directory: 'channel-groups', file: 'channel_group.json' },
+  { kind: 'guide', directory: 'guides', file: 'guide.json' },
+  { kind: 'guide_group', directory: 'guide-groups', file: 'guide_group.json' },
 ];
 
 const TRANSLATIONS = 'translations';
@@ -46,11 +48,11 @@ const MAX_THINGS = 2000;
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 
 /** Resource directories of the wire contract that come later. */
-const LATER = ['audiences', 'broadcasts', 'guides', 'message-types', 'schemas'];
+const LATER = ['audiences', 'broadcasts', 'message-types', 'schemas'];
 
 /**
  * Reads a directory in the layout of Knock's CLI. `directory` may be the one that holds `workflows/`, `layouts/` and
- * the others, one of these itself, or the directory of one workflow, layout, partial or channel group.
+ * the others, one of these itself, or the directory of one workflow, layout, partial, guide or group.
  */
 export async function readDirectory(directory: string): Promise<DirectoryContent> {
   const root = resolve(directory);

@@ -5,12 +5,13 @@ import { mjmlToHtml } from '../templates/mjml.ts';
 import { memberProblems } from '../workflows/condition-problems.ts';
 import { nullable, schemaProblems } from '../workflows/schema-problems.ts';
 import type { CompileEnvironment, Problem } from '../workflows/step.ts';
+import { guideGroupKeyProblem, guideGroupProblems, guideProblems } from './guide-problems.ts';
 import { type Resource, type ResourceKind, translationOf } from './resources.ts';
 
 const Name = Type.String({ minLength: 1, maxLength: 255 });
 const ChannelTypes = Type.Enum(['email', 'in_app_feed', 'sms', 'push', 'chat', 'http']);
 
-const schemas: Readonly<Record<ResourceKind, TSchema>> = {
+const schemas: Readonly<Record<Exclude<ResourceKind, 'guide' | 'guide_group'>, TSchema>> = {
   layout: Type.Object({
     name: Name,
     html_layout: Type.String(),
@@ -65,6 +66,7 @@ export function resourceKeyProblem({
   kind,
   key,
 }: Pick<Resource, 'kind' | 'key'>): string | undefined {
+  if (kind === 'guide_group') return guideGroupKeyProblem(key);
   if (kind !== 'translation') {
     return KEY.test(key)
       ? undefined
@@ -89,6 +91,8 @@ export function resourceProblems(
   { kind, content }: Resource,
   environment: CompileEnvironment,
 ): Problem[] {
+  if (kind === 'guide') return guideProblems(content, environment);
+  if (kind === 'guide_group') return guideGroupProblems(content, environment);
   const problems = schemaProblems(schemas[kind], content, '$');
   if (problems.length > 0) return problems;
   switch (kind) {

@@ -4,7 +4,14 @@ import type { Partial, Translation } from '../templates/template-environment.ts'
 import type { ChannelGroup, ChannelType, EmailLayout } from '../workflows/step.ts';
 
 /** What a push can bring beside workflows. */
-export const RESOURCE_KINDS = ['layout', 'partial', 'translation', 'channel_group'] as const;
+export const RESOURCE_KINDS = [
+  'layout',
+  'partial',
+  'translation',
+  'channel_group',
+  'guide',
+  'guide_group',
+] as const;
 
 export type ResourceKind = (typeof RESOURCE_KINDS)[number];
 
@@ -18,7 +25,7 @@ export type Resource = {
 
 /** What a problem of it begins with, such as `layouts/default`; it is the directory's name too. */
 export function resourcePlace({ kind, key }: Pick<Resource, 'kind' | 'key'>): string {
-  return `${kind === 'channel_group' ? 'channel-groups' : `${kind}s`}/${key}`;
+  return `${kind.replace('_', '-')}s/${key}`;
 }
 
 /** The functions below read a content that has no problems (see `resource-problems.ts`). */

@@ -8,7 +8,7 @@ import { isUuid } from '../lib/uuid.ts';
 export async function requireChannel(
   ctx: EnvironmentContext,
   channelId: string,
-  type?: 'in_app_feed',
+  type?: 'in_app_feed' | 'in_app_guide',
 ): Promise<void> {
   const found = await findChannelType(ctx, channelId);
   if (found === undefined) {

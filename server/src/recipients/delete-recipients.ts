@@ -28,6 +28,20 @@ const DELETE = {
         and c.collection = given.collection
         and c.recipient_id = given.id
     ),
+    gone_engagements as (
+      delete from guide_engagement e
+      using given
+      where e.environment_id = $1
+        and given.collection = '${USERS}'
+        and e.user_id = given.id
+    ),
+    gone_displays as (
+      delete from guide_display d
+      using given
+      where d.environment_id = $1
+        and given.collection = '${USERS}'
+        and d.user_id = given.id
+    ),
     gone_members as (
       delete from audience_member m
       using given, audience a

@@ -47,6 +47,18 @@ const PROPERTIES = {
       order by c.channel_id
       on conflict do nothing
     ),
+    engagements as (
+      insert into guide_engagement (environment_id, user_id, tenant, guide_key, step_ref, message_id, seen_at, read_at,
+        interacted_at, archived_at, inserted_at, updated_at)
+      select e.environment_id, written.id, e.tenant, e.guide_key, e.step_ref, e.message_id, e.seen_at, e.read_at,
+        e.interacted_at, e.archived_at, e.inserted_at, e.updated_at
+      from written
+      join guide_engagement e
+        on e.environment_id = written.environment_id
+        and e.user_id = $3
+      order by e.tenant, e.guide_key, e.step_ref
+      on conflict do nothing
+    ),
     signals as (
       ${signalsSql(UPDATED)}
     ),
@@ -58,8 +70,8 @@ const PROPERTIES = {
 };
 
 /**
- * Merges the user `fromId` into the user `id` and deletes it: properties are merged, preference sets and channel data
- * that the user has not are added, and messages of the last 30 days become his within minutes. Where both have
+ * Merges the user `fromId` into the user `id` and deletes it: properties are merged, preference sets, channel data and
+ * what was done with guides that the user has not are added, and messages of the last 30 days become his within minutes. Where both have
  * something, the user's own stays. Throws 404 when one of them does not exist.
  */
 export async function mergeUsers(

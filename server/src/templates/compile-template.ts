@@ -21,6 +21,8 @@ export type CompileOptions = {
 export type CompiledTemplate = {
   /** The text when it is the same for every scope. */
   readonly constant?: string;
+  /** Nothing but outputs and conditions: what it costs is in proportion to its length. */
+  readonly isPlain?: boolean;
   /**
    * Synchronous. Throws a TemplateError with the code `template_render_error`, or a RecipientNeeded when the
    * scope's lookup lacks a recipient.
@@ -42,10 +44,13 @@ export function compileTemplate(source: string, options: CompileOptions): Compil
   const plain = plainTemplate(templates);
   if (plain?.every((part) => typeof part === 'string')) {
     const constant = storable(plain.join(''));
-    return { constant, render: () => constant };
+    return { constant, isPlain: true, render: () => constant };
   }
   if (plain) {
-    return { render: (scope) => guarded(scope, () => renderPlain(plain, escaping, scope)) };
+    return {
+      isPlain: true,
+      render: (scope) => guarded(scope, () => renderPlain(plain, escaping, scope)),
+    };
   }
   return { render: (scope) => guarded(scope, () => renderLiquid(templates, escaping, scope)) };
 }

@@ -304,6 +304,10 @@ export type CompileEnvironment = {
   readonly workflow: (key: string) => boolean;
   /** Whether the environment has an audience of this key. */
   readonly audience: (key: string) => boolean;
+  /** Whether the environment has a guide of this key. */
+  readonly guide: (key: string) => boolean;
+  /** Whether the account has a channel for guides of this key; workflows do not send to it. */
+  readonly guideChannel: (key: string) => boolean;
   readonly templates: TemplateEnvironment;
 };
 

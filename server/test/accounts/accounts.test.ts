@@ -22,7 +22,15 @@ const environment = (secret: RegExp, open: RegExp) => ({
   secret_key: expect.stringMatching(secret),
   public_key: expect.stringMatching(open),
   signing_key_pem: expect.stringMatching(/^-----BEGIN PRIVATE KEY-----\n/),
-  channels: { 'in-app': uuid, email: uuid, sms: uuid, push: uuid, chat: uuid, webhook: uuid },
+  channels: {
+    'in-app': uuid,
+    'in-app-guide': uuid,
+    email: uuid,
+    sms: uuid,
+    push: uuid,
+    chat: uuid,
+    webhook: uuid,
+  },
 });
 
 test('of servers that start at once exactly one makes the demo account, and says all its keys', async () => {

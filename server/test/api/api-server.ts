@@ -10,11 +10,13 @@ import type { Services } from '../../src/api/services.ts';
 import { createBudgets } from '../../src/budgets/budgets.ts';
 import { type Config, readConfig } from '../../src/config.ts';
 import type { Context, Environment, EnvironmentContext } from '../../src/context.ts';
+import { createEnvironmentsInUse } from '../../src/control/environments-in-use.ts';
 import { createHideSecrets } from '../../src/control/hide-secrets.ts';
 import { createPublicVars } from '../../src/control/public-vars.ts';
 import { createPublishedWorkflows } from '../../src/control/published-workflows.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { createLinkTokens } from '../../src/feed/link-tokens.ts';
+import { createCatalogs } from '../../src/guides/catalog.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createTraffic } from '../../src/ops/traffic.ts';
 import { createUnsubscribeTokens } from '../../src/recipients/unsubscribe.ts';
@@ -93,6 +95,7 @@ export async function startTestApi(
     engine,
     workflows,
     publicVars: createPublicVars(),
+    guides: createCatalogs(createEnvironmentsInUse(ctx)),
     secrets: testSecrets,
     hideSecrets: createHideSecrets(testSecrets),
     authentication: createAuthentication(ctx),

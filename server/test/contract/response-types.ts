@@ -15,6 +15,7 @@ import {
 import { PreferenceSet, Tenant } from '../../src/api/preference-schemas.ts';
 import { MemberPage } from '../../src/api/routes/audiences.ts';
 import { FeedPage, FeedSettings } from '../../src/api/routes/feeds.ts';
+import { GuideActionAnswer, Guides } from '../../src/api/routes/guides.ts';
 import { NotifyAnswer } from '../../src/api/routes/notify.ts';
 import { ObjectPage } from '../../src/api/routes/objects.ts';
 import { RunDetail, RunPage } from '../../src/api/routes/recipient-runs.ts';
@@ -112,6 +113,15 @@ export const responses = {
   'PUT /v1/users/{user_id}/channel_data/{channel_id}': ChannelData,
   'GET /v1/users/{user_id}/feeds/{id}': FeedPage,
   'GET /v1/users/{user_id}/feeds/{id}/settings': FeedSettings,
+  'PUT /v1/users/{user_id}/guides/engagements/reset': GuideActionAnswer,
+  'DELETE /v1/users/{user_id}/guides/messages/archived': GuideActionAnswer,
+  'PUT /v1/users/{user_id}/guides/messages/archived': GuideActionAnswer,
+  'PUT /v1/users/{user_id}/guides/messages/interacted': GuideActionAnswer,
+  'PUT /v1/users/{user_id}/guides/messages/seen': GuideActionAnswer,
+  'PUT /v1/users/{user_id}/guides/messages/{message_id}/archived': GuideActionAnswer,
+  'PUT /v1/users/{user_id}/guides/messages/{message_id}/interacted': GuideActionAnswer,
+  'PUT /v1/users/{user_id}/guides/messages/{message_id}/seen': GuideActionAnswer,
+  'GET /v1/users/{user_id}/guides/{channel_id}': Guides,
   'GET /v1/users/{user_id}/messages': MessagePage,
   'GET /v1/users/{user_id}/preferences': Type.Array(PreferenceSet),
   'DELETE /v1/users/{user_id}/preferences/{set_id}': NoContent,

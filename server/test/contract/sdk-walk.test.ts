@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { walkGuides } from './guides-walk.ts';
 import { walkMessages } from './messages-walk.ts';
 import { notHereYet, operations } from './operations.ts';
 import { walkRecipients } from './recipients-walk.ts';
@@ -18,6 +19,7 @@ afterAll(() => world?.stop());
 
 walkRecipients(() => world);
 walkMessages(() => world);
+walkGuides(() => world);
 
 test('every operation that is here was called with success', () => {
   const here = operations

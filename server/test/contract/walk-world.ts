@@ -1,5 +1,6 @@
 import KnockNode from '@knocklabs/node';
 import type { JsonObject } from '../../src/lib/json.ts';
+import { pushGuides } from '../guides/support.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { feedStep } from '../support/engine-world.ts';
 import { waitFor } from '../support/wait.ts';
@@ -51,9 +52,11 @@ export async function startWalkWorld(): Promise<WalkWorld> {
     dataDir: await newDataDir(),
     executors: 1,
   });
-  const keys = whole.server.credentials?.environments.development;
+  const { credentials } = whole.server;
+  const keys = credentials?.environments.development;
   if (!keys) throw new Error('the first start made no environment development');
   for (const [key, steps] of Object.entries(workflows)) await whole.push(key, steps);
+  await pushGuides(whole.server.url, credentials, { tour: {} });
   const recorded = await recordedFetch();
   const sdk = new KnockNode({
     apiKey: keys.secret_key,

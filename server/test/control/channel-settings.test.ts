@@ -22,7 +22,7 @@ async function listed(query = '') {
 
 test('an account begins with a channel of each type', async () => {
   const keys = (await listed()).map(({ key }) => key);
-  expect(keys).toEqual(['chat', 'email', 'in-app', 'push', 'sms', 'webhook']);
+  expect(keys).toEqual(['chat', 'email', 'in-app', 'in-app-guide', 'push', 'sms', 'webhook']);
 });
 
 test('a channel is sandboxed and has conditions in one environment, and keeps what is not named [channel.is_sandbox]', async () => {

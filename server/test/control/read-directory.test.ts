@@ -126,12 +126,12 @@ describe('a directory in the layout of the knock CLI', () => {
   test('with resources that cannot be pushed yet is read with a warning for each kind', async () => {
     await files({
       'workflows/hello/workflow.json': { name: 'Hello', steps: [] },
-      'guides/x/guide.json': {},
+      'audiences/x/audience.json': {},
       'message-types/x/message_type.json': {},
     });
     const read = await readDirectory(root);
     expect(read.workflows).toHaveLength(1);
-    expect(read.warnings.map((warning) => warning.file)).toEqual(['guides', 'message-types']);
+    expect(read.warnings.map((warning) => warning.file)).toEqual(['audiences', 'message-types']);
   });
 });
 

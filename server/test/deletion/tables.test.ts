@@ -24,6 +24,8 @@ const named: Readonly<Record<string, string>> = {
   fan_out_seen: 'an id and no more, forgotten when the fan-out is over',
   feed_count: 'deleted with messages of the feed',
   feed_settled: 'deleted with messages of the feed',
+  guide_display: 'deleted with the request',
+  guide_engagement: 'deleted with the request',
   message: 'deleted by a pass, with events, deliveries and short links',
   preference_set: 'deleted with the request',
   recipient: 'deleted with the request',

@@ -22,6 +22,10 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   workflows: ['templates'],
   control: ['db', 'context', 'accounts', 'signals', 'templates', 'workflows'],
   runs: ['db', 'context', 'recipients', 'feed', 'channels'],
+  guides: [
+    ...['db', 'context', 'signals', 'recipients', 'feed'],
+    ...['templates', 'workflows', 'control'],
+  ],
   budgets: ['db', 'accounts'],
   operations: ['db', 'context', 'accounts', 'recipients', 'feed'],
   engine: [
@@ -41,6 +45,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'operations',
     'signals',
     'webhooks',
+    'guides',
   ],
   'first-start': ['db', 'context', 'config', 'accounts', 'control'],
   'start-quarantine': ['context', 'config', 'engine', 'ops'],
@@ -59,6 +64,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
       'schedules',
       'deletion',
       'webhooks',
+      'guides',
       'ops',
       'budgets',
       'api',

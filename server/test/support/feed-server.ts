@@ -5,11 +5,14 @@ import { attachSocket, type SocketLimits, type SocketServer } from '../../src/ap
 import { createBudgets } from '../../src/budgets/budgets.ts';
 import { readConfig } from '../../src/config.ts';
 import type { Context } from '../../src/context.ts';
+import { createEnvironmentsInUse } from '../../src/control/environments-in-use.ts';
 import { createHideSecrets } from '../../src/control/hide-secrets.ts';
 import { createPublicVars } from '../../src/control/public-vars.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { countFeed } from '../../src/feed/count-feed.ts';
 import { createFeedHub, type FeedHub } from '../../src/feed/feed-hub.ts';
+import { createCatalogs } from '../../src/guides/catalog.ts';
+import { createGuideHub } from '../../src/guides/guide-hub.ts';
 import { createTraffic } from '../../src/ops/traffic.ts';
 import { testQuarantine } from './quarantine.ts';
 import { testSecrets } from './secrets.ts';
@@ -46,6 +49,8 @@ export async function startFeedServer(
     connections: 8,
     pressure: () => 0,
   });
+  const guides = createCatalogs(createEnvironmentsInUse(ctx));
+  const guideHub = createGuideHub({ catalogs: guides, log: ctx.log });
   const app = buildApp({
     ...ctx,
     config: readConfig({}),
@@ -57,6 +62,8 @@ export async function startFeedServer(
     budgets,
     metrics: new Registry(),
     publicVars: createPublicVars(),
+    guides,
+    guideHub,
     secrets: testSecrets,
     hideSecrets: createHideSecrets(testSecrets),
     readiness: () => ({ ready: true, parts: {} }),
@@ -76,7 +83,7 @@ export async function startFeedServer(
   });
   const socket = attachSocket(ctx, app.server, {
     authentication,
-    hub,
+    hubs: { feeds: hub, guides: guideHub },
     budgets,
     ...(options.limits ? { limits: options.limits } : {}),
   });
@@ -91,6 +98,7 @@ export async function startFeedServer(
     close: async () => {
       await socket.close();
       hub.close();
+      guideHub.close();
       await app.close();
     },
   };

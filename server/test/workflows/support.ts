@@ -33,6 +33,8 @@ export const environment: CompileEnvironment = {
   layout: () => undefined,
   workflow: () => true,
   audience: () => true,
+  guide: () => true,
+  guideChannel: () => true,
   templates: bareEnvironment,
 };
 

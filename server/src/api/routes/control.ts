@@ -23,6 +23,16 @@ const Push = Type.Object({
     }),
   ),
   channel_groups: Things,
+  guides: Type.Optional(
+    Type.Array(Thing, {
+      maxItems: 200,
+      description:
+        'In-product guides. `active`, `active_from` and `active_until` are switches: what is absent stays.',
+    }),
+  ),
+  guide_groups: Type.Optional(
+    Type.Array(Thing, { maxItems: 1, description: 'The order and pace of guides: `default`.' }),
+  ),
   check: Type.Optional(
     Type.Boolean({ description: 'Only say what is wrong; nothing is published.' }),
   ),
@@ -44,6 +54,8 @@ const Pushed = Type.Object({
   partials: PushedResources,
   translations: PushedResources,
   channel_groups: PushedResources,
+  guides: PushedResources,
+  guide_groups: PushedResources,
   warnings: Type.Array(Type.Object({ field: Type.String(), message: Type.String() })),
 });
 
@@ -91,6 +103,8 @@ export function controlRoutes(app: App, services: Services): void {
         },
       );
       services.workflows.invalidate(environment.id);
+      services.guides.invalidate(environment.id);
+      services.guideHub?.notify(environment.id);
       const changedOf = (kind: ResourceKind) =>
         published.resources
           .filter((resource) => resource.kind === kind)
@@ -105,6 +119,8 @@ export function controlRoutes(app: App, services: Services): void {
         partials: changedOf('partial'),
         translations: changedOf('translation'),
         channel_groups: changedOf('channel_group'),
+        guides: changedOf('guide'),
+        guide_groups: changedOf('guide_group'),
         warnings: [...published.warnings],
       };
     },

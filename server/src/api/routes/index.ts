@@ -10,6 +10,7 @@ import { controlRoutes } from './control.ts';
 import { demoRoutes } from './demo.ts';
 import { devMessageRoutes } from './dev-messages.ts';
 import { feedRoutes } from './feeds.ts';
+import { guideRoutes } from './guides.ts';
 import { healthRoutes } from './health.ts';
 import { messageStatusRoutes } from './message-status.ts';
 import { messageRoutes } from './messages.ts';
@@ -62,6 +63,7 @@ export const routes: readonly Routes[] = [
   broadcastRoutes,
   scheduleRoutes,
   feedRoutes,
+  guideRoutes,
   messageStatusRoutes,
   messageRoutes,
   recipientRunRoutes,

@@ -1,4 +1,5 @@
 import { isJsonObject, type JsonObject } from '../../lib/json.ts';
+import type { Memberships } from '../../recipients/memberships.ts';
 import { preferenceRefusal } from '../../recipients/preference-decision.ts';
 import { effectivePreferences, tenantPreferenceSet } from '../../recipients/preference-layers.ts';
 import type { Subscriber } from '../../recipients/unsubscribe.ts';
@@ -21,7 +22,6 @@ import {
 import { RUN_STATUS, type RunStatus } from '../status.ts';
 import { type Advanced, advanceRun, type RunResult, type StepRecord } from './advance-run.ts';
 import type { EnvironmentDefaults } from './environment-defaults.ts';
-import type { Memberships } from './load-memberships.ts';
 import type { MessageRefs } from './load-message-status.ts';
 import { collectionOf, idOf, type LoadedRecipient } from './load-recipients.ts';
 import type { LookUps, WantedIn } from './look-ups.ts';

@@ -1,11 +1,11 @@
 import type { Queryable } from '../../db/database.ts';
 import type { JsonObject } from '../../lib/json.ts';
+import { MembershipLoader, type Memberships } from '../../recipients/memberships.ts';
 import { tenantPreferenceSet } from '../../recipients/preference-layers.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
 import { audiencesAskedBy } from '../../workflows/condition-cache.ts';
 import { environmentOfLane, type RunState } from '../log/chunk.ts';
 import type { Surroundings } from './evaluate-run.ts';
-import { MembershipLoader, type Memberships } from './load-memberships.ts';
 import { loadMessageStatus, type MessageRefs } from './load-message-status.ts';
 import { collectionOf, idOf } from './load-recipients.ts';
 import type { WantedRuns } from './surroundings.ts';

@@ -1,10 +1,12 @@
-import { plainArray, textArray } from '../../db/array-literal.ts';
-import type { Queryable, Statement } from '../../db/database.ts';
-import type { JsonObject } from '../../lib/json.ts';
-import { conditionListOf } from '../../workflows/condition-cache.ts';
-import { runScope } from '../../workflows/scope.ts';
-import { USERS } from '../log/chunk.ts';
-import type { LoadedRecipient } from './load-recipients.ts';
+import { plainArray, textArray } from '../db/array-literal.ts';
+import type { Queryable, Statement } from '../db/database.ts';
+import type { JsonObject } from '../lib/json.ts';
+import { conditionListOf } from '../workflows/condition-cache.ts';
+import { runScope } from '../workflows/scope.ts';
+import { USERS } from './reference.ts';
+
+/** Somebody as conditions see them. */
+type Loaded = { readonly scope: JsonObject };
 
 /** Who is asked about: a user, in a run for a tenant or for none. */
 type Person = {
@@ -79,7 +81,7 @@ export class MembershipLoader {
       collection: string,
       id: string,
       tenant: string | null,
-    ) => LoadedRecipient,
+    ) => Loaded,
   ): Promise<Memberships> {
     if (this.#people.size === 0) return () => NONE;
     const wanted = [...this.#keys.values()];
@@ -130,7 +132,7 @@ async function addMembers(
 /** Of an audience by conditions, which are over the user alone. What cannot be evaluated is nobody's membership. */
 function isIn(
   { kind, conditions }: AudienceRow,
-  { scope: recipient }: LoadedRecipient,
+  { scope: recipient }: Loaded,
   timestamp: string,
 ): boolean {
   if (kind === 'all_users') return true;
