@@ -78,7 +78,7 @@ const MAX_LOOKS = 200;
 export async function createWebhookWorld(
   options: { readonly timeoutMs?: number; readonly allowPrivate?: boolean } = {},
 ): Promise<WebhookWorld> {
-  const { allowPrivate = true, timeoutMs = 5_000 } = options;
+  const { allowPrivate = true, timeoutMs = 25_000 } = options;
   const world = await createEngineWorld();
   const { ctx, clock } = world;
   const requests = createRequests({ allowPrivate, clock, timeoutMs });
