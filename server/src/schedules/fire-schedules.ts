@@ -18,25 +18,28 @@ type Move = {
   readonly trigger: BulkTrigger | undefined;
 };
 
-/** The same; a schedule that the database refuses is passed over, so that it keeps no others from firing. */
+/**
+ * The same; a schedule that the database refuses is passed over, so that it keeps no others from firing. False: not all of
+ * them were handed over.
+ */
 export async function fireOrPassOver(
   stream: BulkStream,
   page: readonly DueSchedule[],
   around: { readonly nowMs: number; readonly log: Logger },
-): Promise<void> {
+): Promise<boolean> {
   try {
-    await fireSchedules(stream, page, around.nowMs);
+    return await fireSchedules(stream, page, around.nowMs);
   } catch (error) {
     if (!isRefusal(error)) throw error;
     const [first, ...others] = page;
     if (first && others.length === 0) {
       around.log.error({ err: error, schedule: first.id }, 'a schedule was refused; passed over');
-      await fireSchedules(stream, [{ ...first, version_id: null }], around.nowMs);
-      return;
+      return fireSchedules(stream, [{ ...first, version_id: null }], around.nowMs);
     }
     const middle = Math.ceil(page.length / 2);
-    await fireOrPassOver(stream, page.slice(0, middle), around);
-    await fireOrPassOver(stream, page.slice(middle), around);
+    const isFirst = await fireOrPassOver(stream, page.slice(0, middle), around);
+    const isSecond = await fireOrPassOver(stream, page.slice(middle), around);
+    return isFirst && isSecond;
   }
 }
 

@@ -277,19 +277,12 @@ describe('an occurrence', () => {
 });
 
 describe('many that are due at once', () => {
-  /** Schedules of an environment that are all due at a time. */
-  async function due(environmentId: number, count: number, time: Date): Promise<void> {
-    await schedules.world.test.db.query(
-      `insert into schedule (id, environment_id, workflow_key, collection, recipient_id, data, data_size, repeats,
-                             scheduled_at, starts_at, next_occurrence_at, wake_at, inserted_at, updated_at)
-       select gen_random_uuid(), $1, 'workflow-1', '$users', 'user-' || n, '{}', 2, '[]', $3, $3, $3, $3, $3, $3
-       from generate_series(1, $2::int) as n`,
-      [environmentId, count, time],
-    );
-  }
-
   test('are handed over in pages, each once', async () => {
-    await due(schedules.world.ctx.environment.id, 1_300, new Date(schedules.world.clock.now()));
+    await schedules.makeDue(
+      schedules.world.ctx.environment.id,
+      1_300,
+      new Date(schedules.world.clock.now()),
+    );
     const { schedules: page } = await readDue(schedules.world.test.db, schedules.world.clock.now());
     expect(page.length).toBeLessThanOrEqual(500);
     const fired = await schedules.fire();
@@ -303,8 +296,8 @@ describe('many that are due at once', () => {
       `select id from environment where slug = 'production'`,
     );
     const now = world.clock.now();
-    await due(world.ctx.environment.id, 1_300, new Date(now - MINUTE_MS));
-    await due(other?.id ?? 0, 3, new Date(now));
+    await schedules.makeDue(world.ctx.environment.id, 1_300, new Date(now - MINUTE_MS));
+    await schedules.makeDue(other?.id ?? 0, 3, new Date(now));
     const { schedules: page } = await readDue(world.test.db, now);
     expect(page.filter(({ environment_id: id }) => id === other?.id)).toHaveLength(3);
   });

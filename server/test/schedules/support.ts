@@ -1,7 +1,7 @@
 import { openBulkStream } from '../../src/engine/bulk-stream.ts';
 import type { ChunkRef, RunState, RunsBody, WireReference } from '../../src/engine/log/chunk.ts';
 import { createSchedules, type NewSchedule } from '../../src/schedules/create-schedules.ts';
-import { readDue } from '../../src/schedules/due-schedules.ts';
+import { type Pass, readDue } from '../../src/schedules/due-schedules.ts';
 import { fireSchedules } from '../../src/schedules/fire-schedules.ts';
 import type { ScheduleRow } from '../../src/schedules/schedule.ts';
 import { createEngineWorld, type EngineWorld, feedStep } from '../support/engine-world.ts';
@@ -20,6 +20,8 @@ export type ScheduleWorld = {
   readonly world: EngineWorld;
   readonly openStream: () => ReturnType<typeof openBulkStream>;
   readonly create: (schedule?: Partial<NewSchedule>) => Promise<ScheduleRow>;
+  /** Makes so many of an environment that are due at a time. */
+  readonly makeDue: (environmentId: number, count: number, time: Date) => Promise<void>;
   readonly row: (id: string) => Promise<ScheduleRow>;
   /** Hands over all that is due now, page by page; returns what is in the log of it. */
   readonly fire: () => Promise<readonly Fired[]>;
@@ -94,6 +96,15 @@ export async function createScheduleWorld(): Promise<ScheduleWorld> {
       if (!row) throw new Error('no schedule');
       return row;
     },
+    makeDue: async (environmentId, count, time) => {
+      await db.query(
+        `insert into schedule (id, environment_id, workflow_key, collection, recipient_id, data, data_size, repeats,
+                               scheduled_at, starts_at, next_occurrence_at, wake_at, inserted_at, updated_at)
+         select gen_random_uuid(), $1, 'workflow-1', '$users', 'user-' || n, '{}', 2, '[]', $3, $3, $3, $3, $3, $3
+         from generate_series(1, $2::int) as n`,
+        [environmentId, count, time],
+      );
+    },
     row: async (id) => {
       const [row] = await db.query<ScheduleRow>('select * from schedule where id = $1', [id]);
       if (!row) throw new Error('no schedule');
@@ -101,10 +112,14 @@ export async function createScheduleWorld(): Promise<ScheduleWorld> {
     },
     fire: async () => {
       appended();
+      let pass: Pass | undefined;
       for (let page = 0; page < MAX_PAGES; page++) {
-        const { schedules } = await readDue(db, world.clock.now());
-        if (schedules.length === 0) break;
-        await fireSchedules(stream, schedules, world.clock.now());
+        const due = await readDue(db, world.clock.now(), pass);
+        if (due.schedules.length === 0 && !pass) break;
+        if (due.schedules.length > 0) {
+          await fireSchedules(stream, due.schedules, world.clock.now());
+        }
+        pass = due.pass;
       }
       return fired(appended());
     },
