@@ -109,7 +109,7 @@ export async function conformanceDocument(): Promise<string> {
 const NOT_HERE = [
   '## Not here yet',
   '',
-  '- Guides: the step that shows one (`channel_type` `in_app_guide`, `guide_key`), and their messages as events to wait for.',
+  '- The step that shows a guide (`channel_type` `in_app_guide`, `guide_key`).',
   '- Messages of broadcasts as events to wait for (`source_type`).',
   '- Events of integration sources (`integration_source_event`).',
   '- Goals: `goal_attachment` of a workflow; a push warns of it.',

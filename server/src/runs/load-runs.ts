@@ -1,5 +1,5 @@
 import type { EnvironmentContext } from '../context.ts';
-import { type RecipientRun, RUN_COLUMNS, runTables, type RunRow, runJson } from './run-row.ts';
+import { type RecipientRun, RUN_COLUMNS, type RunRow, runJson, runTables } from './run-row.ts';
 
 /** The runs of these ids that have begun, by id. */
 export async function loadRuns(

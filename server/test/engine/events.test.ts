@@ -1,13 +1,17 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { addMembers, removeMembers } from '../../src/broadcasts/audience-members.ts';
+import { publish } from '../../src/control/publish.ts';
 import { recordCancellation } from '../../src/engine/cancel.ts';
 import type { ChunkRef } from '../../src/engine/log/chunk.ts';
 import { RUN_STATUS } from '../../src/engine/status.ts';
 import { createSignals, type Signals } from '../../src/engine/waits/signals.ts';
 import { updateMessageStatuses } from '../../src/feed/message-status.ts';
+import { createCatalogs } from '../../src/guides/catalog.ts';
+import { markGuideStep } from '../../src/guides/engagement.ts';
 import type { JsonObject } from '../../src/lib/json.ts';
 import { ksuidFromUuid } from '../../src/lib/ksuid.ts';
 import { identify } from '../../src/recipients/identify.ts';
+import { guideContent } from '../guides/support.ts';
 import * as rows from '../support/engine-rows.ts';
 import {
   appendedRuns,
@@ -168,6 +172,49 @@ describe('a wait for an event [wait_for_event.event.event_type]', () => {
     expect(await texts(other.runId)).toEqual([]);
     expect(await segments(other.runId)).toEqual([]);
     expect(await waiting()).toHaveLength(1);
+  });
+
+  it('hears what its recipient does with a guide, once for each kind [wait_for_event.event.source_type]', async () => {
+    const guides = ['tour', 'other'].map((key) => ({
+      kind: 'guide' as const,
+      key,
+      content: guideContent(),
+    }));
+    await publish(world.ctx, { workflows: [], resources: guides });
+    const to = (event_key: string, source_key = 'tour') =>
+      waitStep({ event_type: 'message', event_key, source_type: 'guide', source_key });
+    const body = [feedStep('{{ refs.wait_1.signal_variables.metadata.button }}')];
+    const archived = await parked(to('archived'), 'ida', [feedStep('Dismissed')]);
+    const interacted = await parked(to('interacted'), 'ida', body);
+    const other = await parked(to('archived', 'other'), 'ida');
+    const { services, ctx, channels } = world;
+    const mark = (kind: 'interacted' | 'archived', metadata?: JsonObject) =>
+      markGuideStep(ctx, {
+        catalogs: createCatalogs(services.environments),
+        userId: 'ida',
+        tenant: null,
+        guideKey: 'tour',
+        channelId: channels['in-app-guide'] ?? '',
+        stepRef: 'step_1',
+        kind,
+        metadata,
+      });
+    services.environments.invalidate(ctx.environment.id);
+    await mark('interacted', { button: 'primary' });
+    await mark('archived');
+    await mark('archived');
+    expect(await wake()).toHaveLength(1);
+    expect(await texts(interacted.runId)).toEqual(['primary']);
+    expect(await texts(archived.runId)).toEqual(['Dismissed']);
+    expect(await texts(other.runId)).toEqual([]);
+    const sent = world.workflow({ steps: [to('sent')] });
+    await expect(sent).rejects.toMatchObject({
+      fields: [{ message: expect.stringContaining('must be one of seen, interacted') }],
+    });
+    const nowhere = world.workflow({ steps: [to('seen', 'nowhere')] });
+    await expect(nowhere).rejects.toMatchObject({
+      fields: [{ message: 'the environment has no guide "nowhere"' }],
+    });
   });
 
   it('is not pushed with groups of conditions that no “and” joins', async () => {

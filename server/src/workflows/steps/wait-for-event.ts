@@ -29,6 +29,9 @@ const messageEvents = [
   'link_clicked',
 ] as const;
 
+/** What happens to messages of guides: they are not sent, they are seen where the reader is. */
+const guideEvents = ['seen', 'interacted', 'archived', 'unarchived'] as const;
+
 const events: { readonly [type: string]: readonly string[] } = {
   message: messageEvents,
   workflow: ['started', 'completed'],
@@ -42,7 +45,7 @@ const Reaction = nullable(Type.Enum(['continue', 'halt']));
 type Listened = { readonly kind: string; readonly source: string; readonly event: string };
 
 /**
- * Waits until something happens to the recipient: a message of a workflow changes its status, a run of a workflow
+ * Waits until something happens to the recipient: a message of a workflow or guide changes its status, a run of a workflow
  * starts or ends, the recipient is updated, or enters or leaves an audience. The first event that matches counts;
  * after `expires_after` (15 minutes where nothing is said, 30 days at most) the wait is over.
  */
@@ -124,11 +127,17 @@ export const waitForEventStep: StepDefinition = {
 function listenedTo(event: JsonObject): Listened {
   const kind = String(event.event_type);
   const source = event.source_key ?? event.audience_key;
+  const key = typeof source === 'string' ? source : '';
   return {
     kind,
-    source: typeof source === 'string' ? source : '',
+    // Keys have no "/": no workflow's source is a guide's.
+    source: isOfGuide(event) ? `guide/${key}` : key,
     event: typeof event.event_key === 'string' ? event.event_key : 'updated',
   };
+}
+
+function isOfGuide({ event_type, source_type }: JsonObject): boolean {
+  return event_type === 'message' && source_type === 'guide';
 }
 
 function eventProblems(
@@ -140,19 +149,25 @@ function eventProblems(
   if (type === 'integration_source') {
     return [notYet(`${path}.event_type`, 'events of integration sources')];
   }
-  const keys = events[String(type)];
+  const keys = isOfGuide(event) ? guideEvents : events[String(type)];
   if (!keys) {
     const reason = `must be one of ${Object.keys(events).join(', ')}, not ${JSON.stringify(type)}`;
     return [{ path: `${path}.event_type`, reason }];
   }
   const problems: Problem[] = [];
   const key = event.event_key ?? (type === 'recipient' ? 'updated' : undefined);
-  if (typeof key !== 'string' || !keys.includes(key)) {
+  if (typeof key !== 'string' || !keys.some((known) => known === key)) {
     const reason = `must be one of ${keys.join(', ')}, not ${JSON.stringify(key ?? null)}`;
     problems.push({ path: `${path}.event_key`, reason });
   }
-  if (type === 'message' && isSet(event.source_type) && event.source_type !== 'workflow') {
-    problems.push(notYet(`${path}.source_type`, 'messages of other sources than workflows'));
+  if (isOfGuide(event)) {
+    problems.push(
+      ...sourceProblems(event.source_key, `${path}.source_key`, 'guide', environment.guide),
+    );
+  } else if (type === 'message' && isSet(event.source_type) && event.source_type !== 'workflow') {
+    problems.push(
+      notYet(`${path}.source_type`, 'messages of other sources than workflows and guides'),
+    );
   } else if (type === 'message' || type === 'workflow') {
     problems.push(
       ...sourceProblems(event.source_key, `${path}.source_key`, 'workflow', environment.workflow),
