@@ -158,6 +158,12 @@ export const errorCatalogue = {
     meaning:
       'A defect of the server. The log has the details under the `x-request-id` of the answer.',
   },
+  provider_unavailable: {
+    status: 502,
+    type: 'api_error',
+    meaning:
+      'The provider of the channel (Slack, Microsoft) is down, too slow, or is not what answers at its URL. Try again later.',
+  },
   database_unavailable: {
     status: 503,
     type: 'api_error',

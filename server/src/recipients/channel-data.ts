@@ -96,6 +96,23 @@ export async function getChannelData(
   input: RecipientKey & { readonly channel: string },
 ): Promise<ChannelData> {
   const channel = await findChannel(ctx, input.channel);
+  const data = await findChannelData(ctx, { ...input, channelId: channel.id });
+  if (!data) {
+    throw new BelfryError(
+      'resource_missing',
+      `${JSON.stringify(input.id)} has no channel data for channel "${channel.key}"`,
+    );
+  }
+  return answer(channel, data);
+}
+
+type OfChannel = RecipientKey & { readonly channelId: string };
+
+/** A recipient's data for a channel that exists; undefined when there is none. */
+export async function findChannelData(
+  ctx: EnvironmentContext,
+  { collection, id, channelId }: OfChannel,
+): Promise<JsonObject | undefined> {
   const [row] = await ctx.db.query<{ readonly data: JsonObject }>(
     `
     select data
@@ -104,15 +121,29 @@ export async function getChannelData(
       and collection = $2
       and recipient_id = $3
       and channel_id = $4`,
-    [ctx.environment.id, input.collection, input.id, channel.id],
+    [ctx.environment.id, collection, id, channelId],
   );
-  if (!row) {
-    throw new BelfryError(
-      'resource_missing',
-      `${JSON.stringify(input.id)} has no channel data for channel "${channel.key}"`,
-    );
-  }
-  return answer(channel, row.data);
+  return row?.data;
+}
+
+/** Takes a field out of a recipient's data for a channel, unless it has changed since it was `was`. */
+export async function dropChannelDataField(
+  ctx: EnvironmentContext,
+  input: OfChannel & { readonly field: string; readonly was: Json },
+): Promise<void> {
+  const { collection, id, channelId, field, was } = input;
+  await ctx.db.query(
+    `
+    update channel_data
+    set data = data - $5::text,
+      updated_at = now()
+    where environment_id = $1
+      and collection = $2
+      and recipient_id = $3
+      and channel_id = $4
+      and data -> $5 = $6::jsonb`,
+    [ctx.environment.id, collection, id, channelId, field, JSON.stringify(was)],
+  );
 }
 
 /** Removes a recipient's data for a channel. */

@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import { requireProviderSettings, setProviderSettings } from '../../control/channel-provider.ts';
 import { listChannels, setChannelSettings } from '../../control/channel-settings.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { requireEnvironment } from '../access.ts';
@@ -32,6 +33,19 @@ const Channel = Type.Object({
   open_tracking: Type.Boolean({
     description: 'E-mails say when they are opened; a step may say otherwise.',
   }),
+});
+
+const providerSettings = {
+  api_url: Nullable(
+    Type.String({ description: 'Of the API; null: https://slack.com/api or Microsoft Graph.' }),
+  ),
+  login_url: Nullable(Type.String({ description: 'Where a Microsoft Teams bot gets its tokens.' })),
+  bot_id: Nullable(Type.String({ description: 'Of a Microsoft Teams bot.' })),
+};
+
+const ProviderSettings = Type.Object({
+  ...providerSettings,
+  has_bot_password: Type.Boolean({ description: 'The password itself is never shown.' }),
 });
 
 const Place = Type.Object({
@@ -101,6 +115,56 @@ export function channelRoutes(app: App, services: Services): void {
           linkTracking,
           openTracking,
         },
+      );
+    },
+  );
+
+  app.get(
+    '/control/v1/channels/:key/provider',
+    {
+      config: { access: 'service' },
+      schema: {
+        description: 'Reads how a channel reaches its provider’s API in an environment.',
+        tags: ['Control'],
+        params: Type.Object({ key: Type.String() }),
+        querystring: Place,
+        response: { 200: ProviderSettings },
+      },
+    },
+    async (request) => {
+      const environment = await requireEnvironment(services, request, request.query.environment);
+      return requireProviderSettings(db, environment, request.params.key);
+    },
+  );
+
+  app.put(
+    '/control/v1/channels/:key/provider',
+    {
+      config: { access: 'service' },
+      schema: {
+        description:
+          'Changes how a channel reaches its provider’s API in an environment; what is absent stays, null removes it. ' +
+          'A URL of a private address is refused when it is used, unless BELFRY_ALLOW_PRIVATE_WEBHOOKS is set.',
+        tags: ['Control'],
+        params: Type.Object({ key: Type.String() }),
+        querystring: Place,
+        body: Type.Partial(
+          Type.Object(
+            {
+              ...providerSettings,
+              bot_password: Nullable(Type.String({ description: 'Of a Microsoft Teams bot.' })),
+            },
+            { additionalProperties: false },
+          ),
+        ),
+        response: { 200: ProviderSettings },
+      },
+    },
+    async (request) => {
+      const environment = await requireEnvironment(services, request, request.query.environment);
+      return setProviderSettings(
+        { db, clock, log, secrets: services.secrets },
+        { ...request.body, environment, key: request.params.key },
       );
     },
   );

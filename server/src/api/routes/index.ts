@@ -28,7 +28,9 @@ import { previewTemplateRoutes } from './preview-template.ts';
 import { recipientRunRoutes } from './recipient-runs.ts';
 import { referenceRoutes } from './reference.ts';
 import { scheduleRoutes } from './schedules.ts';
+import { slackProviderRoutes } from './slack-provider.ts';
 import { subscriptionRoutes } from './subscriptions.ts';
+import { teamsProviderRoutes } from './teams-provider.ts';
 import { tenantRoutes } from './tenants.ts';
 import { trackingRoutes } from './tracking.ts';
 import { unsubscribeRoutes } from './unsubscribe.ts';
@@ -49,6 +51,8 @@ export const routes: readonly Routes[] = [
   tenantRoutes,
   preferenceRoutes,
   channelDataRoutes,
+  slackProviderRoutes,
+  teamsProviderRoutes,
   controlRoutes,
   variableRoutes,
   webhookRoutes,
