@@ -281,6 +281,8 @@ create table channel_setting (
   link_tracking boolean default false not null,
   open_tracking boolean default false not null,
   updated_at timestamp with time zone default now() not null,
+  provider_settings jsonb default '{}'::jsonb not null,
+  provider_secret text,
   constraint channel_setting_pkey PRIMARY KEY (channel_id, environment_id),
   constraint channel_setting_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channel(id),
   constraint channel_setting_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)

@@ -1,5 +1,7 @@
 import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
 import type { Capability } from '../accounts/user-token.ts';
+import { createOutboundRequests, type OutboundRequests } from '../channels/outbound-requests.ts';
 import type { ProviderAnswer } from '../channels/provider-answer.ts';
 import type { EnvironmentContext } from '../context.ts';
 import { type ChannelProvider, findChannelProvider } from '../control/channel-provider.ts';
@@ -9,6 +11,7 @@ import { isJsonObject, type JsonObject } from '../lib/json.ts';
 import { findChannelData } from '../recipients/channel-data.ts';
 import { parseCollection, parseId, type RecipientKey } from '../recipients/reference.ts';
 import { environmentContext, requireGrant } from './access.ts';
+import type { App } from './route.ts';
 import type { Services } from './services.ts';
 
 /** What a request to a provider's endpoint is about. */
@@ -20,6 +23,9 @@ export type ProviderConnection = {
   /** The owner's data for the channel; undefined: it has none. */
   readonly data: JsonObject | undefined;
 };
+
+/** How the end of a connection is answered; to Knock's browser components it is the text alone. */
+export const Revoked = Type.Object({ ok: Type.String() });
 
 const RETRY_MS = 30_000;
 const PLACES_RETRY_MS = 1_000;
@@ -98,6 +104,22 @@ export function requireAnswer<Value>(name: string, answer: ProviderAnswer<Value>
         `${name} gave no usable answer: ${answer.reason}`,
       );
   }
+}
+
+/** Requests to providers, closed with the app. Made by the first one, as a document of the routes has no services. */
+export function createProviderRequests(
+  app: App,
+  services: Services,
+): Pick<OutboundRequests, 'send'> {
+  let requests: OutboundRequests | undefined;
+  app.addHook('onClose', async () => requests?.close());
+  return {
+    send: (request) => {
+      const { clock, config } = services;
+      requests ??= createOutboundRequests({ allowPrivate: config.allowPrivateWebhooks, clock });
+      return requests.send(request);
+    },
+  };
 }
 
 /** Lets so many requests wait for providers that accounts whose provider hangs leave room for others. */

@@ -63,7 +63,7 @@ const ENDED: ReadonlySet<string> = new Set([
 ]);
 
 export function createSlackApi(
-  requests: OutboundRequests,
+  requests: Pick<OutboundRequests, 'send'>,
   options: { readonly apiUrl: string; readonly token: string; readonly requestId: string },
 ): SlackApi {
   const call = async (

@@ -60,7 +60,7 @@ export function createTeamsTokens(now: () => number): TeamsTokens {
 }
 
 export function createTeamsApi(
-  requests: OutboundRequests,
+  requests: Pick<OutboundRequests, 'send'>,
   options: {
     readonly bot: TeamsBot;
     readonly tenantId: string;

@@ -160,13 +160,6 @@ export type OperationName = `${Operation[0]} ${Operation[1]}`;
 export const notHereYet: readonly OperationName[] = [
   'POST /v1/integrations/census/custom-destination',
   'POST /v1/integrations/hightouch/embedded-destination',
-  'GET /v1/providers/ms-teams/{channel_id}/auth_check',
-  'GET /v1/providers/ms-teams/{channel_id}/channels',
-  'PUT /v1/providers/ms-teams/{channel_id}/revoke_access',
-  'GET /v1/providers/ms-teams/{channel_id}/teams',
-  'GET /v1/providers/slack/{channel_id}/auth_check',
-  'GET /v1/providers/slack/{channel_id}/channels',
-  'PUT /v1/providers/slack/{channel_id}/revoke_access',
   'POST /v1/users/{user_id}/merge',
   'GET /v1/users/{user_id}/preference_center/config',
   'POST /v1/users/{user_id}/preference_center/signed_url',

@@ -13,6 +13,7 @@ import {
   MessagePage,
 } from '../../src/api/message-schemas.ts';
 import { PreferenceSet, Tenant } from '../../src/api/preference-schemas.ts';
+import { Revoked } from '../../src/api/provider-connection.ts';
 import { MemberPage } from '../../src/api/routes/audiences.ts';
 import { FeedPage, FeedSettings } from '../../src/api/routes/feeds.ts';
 import { GuideActionAnswer, Guides } from '../../src/api/routes/guides.ts';
@@ -20,7 +21,9 @@ import { NotifyAnswer } from '../../src/api/routes/notify.ts';
 import { ObjectPage } from '../../src/api/routes/objects.ts';
 import { RunDetail, RunPage } from '../../src/api/routes/recipient-runs.ts';
 import { Schedule, SchedulePage } from '../../src/api/routes/schedules.ts';
+import { SlackChannels, SlackConnection } from '../../src/api/routes/slack-provider.ts';
 import { SubscriptionPage, Subscriptions } from '../../src/api/routes/subscriptions.ts';
+import { TeamsChannels, TeamsConnection, TeamsTeams } from '../../src/api/routes/teams-provider.ts';
 import { TenantPage } from '../../src/api/routes/tenants.ts';
 import { UserPage } from '../../src/api/routes/users.ts';
 import { TriggerAnswer } from '../../src/api/routes/workflows.ts';
@@ -32,6 +35,13 @@ import type { OperationName, operations } from './operations.ts';
  * operation, and a test against what the route says.
  */
 export const responses = {
+  'GET /v1/providers/slack/{channel_id}/auth_check': SlackConnection,
+  'GET /v1/providers/slack/{channel_id}/channels': SlackChannels,
+  'PUT /v1/providers/slack/{channel_id}/revoke_access': Revoked,
+  'GET /v1/providers/ms-teams/{channel_id}/auth_check': TeamsConnection,
+  'GET /v1/providers/ms-teams/{channel_id}/channels': TeamsChannels,
+  'PUT /v1/providers/ms-teams/{channel_id}/revoke_access': Revoked,
+  'GET /v1/providers/ms-teams/{channel_id}/teams': TeamsTeams,
   'DELETE /v1/audiences/{key}/members': NoContent,
   'GET /v1/audiences/{key}/members': MemberPage,
   'POST /v1/audiences/{key}/members': NoContent,
@@ -189,7 +199,12 @@ type Wire<Answer> = Answer extends { readonly page_info: unknown; hasNextPage: u
       page_info: KnockNode.PageInfo;
     }
   : Answer extends { hasNextPage: unknown }
-    ? { [Key in keyof Answer as Answer[Key] extends CallableFunction ? never : Key]: Answer[Key] }
+    ? {
+        // What leads to the next page is null over the wire when there is none; the SDK makes it ''.
+        [Key in keyof Answer as Answer[Key] extends CallableFunction ? never : Key]:
+          | Answer[Key]
+          | (Answer[Key] extends string ? null : never);
+      }
     : Answer extends object
       ? // Without what is protected: the SDK has a class `ChannelData` that its interface merges with.
         { [Key in keyof Answer]: Answer[Key] }

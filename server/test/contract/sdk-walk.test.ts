@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { walkGuides } from './guides-walk.ts';
 import { walkMessages } from './messages-walk.ts';
 import { notHereYet, operations } from './operations.ts';
+import { walkProviders } from './providers-walk.ts';
 import { walkRecipients } from './recipients-walk.ts';
 import { startWalkWorld, type WalkWorld } from './walk-world.ts';
 
@@ -20,6 +21,7 @@ afterAll(() => world?.stop());
 walkRecipients(() => world);
 walkMessages(() => world);
 walkGuides(() => world);
+walkProviders(() => world);
 
 test('every operation that is here was called with success', () => {
   const here = operations

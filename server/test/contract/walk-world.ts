@@ -15,6 +15,8 @@ export type WalkWorld = {
   readonly channels: { readonly [key: string]: string };
   /** What the SDK has no method for. */
   readonly call: (method: string, path: string, body?: JsonObject) => Promise<JsonObject>;
+  /** The same with the account's service token. */
+  readonly callAsService: WalkWorld['call'];
   /** Triggers a workflow for one user, and waits for the message that it makes. */
   readonly message: (
     workflow: string,
@@ -64,15 +66,13 @@ export async function startWalkWorld(): Promise<WalkWorld> {
     fetch: recorded.fetch,
     maxRetries: 0,
   });
-  return {
-    sdk,
-    recorded,
-    channels: keys.channels,
-    call: async (method, path, body) => {
+  const callWith =
+    (key: string): WalkWorld['call'] =>
+    async (method, path, body) => {
       const response = await recorded.fetch(`${whole.server.url}${path}`, {
         method,
         headers: {
-          authorization: `Bearer ${keys.secret_key}`,
+          authorization: `Bearer ${key}`,
           ...(body && { 'content-type': 'application/json' }),
         },
         ...(body && { body: JSON.stringify(body) }),
@@ -80,7 +80,13 @@ export async function startWalkWorld(): Promise<WalkWorld> {
       const text = await response.text();
       if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${text}`);
       return text === '' ? {} : JSON.parse(text);
-    },
+    };
+  return {
+    sdk,
+    recorded,
+    channels: keys.channels,
+    call: callWith(keys.secret_key),
+    callAsService: callWith(whole.server.credentials?.service_token ?? ''),
     message: async (workflow, user, data = {}) => {
       const run = await sdk.workflows.trigger(workflow, { recipients: [user], data });
       return waitFor(`the message of ${workflow}`, async () => {

@@ -1,15 +1,16 @@
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { createOutboundRequests } from '../../channels/outbound-requests.ts';
 import { createSlackApi, SLACK_API_URL, type SlackApi } from '../../channels/slack-api.ts';
 import { BelfryError, invalidField } from '../../lib/errors.ts';
 import { isJsonObject, type JsonObject } from '../../lib/json.ts';
 import { dropChannelDataField } from '../../recipients/channel-data.ts';
 import {
   createProviderPlaces,
+  createProviderRequests,
   objectParameter,
   type ProviderConnection,
   providerConnection,
+  Revoked,
   requireAnswer,
   revokedAnswer,
 } from '../provider-connection.ts';
@@ -26,6 +27,26 @@ const Owner = Type.Any({
 });
 const query = Type.Object({ access_token_object: Owner }, openObject);
 
+export const SlackConnection = Type.Object({
+  connection: Type.Object({
+    ok: Type.Boolean(),
+    reason: Type.Optional(Nullable(Type.String())),
+  }),
+});
+
+export const SlackChannels = Type.Object({
+  slack_channels: Type.Array(
+    Type.Object({
+      id: Type.String(),
+      name: Type.String(),
+      is_private: Type.Boolean(),
+      is_im: Type.Boolean(),
+      context_team_id: Type.String(),
+    }),
+  ),
+  next_cursor: Nullable(Type.String()),
+});
+
 const MAX_LIMIT = 1_000;
 const DEFAULT_LIMIT = 200;
 
@@ -33,11 +54,7 @@ type Connected = ProviderConnection & { readonly token: string; readonly api: Sl
 
 /** What the components for Slack in the browser ask for: with the access token that an object has connected. */
 export function slackProviderRoutes(app: App, services: Services): void {
-  const requests = createOutboundRequests({
-    allowPrivate: services.config.allowPrivateWebhooks,
-    clock: services.clock,
-  });
-  app.addHook('onClose', () => requests.close());
+  const requests = createProviderRequests(app, services);
   const inPlace = createProviderPlaces();
 
   const connect = async (request: FastifyRequest): Promise<Connected> => {
@@ -66,14 +83,7 @@ export function slackProviderRoutes(app: App, services: Services): void {
         tags,
         params,
         querystring: query,
-        response: answers({
-          200: Type.Object({
-            connection: Type.Object({
-              ok: Type.Boolean(),
-              reason: Type.Optional(Nullable(Type.String())),
-            }),
-          }),
-        }),
+        response: answers({ 200: SlackConnection }),
       },
     },
     async (request, reply) => {
@@ -107,20 +117,7 @@ export function slackProviderRoutes(app: App, services: Services): void {
           },
           openObject,
         ),
-        response: answers({
-          200: Type.Object({
-            slack_channels: Type.Array(
-              Type.Object({
-                id: Type.String(),
-                name: Type.String(),
-                is_private: Type.Boolean(),
-                is_im: Type.Boolean(),
-                context_team_id: Type.String(),
-              }),
-            ),
-            next_cursor: Nullable(Type.String()),
-          }),
-        }),
+        response: answers({ 200: SlackChannels }),
       },
     },
     async (request, reply) => {
@@ -148,7 +145,7 @@ export function slackProviderRoutes(app: App, services: Services): void {
         tags,
         params,
         querystring: query,
-        response: answers({ 200: Type.Object({ ok: Type.String() }) }),
+        response: answers({ 200: Revoked }),
       },
     },
     async (request, reply) => {

@@ -1,6 +1,5 @@
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { createOutboundRequests } from '../../channels/outbound-requests.ts';
 import {
   createTeamsApi,
   createTeamsTokens,
@@ -13,9 +12,11 @@ import { BelfryError, invalidField } from '../../lib/errors.ts';
 import { dropChannelDataField } from '../../recipients/channel-data.ts';
 import {
   createProviderPlaces,
+  createProviderRequests,
   objectParameter,
   type ProviderConnection,
   providerConnection,
+  Revoked,
   requireAnswer,
   revokedAnswer,
 } from '../provider-connection.ts';
@@ -38,6 +39,36 @@ const optionsQuery = {
   ),
 };
 
+export const TeamsConnection = Type.Object({
+  connection: Type.Object({
+    ok: Type.Boolean(),
+    ms_teams_tenant_id: Type.Optional(Nullable(Type.String())),
+    reason: Type.Optional(Nullable(Type.String())),
+  }),
+});
+
+const team = {
+  id: Type.String(),
+  displayName: Type.String(),
+  description: Type.Optional(Nullable(Type.String())),
+};
+
+export const TeamsTeams = Type.Object({
+  ms_teams_teams: Type.Array(Type.Object(team)),
+  skip_token: Nullable(Type.String()),
+});
+
+export const TeamsChannels = Type.Object({
+  ms_teams_channels: Type.Array(
+    Type.Object({
+      ...team,
+      membershipType: Type.Optional(Type.String()),
+      isArchived: Type.Optional(Type.Boolean()),
+      createdDateTime: Type.Optional(Type.String()),
+    }),
+  ),
+});
+
 const MAX_TOP = 999;
 const TENANT_ID = /^[\da-z][\da-z.-]{0,99}$/i;
 
@@ -45,13 +76,9 @@ type Connected = ProviderConnection & { readonly tenantId: string };
 
 /** What the components for Microsoft Teams in the browser ask for: with the channel's bot, in an object's tenant. */
 export function teamsProviderRoutes(app: App, services: Services): void {
-  const requests = createOutboundRequests({
-    allowPrivate: services.config.allowPrivateWebhooks,
-    clock: services.clock,
-  });
-  app.addHook('onClose', () => requests.close());
+  const requests = createProviderRequests(app, services);
   const inPlace = createProviderPlaces();
-  const tokens = createTeamsTokens(services.clock.now);
+  const tokens = createTeamsTokens(() => services.clock.now());
 
   const connect = async (request: FastifyRequest): Promise<Connected> => {
     const connection = await providerConnection(services, request, {
@@ -99,15 +126,7 @@ export function teamsProviderRoutes(app: App, services: Services): void {
         tags,
         params,
         querystring: Type.Object(ownerQuery, openObject),
-        response: answers({
-          200: Type.Object({
-            connection: Type.Object({
-              ok: Type.Boolean(),
-              ms_teams_tenant_id: Type.Optional(Nullable(Type.String())),
-              reason: Type.Optional(Nullable(Type.String())),
-            }),
-          }),
-        }),
+        response: answers({ 200: TeamsConnection }),
       },
     },
     async (request, reply) => {
@@ -131,18 +150,7 @@ export function teamsProviderRoutes(app: App, services: Services): void {
         tags,
         params,
         querystring: Type.Object({ ...ownerQuery, ...optionsQuery }, openObject),
-        response: answers({
-          200: Type.Object({
-            ms_teams_teams: Type.Array(
-              Type.Object({
-                id: Type.String(),
-                displayName: Type.String(),
-                description: Type.Optional(Nullable(Type.String())),
-              }),
-            ),
-            skip_token: Nullable(Type.String()),
-          }),
-        }),
+        response: answers({ 200: TeamsTeams }),
       },
     },
     async (request, reply) => {
@@ -172,20 +180,7 @@ export function teamsProviderRoutes(app: App, services: Services): void {
           },
           openObject,
         ),
-        response: answers({
-          200: Type.Object({
-            ms_teams_channels: Type.Array(
-              Type.Object({
-                id: Type.String(),
-                displayName: Type.String(),
-                description: Type.Optional(Nullable(Type.String())),
-                membershipType: Type.Optional(Type.String()),
-                isArchived: Type.Optional(Type.Boolean()),
-                createdDateTime: Type.Optional(Type.String()),
-              }),
-            ),
-          }),
-        }),
+        response: answers({ 200: TeamsChannels }),
       },
     },
     async (request, reply) => {
@@ -208,7 +203,7 @@ export function teamsProviderRoutes(app: App, services: Services): void {
         tags,
         params,
         querystring: Type.Object(ownerQuery, openObject),
-        response: answers({ 200: Type.Object({ ok: Type.String() }) }),
+        response: answers({ 200: Revoked }),
       },
     },
     async (request, reply) => {
