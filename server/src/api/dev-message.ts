@@ -2,7 +2,7 @@ import { type ChannelType, channelTypeFromNumber } from '../channels/channel-typ
 import { deliveryStatusName } from '../feed/delivery-status.ts';
 import { feedBlocks } from '../feed/feed-blocks.ts';
 import { markdownToHtml } from '../feed/markdown.ts';
-import { withoutSecrets } from '../feed/message-content.ts';
+import { withoutSecrets } from '../lib/chat-connection.ts';
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import { ksuidFromUuid } from '../lib/ksuid.ts';
 
@@ -57,7 +57,7 @@ export function shownSummary(row: ShownRow, mailFrom: string): JsonObject {
 
 /** The message whole: what its preview needs, without what lets somebody post in a chat. */
 export function shownMessage(row: ShownRow, mailFrom: string): JsonObject {
-  const { content } = row;
+  const { sealed: _, ...content } = row.content;
   const summary = shownSummary(row, mailFrom);
   switch (typeOf(row)) {
     case 'in_app_feed':
@@ -68,10 +68,8 @@ export function shownMessage(row: ShownRow, mailFrom: string): JsonObject {
         content: { ...content, connection: withoutSecrets(content.connection) },
         html: markdownToHtml(messageText(content.body)),
       };
-    default: {
-      const { sealed: _, ...shown } = content;
-      return { ...summary, content: shown };
-    }
+    default:
+      return { ...summary, content };
   }
 }
 

@@ -1,4 +1,5 @@
 import type { EnvironmentContext } from '../context.ts';
+import { withoutSecrets } from '../lib/chat-connection.ts';
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import { ksuidFromUuid } from '../lib/ksuid.ts';
 import { feedBlocks } from './feed-blocks.ts';
@@ -114,14 +115,3 @@ const contentForms: Readonly<Record<string, (content: JsonObject) => MessageCont
   }),
   http: ({ sealed: _, ...content }) => ({ ...content, __typename: 'MessageHttpContent' }),
 };
-
-/** A connection without what lets its holder post in the chat. */
-export function withoutSecrets(connection: Json | undefined): JsonObject {
-  if (!isJsonObject(connection)) return {};
-  const { access_token: token, incoming_webhook: webhook, ...rest } = connection;
-  return {
-    ...rest,
-    ...(token === undefined ? {} : { access_token: null }),
-    ...(isJsonObject(webhook) ? { incoming_webhook: { url: null } } : {}),
-  };
-}

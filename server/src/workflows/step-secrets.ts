@@ -1,13 +1,13 @@
 import type { JsonObject } from '../lib/json.ts';
 import type { RunScope } from './step.ts';
 
-/** Values of secret variables: for what is requested outside, and for nothing that is kept. */
+/** Values of secret variables, for what is requested outside and for nothing that is kept; and a way to keep secrets. */
 export type StepSecrets = {
   readonly values: JsonObject;
   /** The same names with masks. */
   readonly masks: JsonObject;
-  /** Makes a request unreadable for everybody but who sends it. */
-  readonly seal: (request: JsonObject) => string;
+  /** Makes fields of a message unreadable for everybody but who sends it. */
+  readonly seal: (fields: JsonObject) => string;
 };
 
 /** Whether a template may read variables at all: itself or in a partial. */

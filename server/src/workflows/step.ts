@@ -214,7 +214,7 @@ export type StepInput = {
   readonly refusal: (channel: Channel) => string | undefined;
   /** The recipient's push tokens and chat connections by channel id; absent: none, or nobody needs them. */
   readonly channelData?: { readonly [channelId: string]: JsonObject };
-  /** For requests alone: the scope has none. Absent: the environment has none. */
+  /** For requests alone: the scope has none. Absent: there are none, and nothing can be sealed. */
   readonly secrets?: StepSecrets;
 };
 

@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { SMTPServer } from 'smtp-server';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Provider } from '../../src/channels/provider.ts';
 import { createProviders, type Providers } from '../../src/channels/registry.ts';
 import type { FeedChange } from '../../src/engine/engine.ts';
 import { createChunkCache } from '../../src/engine/executor/chunk-cache.ts';
@@ -16,7 +17,9 @@ import { MESSAGE_STATUS } from '../../src/engine/status.ts';
 import { listFeed, readFeedQuery } from '../../src/feed/list-feed.ts';
 import { getMessage } from '../../src/feed/load-messages.ts';
 import { messageEventName } from '../../src/feed/message-event-type.ts';
+import type { JsonObject } from '../../src/lib/json.ts';
 import { ksuidFromUuid } from '../../src/lib/ksuid.ts';
+import { getChannelData, setChannelData } from '../../src/recipients/channel-data.ts';
 import { type HttpServer, serveHttp } from '../channels/support.ts';
 import {
   appendedDeliveries,
@@ -379,5 +382,50 @@ describe('a delivery', () => {
     );
     await deliver(deliveries);
     expect(await deliveriesOf(runId)).toHaveLength(10);
+  });
+});
+
+describe('a push that bounces because its token is gone', () => {
+  const push = (ref: string, more: JsonObject = {}): JsonObject => ({
+    ref,
+    type: 'channel',
+    channel_key: 'push',
+    template: { title: 'Hi', text_body: 'Ding', settings: { delivery_type: 'content' } },
+    ...more,
+  });
+  /** Providers of pushes come from outside: this one says that every token that begins with `old` is gone. */
+  const gone: Provider = {
+    name: 'push',
+    deliver: async ({ content }) =>
+      String(content.token).startsWith('old')
+        ? { kind: 'bounced', code: 'token_gone', detail: {} }
+        : { kind: 'sent', detail: {} },
+    close: async () => undefined,
+  };
+
+  async function tokensAfter(id: string, step: JsonObject): Promise<unknown> {
+    const data = { tokens: ['old-1', 'new-1', 'old-2'] };
+    const key = { collection: '$users', id, channel: 'push' };
+    await setChannelData(world.ctx, { ...key, data });
+    const of = await world.workflow({ steps: [step] });
+    const { refs } = await world.accept({ ...of, recipients: [{ recipient: id }] });
+    const queued = appendedDeliveries(await world.execute(refs));
+    services = { ...services, providers: { ...providers, forChannel: () => gone } };
+    await deliver(queued);
+    return (await getChannelData(world.ctx, key)).data;
+  }
+
+  it('loses the token, and keeps the others [channel/push.channel_overrides.token_deregistration]', async () => {
+    expect(await tokensAfter('pushed-1', push('push_1'))).toMatchObject({
+      tokens: ['new-1'],
+      devices: [{ token: 'new-1' }],
+    });
+  });
+
+  it('keeps it where the step says so [channel/push.channel_overrides.token_deregistration]', async () => {
+    const step = push('push_1', { channel_overrides: { token_deregistration: false } });
+    expect(await tokensAfter('pushed-2', step)).toMatchObject({
+      tokens: ['old-1', 'new-1', 'old-2'],
+    });
   });
 });

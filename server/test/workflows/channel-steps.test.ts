@@ -314,6 +314,15 @@ describe('a channel group [channel.channel_group_key]', () => {
     expect(used(text, { recipient: { ...phone, region: 'us' } })).toEqual(['c-sms']);
   });
 
+  test('of the operator any goes on to the next channel where preferences refuse the first', () => {
+    const refusal: StepInput['refusal'] = ({ id }) =>
+      id === 'c-sms-eu' ? 'not wanted' : undefined;
+    const both = { recipient: { ...phone, region: 'eu' } };
+    expect(used(text, both)).toEqual(['c-sms-eu']);
+    expect(used(text, { ...both, refusal })).toEqual(['c-sms']);
+    expect(() => run(text, { ...both, refusal: () => 'not wanted' })).toThrow('not wanted');
+  });
+
   test('sends nothing, and says so, where no rule matches', () => {
     expect(() => run(text, { recipient: { ...phone, region: 'nowhere' } })).toThrow(
       'no rule of the channel group matches',

@@ -154,7 +154,8 @@ async function draft(around: Surroundings, wanted: Wanted): Promise<Draft> {
     idOf(recipient),
     trigger.tenant,
   );
-  const secrets = around.secrets(environmentId);
+  const known = around.secrets(environmentId);
+  const secrets = known && Object.keys(known.values).length > 0 ? known : undefined;
   const input: StepInput = {
     scope: common.scopeFor(scope, state, audiencesOf(run, common, around)),
     nowMs: around.nowMs,

@@ -8,6 +8,7 @@ import { faultPoint } from '../../lib/fault-point.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { ksuidFromUuid } from '../../lib/ksuid.ts';
 import type { SecretBox } from '../../lib/secret-box.ts';
+import { deregisterToken } from '../../recipients/deregister-token.ts';
 import type { FeedChange } from '../engine.ts';
 import { type DeliveriesBody, USERS } from '../log/chunk.ts';
 import { type Governance, type Rule, ruleFor } from '../orders/rules.ts';
@@ -106,6 +107,8 @@ export async function executeDeliveries(
         : rule
           ? { outcome: { kind: 'aside' as const, chunk, ...rule }, provider: 'none' }
           : await handOver(services, message, attempt);
+      // Before the record: until there is one, this is done again.
+      if (message && outcome.kind === 'bounced') await forgetToken(services.db, message);
       const isWritten = await services.writer.write({
         slot,
         stream: slice.stream,
@@ -137,8 +140,22 @@ function tellFeed(services: DeliverServices, message: MessageRow): void {
   });
 }
 
+/** A device that is gone gets no more messages, unless the step says that its token stays. */
+async function forgetToken(db: Queryable, message: MessageRow): Promise<void> {
+  const { token, keeps_token: keepsToken } = message.content;
+  if (message.channel_type !== PUSH || typeof token !== 'string' || keepsToken === true) return;
+  await deregisterToken(db, {
+    environmentId: message.environment_id,
+    collection: message.collection,
+    id: message.recipient_id,
+    channelId: message.channel_id,
+    token,
+  });
+}
+
 const FEED = channelTypeNumber('in_app_feed');
 const SMS = channelTypeNumber('sms');
+const PUSH = channelTypeNumber('push');
 
 /** How often orders may change under the same deliveries, before they come back undone. */
 const ORDERS_ATTEMPTS = 5;
@@ -225,22 +242,22 @@ async function handOver(
   message: MessageRow,
   attempt: number,
 ): Promise<{ outcome: DeliveryOutcome; provider: string }> {
-  if (typeof message.content.sealed === 'string') {
-    const content = openedContent(secretBox, message.environment_id, message.content);
-    if (!content) return { outcome: SEALED, provider: message.provider };
-    const { sealed: _, ...shown } = message.content;
+  const opened = openedContent(secretBox, message.environment_id, message.content);
+  if (!opened) return { outcome: SEALED, provider: message.provider };
+  const isText = message.channel_type === SMS;
+  const content = await trackedContent(tracking, db, { id: message.id, content: opened, isText });
+  const bytes = attachedBytes(content);
+  if (bytes === 0) {
     const { outcome, provider } = await deliver(providers, { ...message, content }, attempt);
-    const mask = answerMask(shown, content);
+    if (opened === message.content) return { outcome, provider };
+    const { sealed: _, ...shown } = message.content;
+    const mask = answerMask(shown, opened);
     return { outcome: { ...outcome, detail: mask(outcome.detail) }, provider };
   }
-  const isText = message.channel_type === SMS;
-  const tracked = await trackedContent(tracking, db, { ...message, isText });
-  const bytes = attachedBytes(tracked);
-  if (bytes === 0) return deliver(providers, { ...message, content: tracked }, attempt);
   return gate.run(bytes, async () => {
-    const content = await withAttachedFiles(db, message.id, tracked);
-    if (!content) return { outcome: ATTACHMENTS_GONE, provider: message.provider };
-    return deliver(providers, { ...message, content }, attempt);
+    const whole = await withAttachedFiles(db, message.id, content);
+    if (!whole) return { outcome: ATTACHMENTS_GONE, provider: message.provider };
+    return deliver(providers, { ...message, content: whole }, attempt);
   });
 }
 

@@ -82,7 +82,10 @@ export async function previewStep(
     if (outcome.kind !== 'message') return { kind: 'no_message' };
     return {
       kind: 'rendered',
-      messages: outcome.messages.map(({ channelType, content }) => ({ channelType, content })),
+      messages: outcome.messages.map(({ channelType, content: { sealed: _, ...content } }) => ({
+        channelType,
+        content,
+      })),
     };
   } catch (error) {
     return { kind: 'error', reason: error instanceof Error ? error.message : String(error) };

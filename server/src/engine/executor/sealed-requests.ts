@@ -4,33 +4,32 @@ import type { SecretBox } from '../../lib/secret-box.ts';
 import { createMask, masked, secretTexts, wordsOnlyIn } from '../../lib/secret-texts.ts';
 import type { StepSecrets } from '../../workflows/step-secrets.ts';
 
-/** What the requests of an environment may say beside public variables; undefined where it has no secrets. */
+/** What the requests of an environment may say beside public variables, and what seals its messages. */
 export function stepSecrets(
   box: SecretBox,
   environmentId: number,
   values: JsonObject,
-): StepSecrets | undefined {
-  if (Object.keys(values).length === 0) return undefined;
+): StepSecrets {
   const about = sealedAbout(environmentId);
   return {
     values,
     masks: masked(values),
-    seal: (request) => box.seal(JSON.stringify(request), about),
+    seal: (fields) => box.seal(JSON.stringify(fields), about),
   };
 }
 
-/** What a message without sealed parts is, or what it is with them; undefined when they cannot be opened. */
+/** A message's content with the fields that are sealed in it; undefined when they cannot be opened. */
 export function openedContent(
   box: SecretBox | undefined,
   environmentId: number,
   content: JsonObject,
 ): JsonObject | undefined {
-  const { sealed } = content;
+  const { sealed, ...shown } = content;
   if (typeof sealed !== 'string') return content;
   const text = box?.open(sealed, sealedAbout(environmentId));
   if (text === undefined) return undefined;
-  const request: unknown = JSON.parse(text);
-  return isJsonObject(request) ? request : undefined;
+  const fields: unknown = JSON.parse(text);
+  return isJsonObject(fields) ? { ...shown, ...fields } : undefined;
 }
 
 /**

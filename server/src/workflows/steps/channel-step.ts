@@ -106,7 +106,10 @@ export function compileChannelStep(
   };
 }
 
-/** Each way that is chosen is preferred or refused by itself, and one that fails keeps no other from being tried. */
+/**
+ * Each way whose rule matches is preferred or refused by itself, and one that fails keeps no other from being tried; of
+ * the operator `any` until one sends.
+ */
 function throughGroup(
   ways: readonly Way[],
   operator: 'any' | 'all',
@@ -114,10 +117,10 @@ function throughGroup(
 ): CompiledStep['execute'] {
   return (input) => {
     const applying = ways.filter((way) => way.applies?.(input.scope) ?? true);
-    const chosen = operator === 'any' ? applying.slice(0, 1) : applying;
     const messages: StepMessage[] = [];
     const reasons: string[] = [];
-    for (const way of chosen) {
+    for (const way of applying) {
+      if (operator === 'any' && messages.length > 0) break;
       const refused = input.refusal(way.channel);
       if (refused !== undefined) {
         reasons.push(`${way.key}: ${refused}`);

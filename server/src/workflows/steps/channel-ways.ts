@@ -28,7 +28,7 @@ export type Way = {
 export type Ways = {
   readonly ways: readonly Way[];
   readonly isGroup: boolean;
-  /** `any`: the first way that applies; `all`: each of them. */
+  /** `any`: the first way that applies and can send; `all`: each of them. */
   readonly operator: 'any' | 'all';
 };
 

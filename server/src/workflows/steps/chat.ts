@@ -1,8 +1,10 @@
 import { Type } from 'typebox';
+import { withoutSecrets } from '../../lib/chat-connection.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../lib/json.ts';
 import { nullable } from '../schema-problems.ts';
 import type { Problem, RunScope, StepDefinition } from '../step.ts';
 import { StepError } from '../step-error.ts';
+import type { StepSecrets } from '../step-secrets.ts';
 import {
   channelStepProblems,
   channelStepSchema,
@@ -57,21 +59,35 @@ export const chatStep: StepDefinition = {
     const byEmail = channelOverrides.email_based_user_id_resolution === true;
     const tracking = trackingOf(channelOverrides);
     return {
-      ...compileChannelStep(step, environment, 'chat', ({ scope, channelData }, channel) => {
-        const connections = connectionsOf(channelData?.[channel.id], scope, byEmail);
-        const shared: { [key: string]: Json } = {};
-        const payload = json(scope);
-        if (payload) shared.json = payload;
-        else shared.body = markdown?.render(scope).trim() ?? '';
-        const line = summary ? oneLine(summary.render(scope)) : '';
-        if (line !== '') shared.summary = line;
-        if (tracking) shared.tracking = tracking;
-        return connections.map((connection): Letter => ({ content: { connection, ...shared } }));
-      }),
+      ...compileChannelStep(
+        step,
+        environment,
+        'chat',
+        ({ scope, channelData, secrets }, channel) => {
+          const connections = connectionsOf(channelData?.[channel.id], scope, byEmail);
+          const shared: { [key: string]: Json } = {};
+          const payload = json(scope);
+          if (payload) shared.json = payload;
+          else shared.body = markdown?.render(scope).trim() ?? '';
+          const line = summary ? oneLine(summary.render(scope)) : '';
+          if (line !== '') shared.summary = line;
+          if (tracking) shared.tracking = tracking;
+          return connections.map(
+            (connection): Letter => ({ content: { ...kept(connection, secrets), ...shared } }),
+          );
+        },
+      ),
       needsChannelData: true,
     };
   },
 };
+
+/** A connection as a message keeps it: what lets its holder post in the chat is sealed, until it is sent. */
+function kept(connection: JsonObject, secrets: StepSecrets | undefined): JsonObject {
+  const shown = withoutSecrets(connection);
+  if (!secrets || JSON.stringify(shown) === JSON.stringify(connection)) return { connection };
+  return { connection: shown, sealed: secrets.seal({ connection }) };
+}
 
 /**
  * Where a recipient is reached: its connections, each with the token that they share where it has none; what the

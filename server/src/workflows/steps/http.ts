@@ -23,7 +23,8 @@ export const httpStep: StepDefinition = {
     const contentFor = compileRequest(template, environment);
     const readsSecrets = mayReadSecrets(template);
     return compileChannelStep(step, environment, 'http', ({ scope, secrets }) => {
-      if (!secrets || !readsSecrets) return contentFor(scope);
+      if (!secrets || !readsSecrets || Object.keys(secrets.values).length === 0)
+        return contentFor(scope);
       const shown = contentFor(withSecrets(scope, secrets.masks));
       const request = contentFor(withSecrets(scope, secrets.values));
       const isOpen = JSON.stringify(shown) === JSON.stringify(request);
