@@ -32,6 +32,7 @@ export type Config = {
   /** Milliseconds between the triggers that the server sends itself; undefined when it sends none. */
   readonly canaryMs: number | undefined;
   readonly quarantine: QuarantineConfig;
+  readonly retention: RetentionConfig;
 };
 
 /** Keys that the first start uses for `development` instead of new ones. */
@@ -50,6 +51,13 @@ type QuarantineConfig = {
   readonly reject: boolean;
   /** Queued runs of an account that are too many. */
   readonly backlogRuns: number;
+};
+
+/** For how many days data is kept, by class; undefined: for ever. See docs/operating/retention.md. */
+type RetentionConfig = {
+  readonly logs: number | undefined;
+  readonly messages: number | undefined;
+  readonly audit: number | undefined;
 };
 
 const QUARANTINE_MODES = ['act', 'shadow', 'off'] as const;
@@ -150,6 +158,21 @@ export const configVariables = [
     'Queued recipient runs with which the queue of an account is full.',
   ],
   [
+    'BELFRY_RETENTION_LOGS_DAYS',
+    '90',
+    'Days that traces of runs, events of messages and delivery logs are kept, 7 to 3650; 0: for ever. Not longer than messages.',
+  ],
+  [
+    'BELFRY_RETENTION_MESSAGES_DAYS',
+    '0',
+    'Days that messages, items of feeds among them, and the triggers that they come from are kept, 7 to 3650; 0: for ever.',
+  ],
+  [
+    'BELFRY_RETENTION_AUDIT_DAYS',
+    '365',
+    'Days that the audit log and the history of quarantine are kept, 7 to 3650; 0: for ever.',
+  ],
+  [
     'BELFRY_URL',
     '(from BELFRY_HOST and BELFRY_PORT)',
     'Server that the commands of the CLI talk to, `http://127.0.0.1:4400`.',
@@ -213,6 +236,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
         1_000_000_000,
       ),
     },
+    retention: {
+      logs: days('BELFRY_RETENTION_LOGS_DAYS', read('BELFRY_RETENTION_LOGS_DAYS'), 90),
+      messages: days('BELFRY_RETENTION_MESSAGES_DAYS', read('BELFRY_RETENTION_MESSAGES_DAYS'), 0),
+      audit: days('BELFRY_RETENTION_AUDIT_DAYS', read('BELFRY_RETENTION_AUDIT_DAYS'), 365),
+    },
   };
 }
 
@@ -275,6 +303,15 @@ function integer(
     throw new ConfigError(name, text, `set a whole number from ${least} to ${most}`);
   }
   return value;
+}
+
+/** The ledger looks back six days, so a week is the least. */
+function days(name: string, text: string | undefined, fallback: number): number | undefined {
+  const value = Number(text ?? fallback);
+  if (!/^\d+$/.test(text ?? '0') || (value !== 0 && (value < 7 || value > 3_650))) {
+    throw new ConfigError(name, text ?? '', 'set a whole number of days from 7 to 3650, or 0');
+  }
+  return value === 0 ? undefined : value;
 }
 
 function emailAddress(name: string, text: string): string {

@@ -41,6 +41,7 @@ import { readPastTraffic } from './ops/past-traffic.ts';
 import { prepareCanary } from './ops/prepare-canary.ts';
 import { createTraffic } from './ops/traffic.ts';
 import { createUnsubscribeTokens } from './recipients/unsubscribe.ts';
+import { startRetentionClock } from './retention/retention-clock.ts';
 import { startScheduleClock } from './schedules/schedule-clock.ts';
 import { startQuarantine } from './start-quarantine.ts';
 import { createRequests } from './webhooks/requests.ts';
@@ -230,6 +231,14 @@ async function build(
     isOwner: () => started.stats().owner,
   });
   closers.push(webhooks.close);
+  const retention = startRetentionClock({
+    db: engineDb,
+    clock: systemClock,
+    log,
+    days: config.retention,
+    isOwner: () => started.stats().owner,
+  });
+  closers.push(retention.close);
   const { credentials, isNew } = await prepareFirstStart(ctx, config);
 
   const workflows = createPublishedWorkflows(db);
@@ -275,6 +284,7 @@ async function build(
       schedules: schedules.stats,
       deletions: deletions.stats,
       webhooks: webhooks.stats,
+      retention: retention.stats,
       canary: () => canary?.status(),
       quarantine: quarantine.levels,
     }),

@@ -4,6 +4,7 @@ import type { Budgets } from './budgets/budgets.ts';
 import type { OpenDeletions } from './deletion/open-deletions.ts';
 import type { EngineStats } from './engine/start.ts';
 import type { CanaryStatus } from './ops/canary.ts';
+import type { RetentionStats } from './retention/retention-clock.ts';
 import type { ScheduleClockStats } from './schedules/schedule-clock.ts';
 import type { SenderStats } from './webhooks/sender.ts';
 
@@ -18,6 +19,7 @@ export function createMetrics(parts: {
   readonly schedules: () => ScheduleClockStats | undefined;
   readonly deletions: () => OpenDeletions;
   readonly webhooks: () => SenderStats | undefined;
+  readonly retention: () => RetentionStats;
   readonly canary: () => CanaryStatus | undefined;
 }): Registry {
   const registry = new Registry();
@@ -160,6 +162,27 @@ export function createMetrics(parts: {
       collect() {
         const { oldest } = parts.deletions();
         this.set(oldest ? Math.max(0, Date.now() - oldest.getTime()) / 1_000 : 0);
+      },
+    }),
+  );
+
+  registry.registerMetric(
+    new Gauge({
+      name: 'belfry_retention_dropped_partitions',
+      help: 'Partitions dropped since the start, because all of them was older than its retention.',
+      registers: [],
+      collect() {
+        this.set(parts.retention().dropped);
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      name: 'belfry_retention_overdue_partitions',
+      help: 'Partitions older than their retention that are still there: parked runs need them, or they were in use.',
+      registers: [],
+      collect() {
+        this.set(parts.retention().overdue);
       },
     }),
   );

@@ -29,7 +29,8 @@ const AROUND: Readonly<Record<Period, readonly number[]>> = {
   day: [-2, -1, 0, 1, 2, 3],
 };
 
-const LOCK_KEY = 4_400_002;
+/** Held by whoever makes or drops partitions. */
+export const PARTITIONS_LOCK = 4_400_002;
 const ATTEMPTS = 20;
 const RETRY_MS = 250;
 const LOCK_NOT_AVAILABLE = '55P03';
@@ -66,7 +67,7 @@ async function createMissing(
   wanted: readonly Partition[],
 ): Promise<readonly string[]> {
   await tx.query(`set local lock_timeout = '1s'`);
-  await tx.query('select pg_advisory_xact_lock($1)', [LOCK_KEY]);
+  await tx.query('select pg_advisory_xact_lock($1)', [PARTITIONS_LOCK]);
   const missing = await missingOf(tx, wanted);
   for (const { parent, name, from, until } of missing) {
     await tx.query(`create table ${name} (like ${parent} including all)`);
@@ -86,6 +87,12 @@ async function missingOf(db: Queryable, wanted: readonly Partition[]): Promise<P
   );
   const names = new Set(rows.map((row) => row.name));
   return wanted.filter((partition) => names.has(partition.name));
+}
+
+/** Partitions of a table that begin at this time or later are made, and so must not be dropped. */
+export function firstKept(parent: string, nowMs: number): number {
+  const period = PERIODS[parent] ?? 'month';
+  return startOf(period, nowMs, Math.min(...AROUND[period]));
 }
 
 function partitionsAround(nowMs: number): Partition[] {

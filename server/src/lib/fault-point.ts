@@ -83,6 +83,10 @@ export const faultPoints = [
   'deletion.after-messages',
   'deletion.after-page',
   'deletion.after-record',
+  // An old partition is detached, then dropped.
+  'retention.before-detach',
+  'retention.before-commit',
+  'retention.after-detach',
   // A server takes over.
   'owner.after-lock',
   'owner.after-fence',

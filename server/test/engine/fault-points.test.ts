@@ -73,7 +73,7 @@ async function atStart(point: FaultPoint): Promise<void> {
 }
 
 /** The tool dies while the server runs (or the server, when it was quicker); the same again succeeds. */
-const inTool = (verb: 'truncate' | 'ledger') => async (point: FaultPoint) => {
+const inTool = (verb: 'truncate' | 'ledger' | 'retention') => async (point: FaultPoint) => {
   await server.loadSome();
   await everythingOnce();
   await server.arm(point);
@@ -380,6 +380,9 @@ const drivers: { readonly [Point in FaultPoint]: (point: Point) => Promise<void>
   'deletion.after-messages': (point) => inDeletion(server, point),
   'deletion.after-page': (point) => inDeletion(server, point),
   'deletion.after-record': (point) => inDeletion(server, point),
+  'retention.before-detach': inTool('retention'),
+  'retention.before-commit': inTool('retention'),
+  'retention.after-detach': inTool('retention'),
   'owner.after-lock': atStart,
   'owner.after-fence': atStart,
   'recovery.after-read': atStart,

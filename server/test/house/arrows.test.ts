@@ -36,6 +36,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   schedules: ['db', 'context', 'recipients', 'workflows', 'engine'],
   deletion: ['db', 'feed', 'recipients'],
   webhooks: ['db', 'context', 'signals', 'recipients', 'feed', 'channels', 'runs'],
+  retention: ['db'],
   ops: ['db', 'context', 'accounts', 'channels', 'control'],
   api: [
     ...['db', 'context', 'config', 'accounts', 'recipients', 'feed'],
@@ -49,7 +50,16 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   ],
   'first-start': ['db', 'context', 'config', 'accounts', 'control'],
   'start-quarantine': ['context', 'config', 'engine', 'ops'],
-  metrics: ['engine', 'budgets', 'broadcasts', 'schedules', 'deletion', 'webhooks', 'ops'],
+  metrics: [
+    'engine',
+    'budgets',
+    'broadcasts',
+    'schedules',
+    'deletion',
+    'webhooks',
+    'retention',
+    'ops',
+  ],
   main: [
     ...[
       'db',
@@ -65,6 +75,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
       'deletion',
       'webhooks',
       'guides',
+      'retention',
       'ops',
       'budgets',
       'api',

@@ -33,7 +33,7 @@ export type FaultServer = {
   readonly trigger: (workflowKey: string, body: JsonObject) => Promise<string>;
   readonly push: (key: string, steps: readonly JsonObject[]) => Promise<void>;
   /** Runs the tool; undefined when it was killed. */
-  readonly tool: (verb: 'truncate' | 'ledger') => Promise<JsonObject | undefined>;
+  readonly tool: (verb: 'truncate' | 'ledger' | 'retention') => Promise<JsonObject | undefined>;
   /** How often the provider was called for each message. */
   readonly calls: ReadonlyMap<string, number>;
   readonly close: () => Promise<void>;

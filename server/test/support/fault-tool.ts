@@ -3,7 +3,9 @@ import { openDatabase } from '../../src/db/database.ts';
 import { createLedger } from '../../src/engine/ledger/ledger.ts';
 import { truncateSlot } from '../../src/engine/log/maintain.ts';
 import { FIRST_TIMER_SLOT } from '../../src/engine/log/slots.ts';
+import { lowestUuidAt } from '../../src/lib/address.ts';
 import { systemClock } from '../../src/lib/clock.ts';
+import { enforceRetention } from '../../src/retention/enforce.ts';
 import { silentLog } from './log.ts';
 
 /** Late enough for the ledger to settle the minute that is now. */
@@ -19,6 +21,15 @@ async function run(): Promise<unknown> {
       if (await truncateSlot(db, slot)) truncated += 1;
     }
     return { truncated };
+  }
+  if (verb === 'retention') {
+    await db.query(
+      `create table if not exists message_2020_01 partition of message
+       for values from ('${lowestUuidAt(Date.UTC(2020, 0))}') to ('${lowestUuidAt(Date.UTC(2020, 1))}')`,
+    );
+    const days = { logs: undefined, messages: 400, audit: undefined };
+    const nowMs = systemClock.now();
+    return await enforceRetention({ db, log: silentLog, nowMs, days, retryMs: 100 });
   }
   const clock = { ...systemClock, now: () => systemClock.now() + LATER_MS };
   return await createLedger({ db, clock, log: silentLog }).check();
