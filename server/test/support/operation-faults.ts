@@ -58,7 +58,7 @@ export async function operateThrough(server: FaultServer, point: FaultPoint): Pr
 }
 
 /** From now on each write of a preference set is a row of `bulk_write`. */
-async function noteWrites({ test }: FaultServer): Promise<void> {
+export async function noteWrites({ test }: FaultServer): Promise<void> {
   await test.db.query(
     `create table if not exists bulk_write (id text not null);
      create or replace function note_bulk_write() returns trigger language plpgsql as
@@ -66,4 +66,18 @@ async function noteWrites({ test }: FaultServer): Promise<void> {
      create or replace trigger note_bulk_write after insert or update on preference_set
        for each row execute function note_bulk_write()`,
   );
+}
+
+/** How many users whose ids begin so were written, and how often. */
+export async function writesOf(
+  { test }: FaultServer,
+  prefix: string,
+): Promise<{ readonly users: number; readonly writes: number } | undefined> {
+  const [row] = await test.db.query<{ users: number; writes: number }>(
+    `select count(distinct id)::int as users, count(*)::int as writes
+     from bulk_write
+     where starts_with(id, $1 || '-')`,
+    [prefix],
+  );
+  return row;
 }
