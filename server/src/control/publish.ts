@@ -23,6 +23,7 @@ import {
 } from './push-problems.ts';
 import { pushWarnings } from './push-warnings.ts';
 import { type Resource, type ResourceKind, resourcePlace } from './resources.ts';
+import { tellPublished } from './tell-published.ts';
 import { withoutFileFields } from './without-file-fields.ts';
 
 export type PublishedVersion = {
@@ -111,13 +112,29 @@ export async function publish(ctx: EnvironmentContext, input: Publication): Prom
     const changed = published.filter((resource) => resource.changed);
     const changedAll = changed.some(({ kind }) => kind === 'channel_group');
     if (changed.length > 0) await raiseRevision(tx, accountId, changedAll ? undefined : id);
+    await tellPublished(tx, {
+      environment: ctx.environment,
+      workflows: versions.map((version, i) => ({
+        version,
+        content: objectOf(workflows[i]?.content),
+      })),
+      resources: resources.flatMap((resource, i) => {
+        const done = published[i];
+        return done ? [{ resource, published: done }] : [];
+      }),
+      nowMs: ctx.clock.now(),
+    });
     return { workflows: versions, resources: published, warnings };
   });
 }
 
 /** Without what only files need. */
 function usable({ kind, key, content }: ResourceToPublish): Resource {
-  return { kind, key, content: withoutFileFields(isJsonObject(content) ? content : {}) };
+  return { kind, key, content: withoutFileFields(objectOf(content)) };
+}
+
+function objectOf(content: unknown): JsonObject {
+  return isJsonObject(content) ? content : {};
 }
 
 /** What the environment shares after the push. */

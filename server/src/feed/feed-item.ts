@@ -1,11 +1,11 @@
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import { ksuidFromUuid } from '../lib/ksuid.ts';
+import { versionUuid } from '../lib/version-uuid.ts';
 import { type ActivityRow, activity, actorsOf, batchOf } from './activities.ts';
 import { type EmbeddedRow, embeddedRecipient } from './embedded-recipient.ts';
 import { type FeedBlock, feedBlocks } from './feed-blocks.ts';
 import { mergedData } from './message-json.ts';
 import { type Tracking, trackedFeedContent } from './tracked-links.ts';
-import { versionUuid } from './version-uuid.ts';
 
 export type FeedMode = 'compact' | 'rich';
 

@@ -1,12 +1,12 @@
 import { deepMerge, type Json, type JsonObject } from '../lib/json.ts';
 import { ksuidFromUuid } from '../lib/ksuid.ts';
+import { versionUuid } from '../lib/version-uuid.ts';
 import { deliveryStatusName } from './delivery-status.ts';
 import {
   type RecipientReference,
   recipientReference,
   referenceFromJson,
 } from './recipient-reference.ts';
-import { versionUuid } from './version-uuid.ts';
 
 export type MessageRow = {
   readonly id: string;

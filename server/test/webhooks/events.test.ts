@@ -2,14 +2,16 @@ import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { publish } from '../../src/control/publish.ts';
 import { messageEventTypes } from '../../src/feed/message-event-type.ts';
 import { updateMessageStatuses } from '../../src/feed/message-status.ts';
 import { recordEngagement } from '../../src/feed/track-engagement.ts';
-
 import { ksuidFromUuid, uuidFromKsuid } from '../../src/lib/ksuid.ts';
+import { versionUuid } from '../../src/lib/version-uuid.ts';
 import { webhookEventTypes } from '../../src/signals/webhook-event-types.ts';
 import { rotateSecret } from '../../src/webhooks/change-endpoint.ts';
 import { sourceFiles } from '../house/source-files.ts';
+import { feedStep } from '../support/engine-world.ts';
 import { testSecrets } from '../support/secrets.ts';
 import { createWebhookWorld, type Receiver, startReceiver, type WebhookWorld } from './support.ts';
 
@@ -174,6 +176,47 @@ test('an endpoint gets the events that it asked for, and every endpoint the same
     ...Array.from({ length: 4 }, () => 'workflow_recipient_run.started'),
   ]);
   expect(new Set(receiver.received.map(({ id }) => id)).size).toBe(4);
+});
+
+test('what a push changes is told as updated and committed, and what it leaves is not', async () => {
+  await webhooks.endpoint(receiver.url);
+  const push = (markdown: string) =>
+    publish(webhooks.world.ctx, {
+      workflows: [{ key: 'told', content: { name: 'Told', steps: [feedStep(markdown)] } }],
+      resources: [
+        {
+          kind: 'layout',
+          key: 'plain',
+          content: {
+            name: 'Plain',
+            html_layout: '<p>{{ content }}</p>',
+            text_layout: '{{ content }}',
+          },
+        },
+      ],
+    });
+  const { workflows } = await push('One');
+  await webhooks.sendAll();
+  expect(receiver.received.map(({ type }) => type).sort()).toEqual([
+    'email_layout.committed',
+    'email_layout.updated',
+    'workflow.committed',
+    'workflow.updated',
+  ]);
+  const committed = receiver.received.find(({ type }) => type === 'workflow.committed');
+  expect(committed?.body).toMatchObject({
+    __typename: 'Event',
+    data: { key: 'told', name: 'Told', environment: 'development', steps: [{ type: 'channel' }] },
+    event_data: { __typename: 'EventData', commit_id: versionUuid(workflows[0]?.versionId ?? 0) },
+  });
+  await push('Two');
+  await webhooks.sendAll();
+  expect(
+    receiver.received
+      .slice(4)
+      .map(({ type }) => type)
+      .sort(),
+  ).toEqual(['workflow.committed', 'workflow.updated']);
 });
 
 test('of another environment nothing is told', async () => {
