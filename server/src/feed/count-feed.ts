@@ -1,4 +1,5 @@
 import type { Database } from '../db/database.ts';
+import { prepared } from '../db/prepared.ts';
 import { lowestUuidAt } from '../lib/address.ts';
 import {
   allOf,
@@ -69,10 +70,10 @@ async function countByGroup(
   const before = lowestUuidAt(Math.max(0, input.nowMs - SETTLE_AFTER_MS));
   const items = countedItems(values.add(before));
   const [row] = await db.query<CountRow & { readonly old_items: number }>(
-    `select count(*) filter (where is_old) as old_items,
+    prepared(`select count(*) filter (where is_old) as old_items,
   ${countColumns(filters, values)}
 from ${items}
-${filters.some(({ workflowCategories }) => workflowCategories) ? 'join workflow_version v on v.id = m.version_id' : ''}`,
+${filters.some(({ workflowCategories }) => workflowCategories) ? 'join workflow_version v on v.id = m.version_id' : ''}`),
     values.list,
   );
   if ((row?.old_items ?? 0) > FEW_ITEMS) {

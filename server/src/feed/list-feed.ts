@@ -1,4 +1,5 @@
 import type { EnvironmentContext } from '../context.ts';
+import { prepared } from '../db/prepared.ts';
 import { lowestUuidAt } from '../lib/address.ts';
 import type { JsonObject } from '../lib/json.ts';
 import { mapInTurns } from '../lib/map-in-turns.ts';
@@ -117,31 +118,40 @@ async function readRows(
     );
   }
   return ctx.db.query<FeedRow>(
-    `select m.id, m.workflow_key, m.version_id, m.recipient_run_id, m.batch, m.tenant, m.content,
-  m.trigger_data, m.inserted_at, m.updated_at, m.seen_at, m.read_at, m.interacted_at,
-  m.archived_at, m.link_clicked_at,
-  ${RUN_DATA} as run_data,
-  r.actor, r.accepted_at,
+    prepared(`with page as materialized (
+  select m.id, m.workflow_key, m.version_id, m.step_ref, m.recipient_run_id, m.batch, m.tenant, m.content,
+    m.trigger_data, m.inserted_at, m.updated_at, m.seen_at, m.read_at, m.interacted_at,
+    m.archived_at, m.link_clicked_at,
+    ${RUN_DATA} as run_data,
+    r.actor, r.accepted_at
+  from ${JOINED_TABLES}
+  where m.environment_id = $1
+    and m.collection = '$users'
+    and m.recipient_id = $2
+    and m.channel_id = $3
+    and ${allOf(conditions)}
+  order by ${backward ? 'm.inserted_at asc, m.id asc' : 'm.id desc'}
+  limit $4
+), step as materialized (
+  select s.version_id, s.step_ref, v.content -> 'categories' as categories,
+    jsonb_path_query_first(
+      v.content, '$.** ? (@.ref == $ref).template', jsonb_build_object('ref', s.step_ref)
+    ) as template
+  from (select distinct version_id, step_ref from page) s
+  join workflow_version v on v.id = s.version_id
+)
+select page.*, step.categories, step.template,
   ${embeddedColumns('a')} as actor_row,
-  ${embeddedColumns('u')} as user_row,
-  v.content -> 'categories' as categories,
-  jsonb_path_query_first(
-    v.content, '$.** ? (@.ref == $ref).template', jsonb_build_object('ref', m.step_ref)
-  ) as template
-from ${JOINED_TABLES}
-left join recipient a on a.environment_id = m.environment_id
-  and a.collection = coalesce(r.actor ->> 'collection', '$users')
-  and a.id = coalesce(r.actor ->> 'id', r.actor #>> '{}')
-left join recipient u on u.environment_id = m.environment_id
-  and u.collection = m.collection
-  and u.id = m.recipient_id
-where m.environment_id = $1
-  and m.collection = '$users'
-  and m.recipient_id = $2
-  and m.channel_id = $3
-  and ${allOf(conditions)}
-order by ${backward ? 'm.inserted_at asc, m.id asc' : 'm.id desc'}
-limit $4`,
+  ${embeddedColumns('u')} as user_row
+from page
+join step using (version_id, step_ref)
+left join recipient a on a.environment_id = $1
+  and a.collection = coalesce(page.actor ->> 'collection', '$users')
+  and a.id = coalesce(page.actor ->> 'id', page.actor #>> '{}')
+left join recipient u on u.environment_id = $1
+  and u.collection = '$users'
+  and u.id = $2
+order by ${backward ? 'page.inserted_at asc, page.id asc' : 'page.id desc'}`),
     values.list,
   );
 }

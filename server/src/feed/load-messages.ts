@@ -1,5 +1,6 @@
 import type { TenantScope } from '../accounts/user-token.ts';
 import type { EnvironmentContext } from '../context.ts';
+import { prepared } from '../db/prepared.ts';
 import { BelfryError } from '../lib/errors.ts';
 import { uuidFromKsuid } from '../lib/ksuid.ts';
 import { batchActors } from './activities.ts';
@@ -58,9 +59,9 @@ export async function loadMessages(
   scope: MessageScope,
 ): Promise<Message[]> {
   const rows = await ctx.db.query<MessageRow>(
-    `select ${MESSAGE_COLUMNS}
+    prepared(`select ${MESSAGE_COLUMNS}
 from ${MESSAGE_TABLES}
-where ${IN_SCOPE}`,
+where ${IN_SCOPE}`),
     inScope(ctx, scope, ids),
   );
   const byId = new Map(rows.map((row) => [row.id, row]));

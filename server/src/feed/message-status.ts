@@ -1,5 +1,6 @@
 import type { EnvironmentContext } from '../context.ts';
 import type { Queryable } from '../db/database.ts';
+import { prepared } from '../db/prepared.ts';
 import { invalidField } from '../lib/errors.ts';
 import { isJsonObject, type JsonObject } from '../lib/json.ts';
 import { timeOrderedUuid } from '../lib/uuid.ts';
@@ -68,12 +69,12 @@ export async function updateMessageStatuses(
   await ctx.db.transaction(async (tx) => {
     // In one order, so that two callers with the same messages wait instead of deadlocking.
     const locked = await tx.query<{ readonly id: string }>(
-      `select m.id, ${CHANGING}
+      prepared(`select m.id, ${CHANGING}
 from message m
 where ${IN_SCOPE}
   and ${statusApplies(input.status)}
 order by m.id
-for update`,
+for update`),
       inScope(ctx, input, ids),
     );
     await applyStatus(ctx, tx, { ...input, ids: locked.map((row) => row.id) });
@@ -109,7 +110,7 @@ export async function applyStatus(
   if (input.ids.length === 0) return;
   const nowMs = ctx.clock.now();
   await tx.query(
-    `with changed as (
+    prepared(`with changed as (
   update message m
   set ${changes[input.status].set},
     updated_at = $1
@@ -138,7 +139,7 @@ export async function applyStatus(
 )
 insert into message_event (id, message_id, environment_id, type, data, inserted_at)
 select id, message_id, $4, $5, $6, $1
-from event`,
+from event`),
     [
       new Date(nowMs),
       input.ids,

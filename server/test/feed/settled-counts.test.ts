@@ -174,7 +174,7 @@ test('a small feed has no groups, and of a large one only what is new is read', 
   await counted('eve', nowMs, filters, {
     ...database.db,
     query: (statement, values = []) => {
-      statements.push({ text: String(statement), values });
+      statements.push({ text: typeof statement === 'string' ? statement : statement.text, values });
       return database.db.query(statement, values);
     },
   });

@@ -80,7 +80,7 @@ async function rowsRead(
   const explained =
     (db: Pick<Database, 'query'>): Database['query'] =>
     async (statement, values = []) => {
-      const text = String(statement);
+      const text = typeof statement === 'string' ? statement : statement.text;
       if (!/^\s*(?:select|with)/.test(text)) return db.query(statement, values);
       const plan = await db.query<{ 'QUERY PLAN': string }>(
         `explain (analyze, timing off, costs off) ${text}`,
