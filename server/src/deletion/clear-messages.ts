@@ -14,11 +14,11 @@ const CLOCK_STEP_MS = 3_600_000;
 
 const PAGE = {
   name: 'messages_to_clear',
-  text: `select d.n::int as deletion, m.id, m.recipient_run_id as run, m.workflow_run_id as "workflowRun"
+  text: `select d.n::int as deletion, m.id, m.workflow_run_id as "workflowRun"
   from unnest($1::int[], $2::text[], $3::text[], $4::uuid[]) with ordinality
     as d(environment_id, collection, recipient_id, before, n)
   cross join lateral (
-    select m.id, m.recipient_run_id, m.workflow_run_id
+    select m.id, m.workflow_run_id
     from message m
     where m.environment_id = d.environment_id
       and m.collection = d.collection
@@ -31,7 +31,6 @@ const PAGE = {
 type Row = {
   readonly deletion: number;
   readonly id: string;
-  readonly run: string;
   readonly workflowRun: string;
 };
 
@@ -89,7 +88,11 @@ export function triggersBefore(deletions: readonly Deletion[]): string {
   return plainArray(deletions.map(({ deletedAt }) => lowestUuidAt(deletedAt.getTime())));
 }
 
-function isMoved({ deletion, id }: Row, deletions: readonly Deletion[]): boolean {
+/** Whether a message or run goes to the user that its owner was merged into. */
+export function isMoved(
+  { deletion, id }: { readonly deletion: number; readonly id: string },
+  deletions: readonly Deletion[],
+): boolean {
   const of = deletions[deletion - 1];
   return of?.mergedInto != null && id >= lowestUuidAt(of.deletedAt.getTime() - MOVED_MS);
 }
@@ -126,22 +129,10 @@ async function move(
      where m.id = t.id`,
     [plainArray(rows.map(({ id }) => id)), owners],
   );
-  const runs = new Map(rows.map(({ run, deletion }) => [run, deletion]));
-  await tx.query(
-    `update recipient_run r
-     set recipient_id = t.owner
-     from unnest($1::uuid[], $2::text[]) as t(id, owner)
-     where r.id = t.id`,
-    [
-      plainArray([...runs.keys()]),
-      textArray([...runs.values()].map((number) => deletions[number - 1]?.mergedInto)),
-    ],
-  );
 }
 
 async function remove(tx: Queryable, rows: readonly Row[]): Promise<void> {
   const messages = plainArray(rows.map(({ id }) => id));
-  const runs = plainArray([...new Set(rows.map(({ run }) => run))]);
   await tx.query(
     `delete from message_event
      where message_id = any($1::uuid[])
@@ -157,25 +148,6 @@ async function remove(tx: Queryable, rows: readonly Row[]): Promise<void> {
     `delete from short_link
      where message_id = any($1::uuid[])`,
     [messages],
-  );
-  // The rows stay: the ledger counts them.
-  await tx.query(
-    `update recipient_run
-     set recipient_id = '',
-       steps = '[]'
-     where id = any($1::uuid[])`,
-    [runs],
-  );
-  await tx.query(
-    `update recipient_run_segment
-     set steps = '[]'
-     where recipient_run_id = any($1::uuid[])`,
-    [runs],
-  );
-  await tx.query(
-    `delete from once_run
-     where run_id = any($1::uuid[])`,
-    [runs],
   );
   await tx.query(
     `delete from message

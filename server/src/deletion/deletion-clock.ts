@@ -5,6 +5,7 @@ import { faultPoint } from '../lib/fault-point.ts';
 import type { Logger } from '../lib/log.ts';
 import { clearMessages } from './clear-messages.ts';
 import { clearRest } from './clear-rest.ts';
+import { clearRuns } from './clear-runs.ts';
 import {
   dueDeletions,
   forgetDeletions,
@@ -89,13 +90,14 @@ export async function sweepDeletions(db: Database, clock: Clock): Promise<number
   faultPoint('deletion.before-page');
   const messages = await clearMessages(db, deletions, limit);
   faultPoint('deletion.after-messages');
+  const runs = await clearRuns(db, deletions, limit);
   const others = await clearRest(db, deletions, limit);
   faultPoint('deletion.after-page');
   await recordPass(
     db,
     deletions.map((deletion, i) => ({
       deletion,
-      isFull: (messages[i] ?? 0) >= limit || (others[i] ?? 0) >= limit,
+      isFull: [messages, runs, others].some((page) => (page[i] ?? 0) >= limit),
     })),
     { startedMs, nowMs: clock.now() },
   );

@@ -142,6 +142,27 @@ test('runs of a deleted user that wait or are queued end without a message; thos
      from recipient_run r`,
   );
   expect(steps.filter(({ reason }) => reason === 'recipient_deleted')).toHaveLength(2);
+  // Of runs the rows are kept, as nobody's, also of those that were executed later.
+  await sweepToTheEnd();
+  const owners = await world.test.db.query<{ n: number }>(
+    `select count(*)::int as n
+     from recipient_run r
+     join workflow_run w on w.id = r.workflow_run_id
+     where w.workflow_key = $1
+       and r.recipient_id = 'dora'`,
+    [later.workflowKey],
+  );
+  expect(owners).toEqual([{ n: 1 }]);
+});
+
+test('runs without a message are cleared too', async () => {
+  const workflow = await world.workflow({ steps: [delayStep(60), feedStep('Never')] });
+  await identify('hugo');
+  await trigger(workflow, 'hugo');
+  await remove('hugo');
+  await sweep();
+  const rows = await world.test.db.query(`select from recipient_run where recipient_id = 'hugo'`);
+  expect(rows).toEqual([]);
 });
 
 test('a batch that a deleted user opened carries what came for who has the id now', async () => {

@@ -53,6 +53,7 @@ test('of every table that names a recipient it is known what a deletion does', a
   const source = [
     ['recipients', 'delete-recipients.ts'],
     ['deletion', 'clear-messages.ts'],
+    ['deletion', 'clear-runs.ts'],
     ['deletion', 'clear-rest.ts'],
     ['feed', 'settled-counts.ts'],
   ]
@@ -64,8 +65,8 @@ test('of every table that names a recipient it is known what a deletion does', a
   }
 });
 
-const MESSAGES = 20_000;
-const SUBSCRIPTIONS = 10_000;
+const MESSAGES = 10_000;
+const SUBSCRIPTIONS = 5_000;
 
 test('a pass finds what it deletes by indexes, however much there is of others', async () => {
   const { db } = database;
@@ -76,7 +77,7 @@ test('a pass finds what it deletes by indexes, however much there is of others',
     `insert into message
      select (jsonb_populate_record(m, jsonb_build_object(
        'id', overlay(m.id::text placing lpad(to_hex(n), 12, '0') from 25),
-       'recipient_id', 'user-' || n % 10000
+       'recipient_id', 'user-' || n % 5000
      ))).*
      from message m, generate_series(1, $1::int) as n`,
     [MESSAGES],
@@ -87,8 +88,14 @@ test('a pass finds what it deletes by indexes, however much there is of others',
      from message`,
   );
   await db.query(
+    `insert into recipient_run
+       (id, environment_id, workflow_run_id, collection, recipient_id, status, error_count, steps, executed_at)
+     select id, environment_id, workflow_run_id, collection, recipient_id, 2, 0, '[]', inserted_at
+     from message`,
+  );
+  await db.query(
     `insert into subscription (environment_id, object_collection, object_id, recipient_collection, recipient_id)
-     select $1, 'topics', 'topic-' || n % 500, '$users', 'user-' || n % 10000
+     select $1, 'topics', 'topic-' || n % 500, '$users', 'user-' || n % 5000
      from generate_series(1, $2::int) as n
      on conflict do nothing`,
     [environment, SUBSCRIPTIONS],
@@ -113,7 +120,7 @@ test('a pass finds what it deletes by indexes, however much there is of others',
     close: db.close,
   };
   expect(await sweepDeletions(watched, { now: () => Date.now() + 1_000 })).toBe(2);
-  const scans = plans.filter((line) => / on (message|subscription)/.test(line));
+  const scans = plans.filter((line) => / on (message|subscription|recipient_run)/.test(line));
   expect(scans.length).toBeGreaterThan(5);
   // Partitions that are empty may be read as a whole.
   const whole = scans.filter((line) => /Seq Scan .*cost=[\d.]+\.\.\d{2,}/.test(line));
@@ -124,4 +131,4 @@ test('a pass finds what it deletes by indexes, however much there is of others',
             (select count(*)::int from subscription where object_id = 'topic-7' or recipient_id = 'user-7') as subscriptions`,
   );
   expect(left).toEqual({ messages: 0, events: MESSAGES + 1 - 2, subscriptions: 0 });
-});
+}, 120_000);

@@ -99,6 +99,8 @@ export type RunResult = {
   readonly messages: readonly RenderedMessage[];
   readonly effects: readonly StepEffect[];
   readonly resume?: Resumption;
+  /** The recipient was deleted: it is recorded as nobody's. */
+  readonly isNobodys?: true;
 };
 
 /** A run that cannot go on before the database has answered. */

@@ -188,9 +188,10 @@ export function evaluateRun(
   }
   const { tenant } = trigger;
   const recipient = around.recipient(environmentId, collectionOf(run[1]), idOf(run[1]), tenant);
+  const isNobodys = wasDeleted(recipient, trigger, state);
   const stopped =
     (mayBeStopped(trigger, state) ? around.stopped(environmentId, trigger, run) : undefined) ??
-    (wasDeleted(recipient, trigger, state) ? 'recipient_deleted' : undefined);
+    (isNobodys ? 'recipient_deleted' : undefined);
   if (stopped !== undefined) {
     const record = {
       step_ref: 'run',
@@ -198,7 +199,8 @@ export function evaluateRun(
       outcome: 'halted',
       reason: stopped,
     } as const;
-    return claimed(state, ended(RUN_STATUS.cancelled, 0, [record]));
+    const result = ended(RUN_STATUS.cancelled, 0, [record]);
+    return claimed(state, isNobodys ? { ...result, isNobodys } : result);
   }
   const preferences = effectivePreferences({
     environment: common.defaults.preferences,

@@ -256,7 +256,7 @@ function record(courses: readonly Course[], around: Surroundings): Evaluation {
         triggerNumbers[number] ?? 0,
         id,
         collection,
-        recipientId,
+        result.isNobodys ? '' : recipientId,
         result.status,
         result.errorCount,
         JSON.stringify(result.steps),
