@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { walkBulk } from './bulk-walk.ts';
 import { walkGuides } from './guides-walk.ts';
 import { walkMessages } from './messages-walk.ts';
 import { notHereYet, operations } from './operations.ts';
@@ -19,6 +20,7 @@ afterEach(() => {
 afterAll(() => world?.stop());
 
 walkRecipients(() => world);
+walkBulk(() => world);
 walkMessages(() => world);
 walkGuides(() => world);
 walkProviders(() => world);
