@@ -11,7 +11,7 @@ import { type Outcome, recordOutcomes } from './record.ts';
 import { moveReplay, readReplays } from './replay.ts';
 import type { Answer, Requests } from './requests.ts';
 import { signedHeaders } from './signed-headers.ts';
-import { begin, end, readTargets, type Target, Targets } from './targets.ts';
+import { begin, EVENTS_A_LOOK, end, readTargets, type Target, Targets } from './targets.ts';
 
 const TARGETS_MS = 1_000;
 const REPLAYS_MS = 1_000;
@@ -38,8 +38,8 @@ export type SenderStats = {
 };
 
 export type Sender = {
-  /** Begins what is due and may begin. Returns whether there may be more at once. */
-  readonly look: () => Promise<'busy' | 'idle' | 'no endpoints'>;
+  /** Begins what is due and may begin, `limit` events at the most. Returns whether there may be more at once. */
+  readonly look: (limit?: number) => Promise<'busy' | 'idle' | 'no endpoints'>;
   /** Reads the endpoints again with the next look. */
   readonly refresh: () => void;
   readonly stats: () => SenderStats;
@@ -62,7 +62,7 @@ export function createSender(options: SenderOptions): Sender {
   const sending = new Set<Promise<void>>();
   const counts = { delivered: 0, failedAttempts: 0 };
 
-  async function look(): Promise<'busy' | 'idle' | 'no endpoints'> {
+  async function look(limit = EVENTS_A_LOOK): Promise<'busy' | 'idle' | 'no endpoints'> {
     const nowMs = clock.now();
     if (nowMs - targetsReadMs >= TARGETS_MS) {
       targets.update(await readTargets(db), secrets, nowMs);
@@ -73,14 +73,14 @@ export function createSender(options: SenderOptions): Sender {
       if ((await forgetDeliveries(db, nowMs)) < FORGET) forgottenMs = nowMs;
     }
     if (targets.size === 0) return 'no endpoints';
-    const rooms = targets.rooms(nowMs);
+    const rooms = targets.rooms(nowMs, limit);
     if (rooms.length === 0) return 'idle';
     const found = await readDue(db, rooms, targets.underWay(), nowMs);
     const hasReplayed = await replay(
       nowMs,
       rooms.map(({ id }) => id).filter((id) => !found.some((event) => event.endpoint_id === id)),
     );
-    const taken = targets.take(found);
+    const taken = targets.take(found, limit);
     await send(taken);
     return taken.length > 0 || hasReplayed ? 'busy' : 'idle';
   }
@@ -98,7 +98,7 @@ export function createSender(options: SenderOptions): Sender {
 
   async function send(deliveries: readonly DueDelivery[]): Promise<void> {
     const byEnvironment = Map.groupBy(
-      deliveries.filter(({ endpoint_id: id }) => targets.get(id)),
+      deliveries,
       ({ endpoint_id: id }) => targets.get(id)?.environment.id,
     );
     for (const ofOne of byEnvironment.values()) {

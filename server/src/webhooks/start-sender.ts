@@ -1,8 +1,19 @@
+import { performance } from 'node:perf_hooks';
 import { createSender, type SenderOptions, type SenderStats } from './sender.ts';
+import { EVENTS_A_LOOK } from './targets.ts';
 
 const NO_ENDPOINTS_MS = 1_000;
 const IDLE_MS = 200;
 const BUSY_MS = 50;
+/**
+ * Events of a look, by how busy this process was since the one before. An event costs it about half a millisecond, and
+ * requests of the API come first: at the least, webhooks take about a tenth of it.
+ */
+const LIMITS = [
+  { below: 0.4, events: EVENTS_A_LOOK },
+  { below: 0.7, events: 24 },
+  { below: Number.POSITIVE_INFINITY, events: 8 },
+] as const;
 const TROUBLE_MS = 250;
 const LOG_EVERY = 40;
 /** Answers that come within it are recorded; what comes later is asked again. */
@@ -14,6 +25,11 @@ export type RunningSender = {
   readonly stats: () => SenderStats;
   readonly close: () => Promise<void>;
 };
+
+/** How many events a look may take while the process is so busy, from 0 to 1. */
+export function eventsOfLook(utilization: number): number {
+  return LIMITS.find(({ below }) => utilization < below)?.events ?? 1;
+}
 
 /** Sends events to webhooks until it is closed. After any error it looks again at what the tables say. */
 export function startSender(
@@ -28,6 +44,7 @@ export function startSender(
   let troubles = 0;
   let woken = false;
   let wake: (() => void) | undefined;
+  let measured = performance.eventLoopUtilization();
   const running = run();
 
   async function run(): Promise<void> {
@@ -51,7 +68,10 @@ export function startSender(
   }
 
   async function round(): Promise<number> {
-    const found = await sender.look();
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, measured);
+    measured = now;
+    const found = await sender.look(eventsOfLook(utilization));
     return { busy: BUSY_MS, idle: IDLE_MS, 'no endpoints': NO_ENDPOINTS_MS }[found];
   }
 

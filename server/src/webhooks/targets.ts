@@ -13,7 +13,7 @@ import { sealedFor } from './endpoint.ts';
 
 /** Requests to one endpoint that may be under way. */
 export const SLOTS = 16;
-/** Events that a look takes at most, divided among the endpoints that have some. */
+/** Events that a look takes at most, divided among the accounts that have some. */
 export const EVENTS_A_LOOK = 64;
 
 /** An enabled endpoint, and what this process knows of it. */
@@ -57,7 +57,7 @@ export function readTargets(db: Queryable): Promise<TargetRow[]> {
 /** The endpoints that may be asked; remembers of each how it does, while it stays enabled. */
 export class Targets {
   #byId = new Map<number, Target>();
-  /** Of those that were looked at last, how many had something. */
+  /** Accounts that had something when it was looked last. */
   #busy = 1;
   #first = 0;
 
@@ -98,8 +98,8 @@ export class Targets {
   }
 
   /** Whom to ask about what is due, and for how many events of each. Every look begins with another one. */
-  rooms(nowMs: number): { readonly id: number; readonly room: number }[] {
-    const share = Math.max(1, Math.ceil(EVENTS_A_LOOK / Math.max(1, this.#busy)));
+  rooms(nowMs: number, limit: number): { readonly id: number; readonly room: number }[] {
+    const share = Math.max(1, Math.ceil(limit / Math.max(1, this.#busy)));
     const all = [...this.#byId.values()];
     const from = all.length === 0 ? 0 : this.#first++ % all.length;
     return [...all.slice(from), ...all.slice(0, from)].flatMap((target) => {
@@ -108,18 +108,21 @@ export class Targets {
     });
   }
 
-  /** What a look found. Returns the events of it to send now, those of all endpoints in turns. */
-  take<Event extends { readonly endpoint_id: number }>(found: readonly Event[]): Event[] {
-    const byTarget = Map.groupBy(found, (event) => event.endpoint_id);
-    this.#busy = byTarget.size;
-    const taken: Event[] = [];
-    for (let turn = 0; turn < SLOTS && taken.length < EVENTS_A_LOOK; turn++) {
-      for (const events of byTarget.values()) {
-        const event = events[turn];
-        if (event && taken.length < EVENTS_A_LOOK) taken.push(event);
-      }
-    }
-    return taken;
+  /** What a look found. Returns the events of it to send now: accounts in turns, and in each its endpoints in turns. */
+  take<Event extends { readonly endpoint_id: number }>(
+    found: readonly Event[],
+    limit: number,
+  ): Event[] {
+    const known = found.filter((event) => this.#byId.has(event.endpoint_id));
+    const byAccount = Map.groupBy(
+      known,
+      (event) => this.#byId.get(event.endpoint_id)?.environment.accountId,
+    );
+    this.#busy = byAccount.size;
+    const inTurn = [...byAccount.values()].map((events) =>
+      turns([...Map.groupBy(events, (event) => event.endpoint_id).values()]),
+    );
+    return turns(inTurn).slice(0, limit);
   }
 }
 
@@ -134,6 +137,14 @@ export function end(target: Target, isDelivered: boolean | undefined, nowMs: num
   const { breaker } = target;
   if (isDelivered === undefined) target.breaker = abandoned(breaker, nowMs);
   else target.breaker = isDelivered ? succeeded() : failed(breaker, nowMs);
+}
+
+/** The first of each, then the second of each, and so on. */
+function turns<Entry>(lists: readonly (readonly Entry[])[]): Entry[] {
+  const longest = Math.max(0, ...lists.map((list) => list.length));
+  return Array.from({ length: longest }, (_, turn) =>
+    lists.flatMap((list) => list.slice(turn, turn + 1)),
+  ).flat();
 }
 
 function roomOf({ breaker, underWay }: Target, nowMs: number): number {

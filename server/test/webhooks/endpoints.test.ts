@@ -5,8 +5,10 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ensurePartitions } from '../../src/db/partitions.ts';
 import { enableEndpoint } from '../../src/webhooks/change-endpoint.ts';
 import { forgetDeliveries, KEEP_MS } from '../../src/webhooks/forget.ts';
-import { EVENTS_A_LOOK, SLOTS } from '../../src/webhooks/targets.ts';
+import { eventsOfLook } from '../../src/webhooks/start-sender.ts';
+import { EVENTS_A_LOOK, SLOTS, Targets } from '../../src/webhooks/targets.ts';
 import { closedPort } from '../channels/support.ts';
+import { testSecrets } from '../support/secrets.ts';
 import { waitFor } from '../support/wait.ts';
 import {
   createWebhookWorld,
@@ -283,6 +285,35 @@ test('a look takes at most 64 events, as many of each endpoint that has some', a
      from (select count(*) as n from webhook_delivery where attempts > 0 group by endpoint_id) as each`,
   );
   expect(counts).toEqual({ least: 8, most: 8 });
+});
+
+test('an account with many endpoints gets no more of a look than one with a single one', () => {
+  const targets = new Targets();
+  const row = (id: number, accountId: number) => ({
+    id,
+    public_id: '',
+    url: '',
+    secret: '',
+    previous_secret: null,
+    previous_until: null,
+    environment_id: accountId,
+    environment_public_id: '',
+    account_id: accountId,
+    slug: 'development',
+  });
+  const many = Array.from({ length: 19 }, (_, i) => row(i + 1, 1));
+  targets.update([...many, row(20, 2)], testSecrets, 0);
+  const events = [...many, row(20, 2)].flatMap(({ id }) =>
+    Array.from({ length: 16 }, () => ({ endpoint_id: id })),
+  );
+  const taken = targets.take(events, 24);
+  expect(taken).toHaveLength(24);
+  expect(taken.filter((event) => event.endpoint_id === 20)).toHaveLength(12);
+  expect(new Set(taken.map((event) => event.endpoint_id)).size).toBe(13);
+});
+
+test('the busier the server is, the fewer events a look takes, and never none', () => {
+  expect([0, 0.39, 0.5, 0.9, 1].map(eventsOfLook)).toEqual([64, 64, 24, 8, 8]);
 });
 
 test('what was recorded a month ago is forgotten', async () => {
