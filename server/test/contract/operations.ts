@@ -160,7 +160,6 @@ export type OperationName = `${Operation[0]} ${Operation[1]}`;
 export const notHereYet: readonly OperationName[] = [
   'POST /v1/integrations/census/custom-destination',
   'POST /v1/integrations/hightouch/embedded-destination',
-  'POST /v1/users/{user_id}/merge',
   'GET /v1/users/{user_id}/preference_center/config',
   'POST /v1/users/{user_id}/preference_center/signed_url',
 ];

@@ -135,6 +135,13 @@ export function walkRecipients(world: () => WalkWorld): void {
     expect((await sdk.users.listSubscriptions('mara')).entries).toEqual([]);
   });
 
+  test('a user is merged into another', async () => {
+    const { sdk } = world();
+    await sdk.users.update('twin', { name: 'Twin', shoe: 42 });
+    const merged = await sdk.users.merge('ines', { from_user_id: 'twin' });
+    expect(merged).toMatchObject({ id: 'ines', shoe: 42 });
+  });
+
   test('many objects get and lose subscribers at once', async () => {
     const { sdk } = world();
     const subscriptions = [

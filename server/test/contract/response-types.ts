@@ -132,6 +132,7 @@ export const responses = {
   'PUT /v1/users/{user_id}/guides/messages/{message_id}/interacted': GuideActionAnswer,
   'PUT /v1/users/{user_id}/guides/messages/{message_id}/seen': GuideActionAnswer,
   'GET /v1/users/{user_id}/guides/{channel_id}': Guides,
+  'POST /v1/users/{user_id}/merge': User,
   'GET /v1/users/{user_id}/messages': MessagePage,
   'GET /v1/users/{user_id}/preferences': Type.Array(PreferenceSet),
   'DELETE /v1/users/{user_id}/preferences/{set_id}': NoContent,
