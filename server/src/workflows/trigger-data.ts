@@ -5,8 +5,10 @@ import { jsonPath } from './schema-problems.ts';
 import type { Problem } from './step.ts';
 
 const MAX_SCHEMA_LENGTH = 64 * 1024;
-/** A customer's schema may take exponential time; a check is stopped after this. */
-const MAX_CHECK_MS = 50;
+/** A customer's schema may take exponential time; a check is stopped after this much of a processor's. */
+const MAX_CHECK_MS = 100;
+/** The clock goes on while others have the processor: a check that was stopped before it had its time gets longer. */
+const WALL_MS = [MAX_CHECK_MS, 400, 2_000];
 const MAX_PROBLEMS = 50;
 
 // Keywords with which a check may take more time than reading the data: regular expressions,
@@ -75,11 +77,34 @@ let guard: { readonly script: Script; readonly holder: { check?: () => unknown }
 
 // V8 stops a regular expression, or a loop, only together with the script that called it.
 function withinTime<Result>(check: () => Result): Result {
-  guard ??= { script: new Script('check()'), holder: createContext({}) };
+  guard ??= createGuard();
   guard.holder.check = check;
+  const before = process.threadCpuUsage();
   try {
-    return guard.script.runInContext(guard.holder, { timeout: MAX_CHECK_MS }) as Result;
+    for (const [attempt, timeout] of WALL_MS.entries()) {
+      try {
+        return guard.script.runInContext(guard.holder, { timeout }) as Result;
+      } catch (error) {
+        const { user, system } = process.threadCpuUsage(before);
+        const hadItsTime = (user + system) / 1_000 >= MAX_CHECK_MS * 0.9;
+        if (!isTimeout(error) || hadItsTime || attempt === WALL_MS.length - 1) throw error;
+      }
+    }
+    throw new Error('took too long');
   } finally {
     delete guard.holder.check;
   }
+}
+
+/** The first check of a process takes long, whatever it checks: that is not the customer's time. */
+function createGuard(): { readonly script: Script; readonly holder: { check?: () => unknown } } {
+  const definitions = { name: { type: 'string', pattern: '^a' } };
+  const items = { anyOf: [{ $ref: '#/definitions/name' }, { type: 'number' }] };
+  const properties = { list: { type: 'array', items }, kind: { enum: ['a'] } };
+  Errors({ type: 'object', definitions, properties, required: ['x'] }, { list: ['b', 1], kind: 2 });
+  return { script: new Script('check()'), holder: createContext({}) };
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
 }
