@@ -4,6 +4,7 @@ import type { BulkStream } from '../engine/bulk-stream.ts';
 import type { Clock } from '../lib/clock.ts';
 import { BelfryError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
+import { createRest } from '../lib/rest.ts';
 import {
   BROADCAST_COLUMNS,
   type Broadcast,
@@ -64,8 +65,7 @@ export function startFeeder(options: FeederOptions): Feeder {
   const stuck = new Set<number>();
   const nextToFreeze = createFreezingTurns();
   let closing = false;
-  let woken = false;
-  let wake: (() => void) | undefined;
+  const { rest, wake } = createRest();
   let troubles = 0;
   const running = run();
 
@@ -251,30 +251,12 @@ export function startFeeder(options: FeederOptions): Feeder {
     await old?.close().catch(() => undefined);
   }
 
-  async function rest(ms: number): Promise<void> {
-    if (closing) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, woken ? 0 : ms);
-      wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-    wake = undefined;
-    woken = false;
-  }
-
-  const wakeUp = (): void => {
-    woken = true;
-    wake?.();
-  };
-
   return {
-    wake: wakeUp,
+    wake,
     stats: () => ({ unfinished: broadcasts.length, stuck: stuckOnes().length }),
     close: async () => {
       closing = true;
-      wakeUp();
+      wake();
       await running;
       await closeStream();
     },

@@ -62,29 +62,36 @@ export async function forgetFeeds(
   input: { readonly environmentId: number; readonly userIds: readonly string[] },
 ): Promise<void> {
   await tx.query(`select pg_advisory_xact_lock_shared(${LOCK_CLASS}, $1)`, [input.environmentId]);
+  const feeds = [input.environmentId, input.userIds];
+  // The bound first, as everybody: whoever has that is not waited for with groups in hand.
   await tx.query(
-    `with forgotten as (
-  delete from feed_settled
-  where environment_id = $1
-    and recipient_id = any($2::text[])
-)
-delete from feed_count
+    `delete from feed_settled
 where environment_id = $1
   and recipient_id = any($2::text[])`,
-    [input.environmentId, input.userIds],
+    feeds,
+  );
+  await tx.query(
+    `delete from feed_count
+where environment_id = $1
+  and recipient_id = any($2::text[])`,
+    feeds,
   );
 }
 
 /** Settles the items of a feed below an id. Does nothing while somebody changes it: it is tried again later. */
-export function settleFeed(
+export async function settleFeed(
   db: Database,
   topic: FeedTopic,
   input: { readonly before: string; readonly nowMs: number },
 ): Promise<void> {
   const feed = [topic.environmentId, topic.userId, topic.channelId];
   const now = new Date(input.nowMs);
-  return db.transaction(async (tx) => {
-    if (!(await hasBound(tx, feed)) && !(await makeBound(tx, topic, now))) return;
+  if (!(await hasBound(db, feed))) {
+    // Committed before anything is counted: until then nobody in the environment can change a status.
+    const isMade = await db.transaction((tx) => makeBound(tx, topic, now));
+    if (!isMade) return;
+  }
+  await db.transaction(async (tx) => {
     const [bound] = await tx.query<{ settled_before: string; is_stale: boolean }>(
       `select settled_before, recounted_at < $4::timestamptz - interval '${RECOUNT_AFTER}' as is_stale
 from feed_settled
@@ -133,7 +140,8 @@ where environment_id = $1
 export const CHANGING = `pg_advisory_xact_lock_shared(${LOCK_CLASS}, m.environment_id)`;
 
 /**
- * CTEs that move items from group to group, after a CTE `changed` with the messages as they are now and `was`, the `STATE` from before.
+ * CTEs that move items from group to group, after a CTE `changed` with the messages as they are now and `was`, the
+ * `STATE` from before.
  */
 export const MOVED = `moved as (
   select m.*, ${STATE} as becomes
@@ -166,8 +174,8 @@ export const MOVED = `moved as (
 /** The state of message `o`, as a column `was`. */
 export const WAS = `${STATE.replaceAll('m.', 'o.')} as was`;
 
-async function hasBound(tx: Queryable, feed: readonly unknown[]): Promise<boolean> {
-  const rows = await tx.query(
+async function hasBound(db: Queryable, feed: readonly unknown[]): Promise<boolean> {
+  const rows = await db.query(
     `select
 from feed_settled
 where environment_id = $1

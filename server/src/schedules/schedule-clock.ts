@@ -2,6 +2,7 @@ import type { Database } from '../db/database.ts';
 import type { BulkStream } from '../engine/bulk-stream.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
+import { createRest } from '../lib/rest.ts';
 import { nextWakeMs, type Pass, readDue } from './due-schedules.ts';
 import { fireOrPassOver } from './fire-schedules.ts';
 
@@ -43,8 +44,7 @@ export function startScheduleClock(options: ScheduleClockOptions): ScheduleClock
   let latenessMs = 0;
   let troubles = 0;
   let closing = false;
-  let woken = false;
-  let wake: (() => void) | undefined;
+  const { rest, wake } = createRest();
   const running = run();
 
   async function run(): Promise<void> {
@@ -99,30 +99,12 @@ export function startScheduleClock(options: ScheduleClockOptions): ScheduleClock
     await old?.close().catch(() => undefined);
   }
 
-  async function rest(ms: number): Promise<void> {
-    if (closing) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, woken ? 0 : ms);
-      wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-    wake = undefined;
-    woken = false;
-  }
-
-  const wakeUp = (): void => {
-    woken = true;
-    wake?.();
-  };
-
   return {
-    wake: wakeUp,
+    wake,
     stats: () => ({ latenessMs }),
     close: async () => {
       closing = true;
-      wakeUp();
+      wake();
       await running;
       await closeStream();
     },

@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import { createRest } from '../lib/rest.ts';
 import { createSender, type SenderOptions, type SenderStats } from './sender.ts';
 import { EVENTS_A_LOOK } from './targets.ts';
 
@@ -42,8 +43,7 @@ export function startSender(
   const sender = createSender(options);
   let closing = false;
   let troubles = 0;
-  let woken = false;
-  let wake: (() => void) | undefined;
+  const { rest, wake } = createRest();
   let measured = performance.eventLoopUtilization();
   const running = run();
 
@@ -75,33 +75,15 @@ export function startSender(
     return { busy: BUSY_MS, idle: IDLE_MS, 'no endpoints': NO_ENDPOINTS_MS }[found];
   }
 
-  async function rest(ms: number): Promise<void> {
-    if (closing) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, woken ? 0 : ms);
-      wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-    wake = undefined;
-    woken = false;
-  }
-
-  const wakeUp = (): void => {
-    woken = true;
-    wake?.();
-  };
-
   return {
     wake: () => {
       sender.refresh();
-      wakeUp();
+      wake();
     },
     stats: sender.stats,
     close: async () => {
       closing = true;
-      wakeUp();
+      wake();
       await running;
       await Promise.race([
         sender.settled(),

@@ -1,47 +1,20 @@
-import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { publishWorkflows } from '../../src/control/publish.ts';
-import { type RunningEngine, startEngine } from '../../src/engine/start.ts';
-import { silentLog } from '../support/log.ts';
 import { waitFor } from '../support/wait.ts';
-import { startTestApi, type TestAccount, type TestApi } from './api-server.ts';
+import type { TestAccount, TestApi } from './api-server.ts';
+import { startApiWithEngine } from './api-with-engine.ts';
 
 let api: TestApi;
 let account: TestAccount;
-let engine: RunningEngine | undefined;
 
 beforeAll(async () => {
-  api = await startTestApi({
-    engine: async (ctx, databaseUrl) => {
-      engine = await startEngine({
-        databaseUrl,
-        db: ctx.db,
-        clock: ctx.clock,
-        log: silentLog,
-        executors: 1,
-        executor: {
-          smtpUrl: undefined,
-          mailFrom: 'test@example.com',
-          allowPrivateWebhooks: false,
-          installationSecret: randomBytes(32).toString('hex'),
-          logLevel: 'error',
-        },
-        onFeeds: () => {},
-        onStandby: () => {},
-        signal: new AbortController().signal,
-      });
-      return engine;
-    },
-  });
+  api = await startApiWithEngine();
   account = await api.account();
   const template = { markdown_body: 'hello' };
   const steps = [{ ref: 'a', type: 'channel', channel_key: 'in-app', template }];
   await publishWorkflows(account.environment, [{ key: 'note', content: { name: 'note', steps } }]);
 });
-afterAll(async () => {
-  await engine?.stop();
-  await api.close();
-});
+afterAll(() => api.close());
 
 const scope = () => ({ account: account.account });
 
