@@ -112,6 +112,7 @@ function layoutProblems(content: JsonObject, environment: CompileEnvironment): P
   const problems = [
     ...syntaxProblems(content, 'html_layout', true, environment),
     ...syntaxProblems(content, 'text_layout', false, environment),
+    ...footerLinkProblems(content, environment),
   ];
   if (!/\{\{-?\s*content\b/.test(html)) {
     const reason = 'lacks {{content}}, the place for what the e-mail says';
@@ -122,6 +123,18 @@ function layoutProblems(content: JsonObject, environment: CompileEnvironment): P
   }
   if (content.is_mjml === true && problems.length === 0) problems.push(...mjmlProblems(html));
   return problems;
+}
+
+function footerLinkProblems(content: JsonObject, environment: CompileEnvironment): Problem[] {
+  const links = Array.isArray(content.footer_links) ? content.footer_links : [];
+  return links.filter(isJsonObject).flatMap((link, index) =>
+    ['text', 'url'].flatMap((field) =>
+      syntaxProblems(link, field, false, environment).map(({ reason }) => ({
+        path: `$.footer_links[${index}].${field}`,
+        reason,
+      })),
+    ),
+  );
 }
 
 function mjmlProblems(source: string): Problem[] {

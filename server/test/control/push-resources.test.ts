@@ -239,6 +239,23 @@ test('settings that nobody reads are told by their paths, those of the answers o
   );
 });
 
+test('footer links of a layout are refused with a template that cannot be read, each by its place', async () => {
+  account = await api.account();
+  const linked = layout('linked');
+  const footer_links = [
+    { text: 'Help {{ data.n }}', url: 'https://x.example/{{ data.n }}' },
+    { text: '{{ oh', url: '{% nothing %}' },
+  ];
+  const answer = await push({
+    layouts: [{ ...linked, content: { ...linked.content, footer_links } }],
+  });
+  expect(answer.status).toBe(422);
+  expect(answer.body.errors.map(({ field }: { field: string }) => field)).toEqual([
+    'layouts/linked: $.footer_links[1].text',
+    'layouts/linked: $.footer_links[1].url',
+  ]);
+});
+
 test('warnings tell of unknown data, missing texts and what nothing uses, and refuse nothing', async () => {
   account = await api.account();
   const schema = {

@@ -35,6 +35,18 @@ const layouts: Readonly<Record<string, EmailLayout>> = {
     isMjml: true,
     footerLinks: [],
   },
+  linked: {
+    html: '<html>{{ content }}{% for link in footer_links %}<a href="{{ link.url }}">{{ link.text }}</a>{% endfor %}</html>',
+    text: '{{ content }}{% for link in footer_links %}\n{{ link.text }}: {{ link.url }}{% endfor %}',
+    isMjml: false,
+    footerLinks: [
+      {
+        text: 'Settings of {{ recipient.name }}',
+        url: '{{ vars.branding.home }}/{{ data.project }}?a=1&b=2',
+      },
+    ],
+    branding: { home: 'https://x.example' },
+  },
   empty: { html: '<html></html>', text: '', isMjml: false, footerLinks: [] },
 };
 
@@ -64,6 +76,15 @@ describe('a layout', () => {
     expect(body(template)).toEqual({
       html: '<html><body>first|<p>Hi Ann &lt;3</p>|later<a href="https://example.com/help">Help &amp; more</a></body></html>',
       text: 'Hi Ann <3\n--\nLayout\nHelp & more: https://example.com/help',
+    });
+  });
+
+  test('has footer links whose texts and addresses are templates, escaped where it puts them out [layout.footer_links]', () => {
+    const template = { html_body: '<p>Hi</p>', settings: { layout_key: 'linked' } };
+    expect(problems(template)).toEqual([]);
+    expect(body(template, scopeWith({ project: 'p7' }))).toEqual({
+      html: '<html><p>Hi</p><a href="https://x.example/p7?a=1&amp;b=2">Settings of Ann &lt;3</a></html>',
+      text: 'Hi\nSettings of Ann <3: https://x.example/p7?a=1&b=2',
     });
   });
 

@@ -72,7 +72,7 @@ export function compileEmailBody(
     plainSource === undefined
       ? undefined
       : compileTemplate(pre + plainSource, { ...options, escape: 'none' });
-  const scopeOf = scopeFor(layout, `${source}${plainSource}`);
+  const scopeOf = scopeFor(layout, `${source}${plainSource}`, environment);
   return (given) => {
     const scope = scopeOf(given);
     if (!html) return { text: plain?.render(scope) ?? '' };
@@ -111,16 +111,32 @@ function parted(rendered: string): { readonly whole: string; readonly body: stri
 }
 
 /** What the layout adds to the scope; where it adds nothing that is used, the scope as it is. */
-function scopeFor(layout: EmailLayout | undefined, sources: string): (scope: RunScope) => RunScope {
+function scopeFor(
+  layout: EmailLayout | undefined,
+  sources: string,
+  { templates }: Templates,
+): (scope: RunScope) => RunScope {
   const hasLinks = sources.includes('footer_links');
-  const { branding } = layout ?? {};
-  const isBranded = branding !== undefined && sources.includes('branding');
+  const { branding, footerLinks = [] } = layout ?? {};
+  const linkTexts = JSON.stringify(footerLinks);
+  const isBranded = branding !== undefined && `${sources}${linkTexts}`.includes('branding');
   if (!hasLinks && !isBranded) return (scope) => scope;
-  return (scope) => ({
-    ...scope,
-    footer_links: layout?.footerLinks ?? [],
-    ...(isBranded ? { vars: branded(scope, branding) } : {}),
-  });
+  // The layout escapes what it puts out of them.
+  const options = { escape: 'none', environment: templates } as const;
+  const links = (hasLinks ? footerLinks : []).map(({ text: label, url }) => ({
+    label: compileTemplate(label, options),
+    url: compileTemplate(url, options),
+  }));
+  return (given) => {
+    const scope = isBranded ? { ...given, vars: branded(given, branding) } : given;
+    return {
+      ...scope,
+      footer_links: links.map(({ label, url }) => ({
+        text: label.render(scope),
+        url: url.render(scope).trim(),
+      })),
+    };
+  };
 }
 
 /** The account's branding, the layout's over it, the tenant's over both. */
