@@ -56,7 +56,7 @@ export function runScope(input: RunScopeInput): RunScope {
     total_activities: run.total_activities,
     total_actors: run.total_actors,
     refs: input.refs ?? NO_REFS,
-    activities: batch?.activities ?? [],
+    activities: batch?.activities ?? [activityOf(input.data, actor, input.recipient)],
     actors: batch?.actors ?? (actor ? [actor] : []),
     $audiences: input.audiences ?? NO_AUDIENCES,
     [lookup]: input.lookup,
@@ -71,6 +71,23 @@ export function withBatch(scope: RunScope, batch: BatchScope): RunScope {
   const { activities, actors, totalActivities, totalActors } = batch;
   const totals = { total_activities: totalActivities, total_actors: totalActors };
   return { ...scope, run: totals, ...totals, activities, actors };
+}
+
+/** The scope of a run whose data, recipient or tenant has become another; out of a batch, activities stay what they were. */
+export function withChanges(
+  scope: RunScope,
+  changes: {
+    readonly data?: JsonObject | undefined;
+    readonly recipient?: JsonObject | undefined;
+    readonly tenant?: JsonObject | undefined;
+  },
+  isOfBatch: boolean,
+): RunScope {
+  const data = changes.data ?? scope.data;
+  const recipient = changes.recipient ?? scope.recipient;
+  const tenant = changes.tenant ?? scope.tenant;
+  const activities = isOfBatch ? scope.activities : [activityOf(data, scope.actor, recipient)];
+  return { ...scope, data, recipient, tenant, activities };
 }
 
 /** What templates see of an activity: its data, who did it and for whom, whatever the data has under these names. */

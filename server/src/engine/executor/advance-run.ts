@@ -4,7 +4,7 @@ import { RecipientNeeded, type Wanted } from '../../templates/recipient-needed.t
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
 import { explainConditions } from '../../workflows/conditions.ts';
 import { messagesRef, newMessage } from '../../workflows/message-status.ts';
-import { withBatch } from '../../workflows/scope.ts';
+import { withBatch, withChanges } from '../../workflows/scope.ts';
 import type {
   BatchOfRun,
   Channel,
@@ -142,9 +142,9 @@ class Advance {
   #lookUpRounds = 0;
   #lookedUp = 0;
   readonly #refusal: StepInput['refusal'] = (channel) => {
-    const { workflow, refusal, isOfBatch } = this.#input;
+    const { workflow, refusal } = this.#input;
     if (workflow.overridePreferences) return undefined;
-    return refusal(channel, this.#scope, isOfBatch || this.#changed.batch !== undefined);
+    return refusal(channel, this.#scope, this.#isOfBatch());
   };
 
   constructor(input: RunInput) {
@@ -337,16 +337,18 @@ class Advance {
     this.#scope = { ...this.#scope, refs };
   }
 
+  #isOfBatch(): boolean {
+    return this.#input.isOfBatch || this.#changed.batch !== undefined;
+  }
+
   #change(step: ProgramStep, outcome: Extract<StepOutcome, { kind: 'continue' }>): void {
     const { data, ref, batch, activities, effects, recipient, tenant } = outcome;
     this.#affect(step, effects);
     if (activities) this.#scope = withBatch(this.#scope, activities);
-    if (recipient) this.#scope = { ...this.#scope, recipient };
-    if (tenant) this.#scope = { ...this.#scope, tenant };
     if (batch) this.#changed = { ...this.#changed, batch };
-    if (data) {
-      this.#changed = { ...this.#changed, data };
-      this.#scope = { ...this.#scope, data };
+    if (data) this.#changed = { ...this.#changed, data };
+    if (data || recipient || tenant) {
+      this.#scope = withChanges(this.#scope, { data, recipient, tenant }, this.#isOfBatch());
     }
     if (ref) {
       const refs = { ...this.#scope.refs, [step.ref]: ref };
