@@ -163,4 +163,13 @@ export function walkRecipients(world: () => WalkWorld): void {
     await sdk.audiences.removeMembers('vips', { members: [{ user: { id: 'mara' } }] });
     expect((await sdk.audiences.listMembers('vips')).entries).toHaveLength(1);
   });
+
+  test('Census and Hightouch are told what they can sync', async () => {
+    const { sdk } = world();
+    const call = { id: '1', jsonrpc: '2.0', method: 'list_objects', params: {} };
+    const census = await sdk.integrations.census.customDestination(call);
+    expect(census).toMatchObject({ id: '1', result: { objects: [{ label: 'Audiences' }] } });
+    const hightouch = await sdk.integrations.hightouch.embeddedDestination(call);
+    expect(hightouch).toMatchObject({ id: '1', result: { objects: [{ id: 'audiences' }] } });
+  });
 }

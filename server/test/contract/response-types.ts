@@ -1,6 +1,7 @@
 import type KnockNode from '@knocklabs/node';
 import { type Static, type TSchema, Type } from 'typebox';
 import { ChannelData } from '../../src/api/channel-data-schemas.ts';
+import { RpcAnswer } from '../../src/api/json-rpc.ts';
 import {
   DeliveryLogPage,
   MessageContents,
@@ -54,6 +55,8 @@ export const responses = {
   'POST /v1/users/bulk/identify': BulkOperation,
   'POST /v1/users/bulk/preferences': BulkOperation,
   'POST /v1/channels/{channel_id}/messages/bulk/{action}': BulkOperation,
+  'POST /v1/integrations/census/custom-destination': RpcAnswer,
+  'POST /v1/integrations/hightouch/embedded-destination': RpcAnswer,
   'GET /v1/messages': MessagePage,
   'POST /v1/messages/batch/archived': Type.Array(Message),
   'GET /v1/messages/batch/content': Type.Array(MessageContents),

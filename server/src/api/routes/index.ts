@@ -12,6 +12,7 @@ import { devMessageRoutes } from './dev-messages.ts';
 import { feedRoutes } from './feeds.ts';
 import { guideRoutes } from './guides.ts';
 import { healthRoutes } from './health.ts';
+import { integrationRoutes } from './integrations.ts';
 import { messageStatusRoutes } from './message-status.ts';
 import { messageRoutes } from './messages.ts';
 import { notifyRoutes } from './notify.ts';
@@ -65,6 +66,7 @@ export const routes: readonly Routes[] = [
   bulkOperationRoutes,
   audienceRoutes,
   broadcastRoutes,
+  integrationRoutes,
   scheduleRoutes,
   feedRoutes,
   guideRoutes,
