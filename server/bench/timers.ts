@@ -9,7 +9,7 @@ const SENDERS = 4;
 const SAMPLE_MS = 500;
 const SETTLE_MS = 15_000;
 /** What parking takes at the most, for the time at which the first is due. */
-const PARKED_PER_SECOND = 20_000;
+const PARKED_PER_SECOND = 10_000;
 const MARGIN_SECONDS = 60;
 
 /**

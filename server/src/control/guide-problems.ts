@@ -3,7 +3,8 @@ import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import { compileValues } from '../templates/compile-values.ts';
 import { conditionNeeds } from '../workflows/condition-needs.ts';
 import { conditionProblems } from '../workflows/conditions.ts';
-import { nullable, schemaProblems } from '../workflows/schema-problems.ts';
+import { nullable } from '../workflows/nullable.ts';
+import { schemaProblems } from '../workflows/schema-problems.ts';
 import type { CompileEnvironment, Problem } from '../workflows/step.ts';
 
 const MAX_CONTENT = 100_000;

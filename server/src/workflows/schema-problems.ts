@@ -1,11 +1,7 @@
-import { type TSchema, Type } from 'typebox';
+import type { TSchema } from 'typebox';
 import { Errors } from 'typebox/value';
+import { jsonPath } from './json-path.ts';
 import type { Problem } from './step.ts';
-
-/** Absent, null, or of this type. */
-export function nullable<Schema extends TSchema>(schema: Schema) {
-  return Type.Optional(Type.Union([schema, Type.Null()]));
-}
 
 /** Where a value breaks its schema; `path` is the value's own JSON path. */
 export function schemaProblems(schema: TSchema, value: unknown, path: string): Problem[] {
@@ -48,17 +44,4 @@ function wording(error: SchemaError): string {
     return `has the unknown ${error.params.additionalProperties.map((name) => `"${name}"`).join(', ')}`;
   }
   return error.message;
-}
-
-/** `/steps/2/template` as `.steps[2].template`. */
-export function jsonPath(pointer: string): string {
-  return pointer
-    .split('/')
-    .slice(1)
-    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
-    .map((part) => {
-      if (/^\d+$/.test(part)) return `[${part}]`;
-      return /^[\w$-]+$/.test(part) ? `.${part}` : `[${JSON.stringify(part)}]`;
-    })
-    .join('');
 }

@@ -1,7 +1,7 @@
 import { createContext, Script } from 'node:vm';
 import { Errors } from 'typebox/schema';
 import { isJsonObject, type JsonObject } from '../lib/json.ts';
-import { jsonPath } from './schema-problems.ts';
+import { jsonPath } from './json-path.ts';
 import type { Problem } from './step.ts';
 
 const MAX_SCHEMA_LENGTH = 64 * 1024;

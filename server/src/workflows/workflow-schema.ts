@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { nullable } from './schema-problems.ts';
+import { nullable } from './nullable.ts';
 
 /** A workflow's JSON; its steps are looked at one by one. */
 export const Workflow = Type.Object({

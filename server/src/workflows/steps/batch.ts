@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import type { JsonObject } from '../../lib/json.ts';
 import { conditionProblems } from '../conditions.ts';
-import { nullable } from '../schema-problems.ts';
+import { nullable } from '../nullable.ts';
 import { activityOf } from '../scope.ts';
 import type {
   BatchQuestion,

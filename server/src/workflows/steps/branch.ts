@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { isJsonObject, type JsonObject } from '../../lib/json.ts';
 import { compileConditions, conditionProblems } from '../conditions.ts';
-import { nullable } from '../schema-problems.ts';
+import { nullable } from '../nullable.ts';
 import type { Arm, Problem, StepDefinition } from '../step.ts';
 import { stepList } from '../step-list.ts';
 import { stepFields } from './channel-step.ts';

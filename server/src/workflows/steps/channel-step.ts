@@ -1,7 +1,7 @@
 import { type TSchema, Type } from 'typebox';
 import { isJsonObject, type Json, type JsonObject } from '../../lib/json.ts';
 import { compileConditions, conditionProblems } from '../conditions.ts';
-import { nullable } from '../schema-problems.ts';
+import { nullable } from '../nullable.ts';
 import { nextOpening, parseSendWindows, sendWindowProblems } from '../send-windows.ts';
 import type {
   Channel,

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { withoutSecrets } from '../../lib/chat-connection.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../lib/json.ts';
-import { nullable } from '../schema-problems.ts';
+import { nullable } from '../nullable.ts';
 import type { Problem, RunScope, StepDefinition } from '../step.ts';
 import { StepError } from '../step-error.ts';
 import type { StepSecrets } from '../step-secrets.ts';

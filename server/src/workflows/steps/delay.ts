@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { conditionProblems } from '../conditions.ts';
-import { nullable } from '../schema-problems.ts';
+import { nullable } from '../nullable.ts';
 import type { StepDefinition, StepOutcome } from '../step.ts';
 import { parseDuration } from '../timestamps.ts';
 import { compiledConditions, stepFields } from './channel-step.ts';

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import type { Json } from '../../lib/json.ts';
 import { type CompiledTemplate, compileTemplate } from '../../templates/compile-template.ts';
-import { nullable } from '../schema-problems.ts';
+import { nullable } from '../nullable.ts';
 import type { RunScope, StepDefinition } from '../step.ts';
 import { StepError } from '../step-error.ts';
 import { attachmentsOf } from './attachments.ts';

@@ -1,8 +1,8 @@
 import { Type } from 'typebox';
 import { isJsonObject, type Json, type JsonObject } from '../../lib/json.ts';
 import { conditionProblems } from '../conditions.ts';
+import { nullable } from '../nullable.ts';
 import { parsePath } from '../paths.ts';
-import { nullable } from '../schema-problems.ts';
 import type { CallAnswer, Problem, StepDefinition, StepOutcome } from '../step.ts';
 import { StepError } from '../step-error.ts';
 import { compiledConditions, isSet, stepFields } from './channel-step.ts';

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { isJsonObject, type Json, type JsonObject } from '../../lib/json.ts';
 import { compileTemplate } from '../../templates/compile-template.ts';
-import { nullable } from '../schema-problems.ts';
+import { nullable } from '../nullable.ts';
 import type { Problem, StepDefinition } from '../step.ts';
 import { channelStepProblems, channelStepSchema, compileChannelStep } from './channel-step.ts';
 import { fieldTemplate, objectField, templateProblems } from './step-template.ts';

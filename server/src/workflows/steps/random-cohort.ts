@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import type { Json, JsonObject } from '../../lib/json.ts';
 import { cohortPosition } from '../cohort.ts';
-import { nullable } from '../schema-problems.ts';
+import { nullable } from '../nullable.ts';
 import type { Problem, StepDefinition } from '../step.ts';
 import { stepList } from '../step-list.ts';
 import { armsOf, nameOf } from './branch.ts';

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { deepMerge, type JsonObject } from '../../lib/json.ts';
 import { conditionProblems } from '../conditions.ts';
-import { nullable } from '../schema-problems.ts';
+import { nullable } from '../nullable.ts';
 import type { Problem, RunScope, StepDefinition, StepOutcome } from '../step.ts';
 import { StepError } from '../step-error.ts';
 import { compiledConditions, isSet, stepFields } from './channel-step.ts';

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { isJsonObject, type Json, type JsonObject } from '../../lib/json.ts';
 import { compileConditionList, conditionListProblems, conditionProblems } from '../conditions.ts';
-import { nullable } from '../schema-problems.ts';
+import { nullable } from '../nullable.ts';
 import type { CompileEnvironment, Problem, StepDefinition, StepOutcome } from '../step.ts';
 import { addDuration, durationUnits, parseDuration } from '../timestamps.ts';
 import { compiledConditions, isSet, notYet, stepFields } from './channel-step.ts';
