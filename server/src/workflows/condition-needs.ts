@@ -12,7 +12,13 @@ export type ConditionNeeds = {
 
 /** The name of a step has 255 characters at most; without a bound, a long template could keep the server for minutes. */
 const STATUS =
-  /refs(?:\.|\[)(?:[^"\\]|\\"){0,300}(?:delivery_status|engagement_status|\.status)\b|\$message\./;
+  /refs(?:\.|\[)(?:[^"\\]|\\.){0,300}(?:delivery_status|engagement_status|\.status)\b|\$message\./;
+
+/** What may be the status of a message where a template reads it by another name, as partials do. */
+const STATUS_NAME = /delivery_status|engagement_status|\bstatus\b/;
+/** Where steps and templates name a layout, a partial, or a visual block that is one. */
+const LAYOUT_USE = /"layout_key":"([^"\\]+)"/g;
+const PARTIAL_USE = /(?:render(?:\s|\\[nrt])*(?:\\"|')|"key":")([a-z0-9_-]+)/g;
 
 /** The needs of everything in a workflow, a list of conditions or a preference set; undefined: none. */
 export function conditionNeeds(content: Json): ConditionNeeds | undefined {
@@ -23,7 +29,7 @@ export function conditionNeeds(content: Json): ConditionNeeds | undefined {
   return messages || audiences.size > 0 ? { audiences: [...audiences], messages } : undefined;
 }
 
-/** The same of a workflow, with the rules and channels that it sends with. */
+/** The same of a workflow, with the rules, channels, layouts and partials that it sends with. */
 export function workflowNeeds(
   content: JsonObject,
   environment: CompileEnvironment,
@@ -39,7 +45,37 @@ export function workflowNeeds(
     ...rules.map(({ condition }) => condition),
     ...channelKeys.map((key) => environment.channel(key)?.conditions),
   ];
-  return conditionNeeds([content, ...conditions.filter((one) => one !== undefined)]);
+  const layouts = keysIn(text, LAYOUT_USE).flatMap((key) => {
+    const layout = environment.layout(key);
+    return layout ? [[layout.html, layout.text, ...layout.footerLinks]] : [];
+  });
+  const rest = conditions.filter((one) => one !== undefined);
+  const needs = conditionNeeds([content, ...rest, ...layouts]);
+  if (needs?.messages || !hasStatusInPartials([content, layouts], environment)) return needs;
+  return { audiences: needs?.audiences ?? [], messages: true };
+}
+
+/**
+ * Whether a partial, which sees what it is given, may be given the status of a message. It is better to load one in
+ * vain than to show none.
+ */
+function hasStatusInPartials(content: Json, { templates }: CompileEnvironment): boolean {
+  const text = JSON.stringify(content);
+  if (!/\brefs\b/.test(text)) return false;
+  const known = new Set<string>();
+  const open = keysIn(text, PARTIAL_USE);
+  for (let key = open.pop(); key !== undefined; key = open.pop()) {
+    const partial = known.has(key) ? undefined : templates.partial(key);
+    known.add(key);
+    if (!partial) continue;
+    if (STATUS_NAME.test(partial.content)) return true;
+    open.push(...keysIn(JSON.stringify(partial.content), PARTIAL_USE));
+  }
+  return false;
+}
+
+function keysIn(text: string, pattern: RegExp): string[] {
+  return [...new Set([...text.matchAll(pattern)].map(([, key = '']) => key))];
 }
 
 export function isAudienceOperator(operator: unknown): boolean {
