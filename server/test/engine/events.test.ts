@@ -10,6 +10,7 @@ import { createCatalogs } from '../../src/guides/catalog.ts';
 import { markGuideStep } from '../../src/guides/engagement.ts';
 import type { JsonObject } from '../../src/lib/json.ts';
 import { ksuidFromUuid } from '../../src/lib/ksuid.ts';
+import type { Logger } from '../../src/lib/log.ts';
 import { identify } from '../../src/recipients/identify.ts';
 import { guideContent } from '../guides/support.ts';
 import * as rows from '../support/engine-rows.ts';
@@ -270,5 +271,35 @@ describe('a wait for an event [wait_for_event.event.event_type]', () => {
     await world.executeAll(timers);
     expect(await segments(runId)).toMatchObject([{ status: RUN_STATUS.cancelled }]);
     expect(await waiting()).toEqual([]);
+  });
+
+  it('that the database refuses to wake is logged and waits on, and those before and after it are woken', async () => {
+    const names = ['jo', 'kim', 'poisoned', 'lea', 'max'];
+    const runIds: string[] = [];
+    for (const name of names) runIds.push((await parked(waitStep(updated), name)).runId);
+    for (const name of names) await update(name, { n: 1 });
+    await world.test.db.query(
+      `alter table chunk add constraint healthy check (body not like '%poisoned%') not valid`,
+    );
+    const told: unknown[] = [];
+    const log = { ...silentLog, error: (fields: unknown) => void told.push(fields) };
+    const { db, url } = world.test;
+    const onAppended = (refs: readonly ChunkRef[]) => woken.push(...refs);
+    const own = createSignals({ db, url, clock: world.clock, log: log as Logger, onAppended });
+    try {
+      await own.work();
+    } finally {
+      await own.close();
+      await world.test.db.query('alter table chunk drop constraint healthy');
+    }
+    await world.executeAll(woken);
+    const shown = await Promise.all(runIds.map(texts));
+    expect(shown).toEqual([['On'], ['On'], [], ['On'], ['On']]);
+    expect(told).toMatchObject([{ step: 'wait_1', err: { code: '23514' } }]);
+    expect(await world.test.db.query('select from event_signal')).toEqual([]);
+    // The next event reaches it.
+    await update('poisoned', { n: 2 });
+    await wake();
+    expect(await texts(runIds[2])).toEqual(['On']);
   });
 });

@@ -5,6 +5,7 @@ import { faultPoint } from '../../lib/fault-point.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { ksuidFromUuid } from '../../lib/ksuid.ts';
 import type { Logger } from '../../lib/log.ts';
+import { isRefusal, mayBeDone } from '../executor/receipts.ts';
 import { runsBodyText } from '../log/body.ts';
 import {
   type ChunkRef,
@@ -49,6 +50,8 @@ export type SignalsOptions = {
 
 type Row = {
   readonly id: number;
+  readonly run_id: string;
+  readonly ref: string;
   readonly detail: JsonObject;
   /** Null: the wait is over. */
   readonly lane_id: number | null;
@@ -62,7 +65,8 @@ type Row = {
 
 const READ = {
   name: 'signals',
-  text: `select s.id, s.detail, w.lane_id, w.flow, w.collection, w.recipient_id, w.trigger, w.state, r.data
+  text: `select s.id, s.run_id, s.ref, s.detail, w.lane_id, w.flow, w.collection, w.recipient_id,
+         w.trigger, w.state, r.data
   from event_signal s
   left join event_wait w using (run_id, ref)
   left join workflow_run r on r.id = w.workflow_run_id
@@ -80,10 +84,35 @@ export function createSignals(options: SignalsOptions): Signals {
     const rows = await db.query<Row>(READ);
     if (rows.length === 0) return false;
     stream ??= await openStream({ ...options, applicationName: 'belfry signals' });
+    await wakeOrPassOver(stream, rows);
+    return rows.length === PAGE;
+  }
+
+  /** A signal that the database refuses, or that we fail on, is found by halves and passed over alone: the wait goes on. */
+  async function wakeOrPassOver(to: Stream, rows: readonly Row[]): Promise<void> {
+    try {
+      await wake(to, rows);
+    } catch (error) {
+      // A sequence that is taken says nothing of the rows.
+      if (!isRefusal(error) || mayBeDone(error)) throw error;
+      const [first] = rows;
+      if (first && rows.length === 1) {
+        const { id, run_id: run, ref: step } = first;
+        options.log.error({ err: error, run, step }, 'a signal was refused; the run waits on');
+        await db.query('delete from event_signal where id = $1', [id]);
+        return;
+      }
+      const middle = Math.ceil(rows.length / 2);
+      await wakeOrPassOver(to, rows.slice(0, middle));
+      await wakeOrPassOver(to, rows.slice(middle));
+    }
+  }
+
+  async function wake(to: Stream, rows: readonly Row[]): Promise<void> {
     const nowMs = clock.now();
-    const chunks = placeChunks(wakeUps(rows, nowMs), stream.nextSequence, nowMs);
+    const chunks = placeChunks(wakeUps(rows, nowMs), to.nextSequence, nowMs);
     faultPoint('signals.before-append');
-    const appended = await stream.session.query(
+    const appended = await to.session.query(
       {
         name: 'wake_by_signals',
         text: `with taken as (
@@ -96,16 +125,15 @@ export function createSignals(options: SignalsOptions): Signals {
   returning 1`,
       },
       [
-        ...chunkValues(stream.number, new Date(nowMs).toISOString(), chunks),
+        ...chunkValues(to.number, new Date(nowMs).toISOString(), chunks),
         plainArray(rows.map(({ id }) => id)),
       ],
     );
     faultPoint('signals.after-append');
     if (appended.length > 0) {
-      stream.nextSequence += chunks.length;
-      options.onAppended(chunkRefs(chunks, stream.number));
+      to.nextSequence += chunks.length;
+      options.onAppended(chunkRefs(chunks, to.number));
     }
-    return rows.length === PAGE;
   }
 
   async function sweep(): Promise<void> {
