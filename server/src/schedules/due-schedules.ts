@@ -24,8 +24,9 @@ export type DueSchedule = {
   readonly api_key_id: number | null;
   readonly recipient_timezone: string | null;
   readonly environment_timezone: string | null;
-  /** The workflow's version that would run; null when it is inactive or gone. */
+  /** The workflow's version that would run; null when it is gone. */
   readonly version_id: number | null;
+  readonly is_active: boolean | null;
 };
 
 /** Where an environment stands: its schedules up to this one were handed over. */
@@ -73,7 +74,7 @@ const withSurroundings = (page: string): string => `
          s.data::text as data, s.repeats, s.scheduled_at, s.starts_at, s.ending_at, s.last_occurrence_at,
          s.next_occurrence_at, s.wake_at, s.api_key_id, r.properties ->> 'timezone' as recipient_timezone,
          e.settings ->> 'timezone' as environment_timezone,
-         case when w.active then w.published_version_id end as version_id
+         w.published_version_id as version_id, w.active as is_active
   from (
     select d.*, sum(d.data_size) over (order by d.wake_at, d.id) - d.data_size as characters_before
     from (${page}) d

@@ -91,7 +91,9 @@ function moveOn(schedule: DueSchedule, nowMs: number, nextTimes: NextTimes): Mov
     return { schedule, lastMs, nextMs, trigger: undefined };
   }
   const nextMs = nextTimes.following(timing, { nowMs, dueMs, timezone });
-  const trigger = triggerOf(schedule);
+  // Of an inactive workflow the last occurrence becomes a run that ends as cancelled, so that it is not lost in silence.
+  const isHandedOver = schedule.is_active === true || nextMs === undefined;
+  const trigger = isHandedOver ? triggerOf(schedule) : undefined;
   return { schedule, lastMs: trigger ? dueMs : lastMs, nextMs, trigger };
 }
 

@@ -8,6 +8,7 @@ import { deleteSchedules, updateSchedules } from '../../src/schedules/change-sch
 import type { NewSchedule } from '../../src/schedules/create-schedules.ts';
 import { readDue } from '../../src/schedules/due-schedules.ts';
 import { fireSchedules } from '../../src/schedules/fire-schedules.ts';
+import * as rows from '../support/engine-rows.ts';
 import { appendedRuns, delayStep, feedStep } from '../support/engine-world.ts';
 import { createScheduleWorld, daily, type ScheduleWorld } from './support.ts';
 
@@ -190,7 +191,25 @@ describe('an occurrence', () => {
     ]);
   });
 
-  test('of a workflow that is inactive is passed over', async () => {
+  test('that is the last one of a workflow that is inactive becomes a run that is cancelled and says why', async () => {
+    const { world } = schedules;
+    const { workflowKey } = await world.workflow({ steps: [feedStep('Off')] });
+    const { id } = await schedules.create({ workflowKey, scheduledMs: world.clock.now() });
+    await world.test.db.query('update workflow set active = false where key = $1', [workflowKey]);
+    await fireOne(id);
+    const refs = schedules.appended();
+    const [fired] = await schedules.fired(refs);
+    expect(fired).toMatchObject({ trigger: { key: workflowKey, cancel: `$schedule:${id}` } });
+    expect((await schedules.row(id)).next_occurrence_at).toBeNull();
+    await world.executeAll(refs);
+    const runId = fired?.trigger.id ?? '';
+    expect(await rows.runsOf(world.test.db, runId)).toMatchObject([
+      { status: RUN_STATUS.cancelled, steps: [{ outcome: 'halted', reason: 'workflow_inactive' }] },
+    ]);
+    expect(await rows.messagesOf(world.test.db, runId)).toEqual([]);
+  });
+
+  test('of a workflow that is inactive is passed over when another follows', async () => {
     at('2026-05-01T00:00:00Z');
     const { workflowKey } = await schedules.world.workflow({ steps: [feedStep('Off')] });
     const { id } = await schedules.create({ workflowKey, repeats: [daily(9)] });
