@@ -147,6 +147,8 @@ export type StepOutcome =
       readonly reason?: string;
       /** The run's data from here on, whole. */
       readonly data?: JsonObject;
+      /** `StepInput.merged` from here on. */
+      readonly merged?: number;
       /** The run's recipient and tenant as templates see them from here on. */
       readonly recipient?: JsonObject;
       readonly tenant?: JsonObject;
@@ -210,6 +212,8 @@ export type StepInput = {
   readonly settings: TriggerSettings;
   /** How often this step failed before, in this run. */
   readonly attempt: number;
+  /** Characters of JSON that steps have put into the run's data; absent: none. */
+  readonly merged?: number;
   /** Why the recipient must not get a message on this channel, or undefined. */
   readonly refusal: (channel: Channel) => string | undefined;
   /** The recipient's push tokens and chat connections by channel id; absent: none, or nobody needs them. */

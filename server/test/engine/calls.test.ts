@@ -10,6 +10,7 @@ import * as rows from '../support/engine-rows.ts';
 import {
   appendedCalls,
   createEngineWorld,
+  delayStep,
   type EngineWorld,
   feedStep,
   fetchStep,
@@ -167,6 +168,43 @@ describe('a fetch', () => {
     await world.executeAll(calls);
     expect(asked).toHaveLength(1);
     expect((await segments(runId))[0]?.steps[0]?.reason).toContain(reason);
+  });
+
+  test('that would put more than 1 MiB into the data of a run, with all before it, halts the run as failed', async () => {
+    reply = ok('x'.repeat(250_000));
+    const refs = ['a', 'b', 'c', 'd', 'e'];
+    const steps = refs.map((ref) => fetchStep({ response_path: `data.${ref}` }, ref));
+    const update = {
+      ref: 'u',
+      type: 'update_data',
+      settings: { data: '{"note": "{{ data.a }}"}' },
+    };
+    const reasonsWith = async (more: readonly JsonObject[]) => {
+      const of = await world.workflow({ steps: [...more, feedStep('end')] });
+      const accepted = await world.accept({
+        ...of,
+        recipients: [{ recipient: 'ada' }],
+        data: { url: other.url },
+      });
+      await world.executeAll(accepted.refs);
+      const runId = accepted.runIds[0] ?? '';
+      const records = (await segments(runId)).flatMap((segment) => segment.steps);
+      return records.filter(({ outcome }) => outcome !== 'waiting').slice(-2);
+    };
+    const reason = expect.stringContaining('more than 1048576 characters');
+    expect(await reasonsWith(steps)).toMatchObject([
+      { step_ref: 'd', outcome: 'continued' },
+      { step_ref: 'e', outcome: 'halted', reason },
+    ]);
+    // Beside a pause, and however it is that they are put there.
+    expect(await reasonsWith([...steps.slice(0, 4), delayStep(60), update])).toMatchObject([
+      { step_ref: 'u', outcome: 'skipped', reason },
+      { step_ref: 'in_app_feed_1', outcome: 'message' },
+    ]);
+    expect(await reasonsWith(steps.slice(0, 4))).toMatchObject([
+      { step_ref: 'd', outcome: 'continued' },
+      { step_ref: 'in_app_feed_1', outcome: 'message' },
+    ]);
   });
 
   test('of a run that was cancelled meanwhile is not made', async () => {

@@ -38,6 +38,7 @@ export type RunInput = {
   readonly answer?: JsonObject;
   /** The run came out of a batch before. */
   readonly isOfBatch: boolean;
+  readonly merged?: number;
   readonly nowMs: number;
   /** The environment's time zone, if it has one. */
   readonly timezone: string | undefined;
@@ -82,6 +83,7 @@ export type Resumption = {
   /** Asked before anything is recorded of the run, where several wake-ups contend for it; see `Gone`. */
   readonly claim?: { readonly ref: string; readonly question: Question };
   readonly data?: JsonObject;
+  readonly merged?: number;
   readonly refs?: JsonObject;
   readonly batch?: BatchOfRun;
   /** See `RunState.messages`; known where messages get their ids. */
@@ -138,7 +140,7 @@ class Advance {
   readonly #effects: StepEffect[] = [];
   #scope: RunScope;
   /** What the execution changed of the run, for its next one. */
-  #changed: Pick<Resumption, 'data' | 'refs' | 'batch'> = {};
+  #changed: Pick<Resumption, 'data' | 'merged' | 'refs' | 'batch'> = {};
   #lookUpRounds = 0;
   #lookedUp = 0;
   readonly #refusal: StepInput['refusal'] = (channel) => {
@@ -241,9 +243,11 @@ class Advance {
     const refusal = this.#refusal;
     const attempt = this.#attemptOf(at);
     const scope = this.#scope;
+    const merged = this.#changed.merged ?? this.#input.merged;
     const base = { scope, nowMs, timezone, settings, refusal, attempt };
     const input = {
       ...base,
+      ...(merged === undefined ? {} : { merged }),
       ...(channelData ? { channelData } : {}),
       ...(secrets ? { secrets } : {}),
     };
@@ -342,11 +346,12 @@ class Advance {
   }
 
   #change(step: ProgramStep, outcome: Extract<StepOutcome, { kind: 'continue' }>): void {
-    const { data, ref, batch, activities, effects, recipient, tenant } = outcome;
+    const { data, merged, ref, batch, activities, effects, recipient, tenant } = outcome;
     this.#affect(step, effects);
     if (activities) this.#scope = withBatch(this.#scope, activities);
     if (batch) this.#changed = { ...this.#changed, batch };
     if (data) this.#changed = { ...this.#changed, data };
+    if (merged !== undefined) this.#changed = { ...this.#changed, merged };
     if (data || recipient || tenant) {
       this.#scope = withChanges(this.#scope, { data, recipient, tenant }, this.#isOfBatch());
     }

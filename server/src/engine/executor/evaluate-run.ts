@@ -221,6 +221,7 @@ export function evaluateRun(
     attempt: state.attempt ?? 0,
     ...(state.answer ? { answer: state.answer } : {}),
     isOfBatch: state.batch !== undefined,
+    ...(state.merged === undefined ? {} : { merged: state.merged }),
     nowMs: around.nowMs,
     ...(recipient.channelData ? { channelData: recipient.channelData } : {}),
     ...(secrets ? { secrets } : {}),

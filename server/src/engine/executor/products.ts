@@ -55,6 +55,7 @@ export function nextState(state: RunState, id: string, resume: Resumption): RunS
   const { step, attempt, answer, claim } = resume;
   const data = resume.data ?? state.data;
   const whole = resume.data === undefined ? state.whole : true;
+  const merged = resume.merged ?? state.merged;
   const refs = resume.refs ?? state.refs;
   const batch = resume.batch ?? state.batch;
   const { messages } = resume;
@@ -66,6 +67,7 @@ export function nextState(state: RunState, id: string, resume: Resumption): RunS
     ...(answer === undefined ? {} : { answer }),
     ...(data === undefined ? {} : { data }),
     ...(whole ? { whole } : {}),
+    ...(merged === undefined ? {} : { merged }),
     ...(refs === undefined ? {} : { refs }),
     ...(batch === undefined ? {} : { batch }),
     ...(messages === undefined ? {} : { messages }),

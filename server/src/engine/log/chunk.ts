@@ -61,6 +61,8 @@ export type RunState = {
   /** The recipient's own trigger data, merged into the trigger's; all of the run's data where `whole` says so. */
   readonly data?: JsonObject;
   readonly whole?: true;
+  /** Characters of it that steps put there. */
+  readonly merged?: number;
   /** The recipient run's id, when this is not the chunk that it came with. */
   readonly id?: string;
   /** How many executions went before. */

@@ -5,6 +5,7 @@ import { nullable } from '../nullable.ts';
 import type { CallAnswer, CallTools, Problem, StepDefinition, StepOutcome } from '../step.ts';
 import { StepError } from '../step-error.ts';
 import { compiledConditions, isSet, stepFields } from './channel-step.ts';
+import { MERGED_TOO_MUCH, mergedSize } from './merged-size.ts';
 import { fieldTemplate, objectField, templateProblems } from './step-template.ts';
 
 /** Models think. */
@@ -72,14 +73,16 @@ export const aiAgentStep: StepDefinition = {
         return { answer: isJson ? jsonOf(text) : text };
       },
 
-      answer: ({ scope }, answer): StepOutcome => {
+      answer: ({ scope, merged: before }, answer): StepOutcome => {
         const { attempts, result, error }: Partial<CallAnswer> = answer;
         const after = `after ${attempts === 1 ? '1 attempt' : `${attempts} attempts`}`;
-        if (result) {
-          const data = { ...scope.data, [ref]: result.answer ?? null };
-          return { kind: 'continue', reason: `answered ${after}`, data };
+        const said = result?.answer ?? null;
+        const merged = mergedSize(before, said);
+        if (result && merged !== undefined) {
+          const data = { ...scope.data, [ref]: said };
+          return { kind: 'continue', reason: `answered ${after}`, data, merged };
         }
-        const reason = `${error} (${after})`;
+        const reason = result ? MERGED_TOO_MUCH : `${error} (${after})`;
         return settings.halt_on_error === true
           ? { kind: 'halt', failed: true, reason }
           : { kind: 'continue', reason };

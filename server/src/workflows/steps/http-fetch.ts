@@ -6,6 +6,7 @@ import { parsePath } from '../paths.ts';
 import type { CallAnswer, Problem, StepDefinition, StepOutcome } from '../step.ts';
 import { StepError } from '../step-error.ts';
 import { compiledConditions, isSet, stepFields } from './channel-step.ts';
+import { MERGED_TOO_MUCH, mergedSize } from './merged-size.ts';
 import { compileRequest, requestFields, requestProblems } from './request-template.ts';
 import { fieldTemplate, objectField, templateProblems } from './step-template.ts';
 
@@ -75,14 +76,18 @@ export const httpFetchStep: StepDefinition = {
         throw new StepError('call_refused', `${reason}, which trying again would not change`);
       },
 
-      answer: ({ scope }, answer): StepOutcome => {
+      answer: ({ scope, merged: before }, answer): StepOutcome => {
         const { attempts, result, error }: Partial<CallAnswer> = answer;
         const after = `after ${attempts === 1 ? '1 attempt' : `${attempts} attempts`}`;
         if (!result) return { kind: 'halt', failed: true, reason: `${error} (${after})` };
+        const json = result.json ?? null;
+        const merged = mergedSize(before, json);
+        if (merged === undefined) return { kind: 'halt', failed: true, reason: MERGED_TOO_MUCH };
         return {
           kind: 'continue',
           reason: `answered ${result.status} ${after}`,
-          data: merged(scope.data, at, result.json ?? null),
+          data: withAnswer(scope.data, at, json),
+          merged,
         };
       },
     };
@@ -105,12 +110,12 @@ function parsed(body: string, mustBeObject: boolean): Json {
 }
 
 /** `data` with the answer's keys over its own; or with the answer at a path. */
-function merged(data: JsonObject, path: readonly string[], json: Json): JsonObject {
+function withAnswer(data: JsonObject, path: readonly string[], json: Json): JsonObject {
   const [first, ...rest] = path;
   if (first === undefined) return isJsonObject(json) ? { ...data, ...json } : data;
   const inside = Object.hasOwn(data, first) ? data[first] : undefined;
   if (rest.length === 0) return { ...data, [first]: json };
-  return { ...data, [first]: merged(isJsonObject(inside) ? inside : {}, rest, json) };
+  return { ...data, [first]: withAnswer(isJsonObject(inside) ? inside : {}, rest, json) };
 }
 
 /** Without a leading `data`. */

@@ -5,6 +5,7 @@ import type { StepDefinition, StepOutcome } from '../step.ts';
 import { StepError } from '../step-error.ts';
 import { compiledConditions, stepFields } from './channel-step.ts';
 import { jsonTemplate } from './json-template.ts';
+import { MERGED_TOO_MUCH, mergedSize } from './merged-size.ts';
 import { objectField, templateProblems } from './step-template.ts';
 
 /** As much as the answer of a request may be. */
@@ -30,7 +31,7 @@ export const updateDataStep: StepDefinition = {
       ref: String(step.ref),
       type: 'update_data',
       ...compiledConditions(step),
-      execute: ({ scope }): StepOutcome => {
+      execute: ({ scope, merged: before }): StepOutcome => {
         const patch = patchFor(scope);
         if (!patch) return { kind: 'continue', reason: 'there is nothing to merge' };
         // What was there before may be larger: files for e-mails are data, too.
@@ -38,7 +39,10 @@ export const updateDataStep: StepDefinition = {
           const reason = `what is merged is larger than ${MAX_CHARACTERS} characters`;
           throw new StepError('too_large', reason);
         }
-        return { kind: 'continue', reason: named(patch), data: deepMerge(scope.data, patch) };
+        const merged = mergedSize(before, patch);
+        if (merged === undefined) throw new StepError('too_large', MERGED_TOO_MUCH);
+        const data = deepMerge(scope.data, patch);
+        return { kind: 'continue', reason: named(patch), data, merged };
       },
     };
   },
