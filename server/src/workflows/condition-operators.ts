@@ -1,8 +1,14 @@
 import { createHash } from 'node:crypto';
+import { localTime } from './time-zone.ts';
 import { addDuration, parseDuration, parseTimestamp } from './timestamps.ts';
 
-/** `value` is undefined when the variable's path leads nowhere. */
-export type Operator = (value: unknown, argument: unknown, nowMs: number) => boolean;
+/** `value` is undefined when the variable's path leads nowhere; `timezone` is whose calendar counts. */
+export type Operator = (
+  value: unknown,
+  argument: unknown,
+  nowMs: number,
+  timezone: string,
+) => boolean;
 
 /** The operators of the wire contract that need nothing but the run itself. */
 export const operators: Readonly<Record<string, Operator>> = {
@@ -38,12 +44,24 @@ export const operators: Readonly<Record<string, Operator>> = {
   is_timestamp_before_now: (value, _argument, nowMs) => before(parseTimestamp(value), nowMs),
   is_timestamp_on_or_after_now: (value, _argument, nowMs) =>
     onOrAfter(parseTimestamp(value), nowMs),
-  is_timestamp_before_date: (value, argument, nowMs) =>
-    before(day(parseTimestamp(value)), day(timeArgument(argument, nowMs))),
-  is_timestamp_on_or_after_date: (value, argument, nowMs) =>
-    onOrAfter(day(parseTimestamp(value)), day(timeArgument(argument, nowMs))),
+  is_timestamp_before_date: (value, argument, nowMs, timezone) =>
+    before(
+      day(value, parseTimestamp(value), timezone),
+      day(argument, timeArgument(argument, nowMs), timezone),
+    ),
+  is_timestamp_on_or_after_date: (value, argument, nowMs, timezone) =>
+    onOrAfter(
+      day(value, parseTimestamp(value), timezone),
+      day(argument, timeArgument(argument, nowMs), timezone),
+    ),
   is_in_random_cohort: inCohort,
 };
+
+/** Operators that compare days, on the recipient's calendar. */
+export const operatorsOfDays: ReadonlySet<string> = new Set([
+  'is_timestamp_before_date',
+  'is_timestamp_on_or_after_date',
+]);
 
 /** Operators that ignore their argument. */
 export const operatorsWithoutArgument: ReadonlySet<string> = new Set([
@@ -174,6 +192,14 @@ function inCohort(value: unknown, percentage: unknown): boolean {
 
 const DAY_MS = 86_400_000;
 
-function day(timeMs: number | undefined): number | undefined {
-  return timeMs === undefined ? undefined : Math.floor(timeMs / DAY_MS);
+const DATE = /^\s*\d{4}-\d{2}-\d{2}\s*$/;
+/** The last moment that calendars know. */
+const MAX_TIME_MS = 8.64e15;
+
+/** The day of a time on the calendar of a time zone, in days since 1970-01-01. A date is that day everywhere. */
+function day(source: unknown, timeMs: number | undefined, timezone: string): number | undefined {
+  if (timeMs === undefined) return undefined;
+  const isDate = typeof source === 'string' && DATE.test(source);
+  if (isDate || Math.abs(timeMs) >= MAX_TIME_MS) return Math.floor(timeMs / DAY_MS);
+  return localTime(timeMs, timezone).day;
 }

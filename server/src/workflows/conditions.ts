@@ -1,10 +1,11 @@
 import { isJsonObject } from '../lib/json.ts';
 import { isAudienceOperator } from './condition-needs.ts';
 import { compileOperand, decodeArgument } from './condition-operands.ts';
-import { operators, operatorsWithoutArgument } from './condition-operators.ts';
+import { operators, operatorsOfDays, operatorsWithoutArgument } from './condition-operators.ts';
 import { memberProblems, namesOf } from './condition-problems.ts';
 import { messageHas, messageStatusArgument, messageStatusVariable } from './message-status.ts';
 import type { Problem, RunScope } from './step.ts';
+import { chooseTimeZone, UTC } from './time-zone.ts';
 
 export type Predicate = (scope: RunScope) => boolean;
 
@@ -96,12 +97,15 @@ function compileTest(variable: unknown, operator: unknown, argument: unknown): P
   const value = compileOperand(variable, 'variable');
   const isOfTime = operator.startsWith('is_timestamp');
   if (operatorsWithoutArgument.has(operator)) {
-    return (scope) => test(value(scope), undefined, isOfTime ? Date.parse(scope.timestamp) : 0);
+    const now = isOfTime ? (scope: RunScope) => Date.parse(scope.timestamp) : () => 0;
+    return (scope) => test(value(scope), undefined, now(scope), UTC);
   }
   const other = compileOperand(argument ?? null, 'argument');
-  return isOfTime
-    ? (scope) => test(value(scope), other(scope), Date.parse(scope.timestamp))
-    : (scope) => test(value(scope), other(scope), 0);
+  if (!isOfTime) return (scope) => test(value(scope), other(scope), 0, UTC);
+  const zoneOf = operatorsOfDays.has(operator)
+    ? ({ recipient }: RunScope) => chooseTimeZone(recipient.timezone).timezone
+    : () => UTC;
+  return (scope) => test(value(scope), other(scope), Date.parse(scope.timestamp), zoneOf(scope));
 }
 
 /** Who is asked about is in memory: see `CompiledWorkflow.needs`. */

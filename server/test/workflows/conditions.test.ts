@@ -141,8 +141,8 @@ describe('a condition [condition.equal_to] [condition.not_equal_to] [condition.g
     for (const left of values) {
       for (const right of values) {
         for (const [one, other] of opposites) {
-          const a = operators[one]?.(left, right, 0);
-          expect(operators[other]?.(left, right, 0)).toBe(!a);
+          const a = operators[one]?.(left, right, 0, 'Etc/UTC');
+          expect(operators[other]?.(left, right, 0, 'Etc/UTC')).toBe(!a);
         }
       }
     }
@@ -151,9 +151,9 @@ describe('a condition [condition.equal_to] [condition.not_equal_to] [condition.g
   test('is equal to itself and not to anything smaller, whatever the value', () => {
     for (const value of values) {
       if (value !== undefined)
-        expect(operators.equal_to?.(value, structuredClone(value), 0)).toBe(true);
-      expect(operators.greater_than?.(value, value, 0)).toBe(false);
-      expect(operators.less_than?.(value, value, 0)).toBe(false);
+        expect(operators.equal_to?.(value, structuredClone(value), 0, 'Etc/UTC')).toBe(true);
+      expect(operators.greater_than?.(value, value, 0, 'Etc/UTC')).toBe(false);
+      expect(operators.less_than?.(value, value, 0, 'Etc/UTC')).toBe(false);
     }
   });
 
@@ -352,4 +352,44 @@ describe('a defect of a condition is told with its path', () => {
     for (let i = 0; i < 1000; i++) deep = { all: [deep] };
     expect(conditionProblems(deep, '$')).toHaveLength(1);
   });
+});
+
+describe('days are those of the recipient’s calendar [condition.is_timestamp_before_date] [condition.is_timestamp_on_or_after_date]', () => {
+  const at = (timezone: unknown) => ({
+    ...scope,
+    recipient: { id: 'u1', ...(timezone === undefined ? {} : { timezone: String(timezone) }) },
+    data: { late: '2026-03-02T03:00:00Z', day: '2026-03-02' },
+  });
+  test.each([
+    ['data.late', '2026-03-02', undefined, false],
+    ['data.late', '2026-03-02', 'America/New_York', true],
+    ['data.late', '2026-03-02', 'Nowhere/Else', false],
+    // A date is that day for everybody.
+    ['data.day', '2026-03-02', 'America/New_York', false],
+    ['data.day', '2026-03-03', 'Pacific/Auckland', true],
+    // At noon of the first of March in UTC it is the second in Kiritimati.
+    ['data.day', '1 minute ago', 'Pacific/Kiritimati', false],
+    ['data.day', '1 hour from now', undefined, false],
+    ['data.late', '13 hours from now', 'America/New_York', false],
+    ['data.late', '17 hours from now', 'America/New_York', true],
+    ['data.late', '999999999 weeks from now', 'America/New_York', true],
+    ['data.late', 'no day', 'America/New_York', false],
+  ])('%s before %j in %s: %s', (variable, argument, timezone, isBefore) => {
+    const one = (operator: string) =>
+      compileConditionList([{ variable, operator, argument }])(at(timezone));
+    expect(one('is_timestamp_before_date')).toBe(isBefore);
+    if (argument !== 'no day') expect(one('is_timestamp_on_or_after_date')).toBe(!isBefore);
+  });
+});
+
+test('a text in quotes of its own is no path, and neither is what a template renders', () => {
+  const holds = (value: string, argument: string) =>
+    compileConditionList([{ variable: 'data.a', operator: 'equal_to', argument }])({
+      ...scope,
+      data: { a: value, csv: 'other' },
+    });
+  expect(holds('other', 'data.csv')).toBe(true);
+  expect(holds('data.csv', 'data.csv')).toBe(false);
+  expect(holds('data.csv', '"data.csv"')).toBe(true);
+  expect(holds('data.csv', '{{ data.a }}')).toBe(true);
 });
