@@ -15,6 +15,7 @@ import { CliError } from './result.ts';
 import { runWorkflowCommand } from './run.ts';
 import { showFailure } from './run-command.ts';
 import { runsCommand } from './runs.ts';
+import { seedCommand } from './seed.ts';
 import { startCommand } from './start.ts';
 import { topCommand } from './top.ts';
 import { triggerCommand } from './trigger.ts';
@@ -67,6 +68,7 @@ export function createProgram(): Command {
   program.addCommand(auditCommand());
   program.addCommand(ledgerCommand());
   program.addCommand(drillCommand());
+  program.addCommand(seedCommand());
   program.addCommand(doctorCommand());
   return program;
 }
