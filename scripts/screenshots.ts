@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { sendOnEveryChannel } from '../server/test/e2e/support/every-channel.ts';
 import { launchBrowser } from '../server/test/e2e/support/launch-browser.ts';
+import { centerOf } from '../server/test/e2e/support/preference-center.ts';
 import { type StartedServer, startWholeServer } from '../server/test/e2e/support/started-server.ts';
 import { takeExamples } from './example-screenshots.ts';
 
@@ -65,6 +66,13 @@ async function takeMessages(browser: Browser, server: StartedServer): Promise<vo
   await page.close();
 }
 
+async function takePreferenceCenter(browser: Browser, server: StartedServer): Promise<void> {
+  const { url } = await centerOf(server, 'ines.okafor');
+  const page = await openAt(browser, url, 'light');
+  await page.locator('main').screenshot({ path: join(images, 'preference-center.png') });
+  await page.close();
+}
+
 await mkdir(images, { recursive: true });
 const server = await startWholeServer();
 try {
@@ -72,6 +80,7 @@ try {
   try {
     await takeDemo(browser, server.origin, 'light', 'demo.png');
     await takeMessages(browser, server);
+    await takePreferenceCenter(browser, server);
     await takeDemo(browser, server.origin, 'dark', 'demo-dark.png');
     await takeExamples(browser, server);
   } finally {

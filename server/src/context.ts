@@ -27,6 +27,8 @@ export type EnvironmentSettings = {
   readonly preferences?: JsonObject;
   /** Of recipients without one of their own; UTC when absent. */
   readonly timezone?: string;
+  /** The page where users change their preferences, as it was set. */
+  readonly preference_center?: JsonObject;
 };
 
 export type EnvironmentContext = Context & { readonly environment: Environment };

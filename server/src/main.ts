@@ -40,7 +40,7 @@ import { type Canary, startCanary } from './ops/canary.ts';
 import { readPastTraffic } from './ops/past-traffic.ts';
 import { prepareCanary } from './ops/prepare-canary.ts';
 import { createTraffic } from './ops/traffic.ts';
-import { createUnsubscribeTokens } from './recipients/unsubscribe.ts';
+import { createSubscriberTokens } from './recipients/subscriber-tokens.ts';
 import { startRetentionClock } from './retention/retention-clock.ts';
 import { startScheduleClock } from './schedules/schedule-clock.ts';
 import { startQuarantine } from './start-quarantine.ts';
@@ -268,7 +268,8 @@ async function build(
     secrets,
     hideSecrets: createHideSecrets(secrets),
     authentication: createAuthentication(ctx),
-    unsubscribeTokens: createUnsubscribeTokens(secret),
+    unsubscribeTokens: createSubscriberTokens(secret, 'unsubscribe'),
+    preferenceTokens: createSubscriberTokens(secret, 'preferences'),
     linkTokens: createLinkTokens(secret),
     traffic,
     quarantine,

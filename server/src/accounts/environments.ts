@@ -42,6 +42,24 @@ export async function findEnvironment(db: Queryable, reference: string): Promise
   return environmentFromRow(row);
 }
 
+/** By the row's number; undefined when there is none. */
+export async function findEnvironmentById(
+  db: Queryable,
+  id: number,
+): Promise<Environment | undefined> {
+  const [row] = await db.query<EnvironmentRow>(
+    {
+      name: 'environment_by_id',
+      text: `
+        select id, public_id, account_id, slug, settings
+        from environment
+        where id = $1`,
+    },
+    [id],
+  );
+  return row && environmentFromRow(row);
+}
+
 /**
  * Changes the settings that are given and returns the environment. The caller makes the process
  * forget what it remembers (`Authentication.forget`).

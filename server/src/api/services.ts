@@ -14,7 +14,7 @@ import type { SecretBox } from '../lib/secret-box.ts';
 import type { Canary } from '../ops/canary.ts';
 import type { Quarantine } from '../ops/quarantine.ts';
 import type { TrafficCounters } from '../ops/traffic.ts';
-import type { UnsubscribeTokens } from '../recipients/unsubscribe.ts';
+import type { SubscriberTokens } from '../recipients/subscriber-tokens.ts';
 import type { ScheduleClock } from '../schedules/schedule-clock.ts';
 import type { RunningSender } from '../webhooks/start-sender.ts';
 import type { Authentication } from './authentication.ts';
@@ -37,7 +37,9 @@ export type Services = Context & {
   readonly hideSecrets: HideSecrets;
   readonly authentication: Authentication;
   /** Absent: this server cannot read unsubscribe links. */
-  readonly unsubscribeTokens?: UnsubscribeTokens;
+  readonly unsubscribeTokens?: SubscriberTokens;
+  /** Absent: this server neither makes nor reads links to the preference center. */
+  readonly preferenceTokens?: SubscriberTokens;
   /** Absent: this server cannot read tracked links. */
   readonly linkTokens?: LinkTokens;
   readonly traffic: TrafficCounters;

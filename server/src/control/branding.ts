@@ -16,6 +16,23 @@ export const BRANDING_FIELDS = [
 
 export type Branding = { readonly [field in (typeof BRANDING_FIELDS)[number]]?: string | null };
 
+/** What recipients see of an account. */
+export type AccountFace = { readonly name: string; readonly branding: Branding };
+
+export async function readAccountFace(db: Queryable, accountId: number): Promise<AccountFace> {
+  const [row] = await db.query<AccountFace>(
+    {
+      name: 'account_face',
+      text: `
+        select name, branding
+        from account
+        where id = $1`,
+    },
+    [accountId],
+  );
+  return row ?? { name: '', branding: {} };
+}
+
 /** What `vars.branding` has for recipients without a tenant's own. */
 export async function readBranding(db: Queryable, accountId: number): Promise<Branding> {
   const [row] = await db.query<{ readonly branding: Branding }>(

@@ -3,7 +3,12 @@ import type { Json, JsonObject } from '../lib/json.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 
 /** Names in `vars` that no variable can have. */
-export const RESERVED_VARS = new Set(['app_name', 'branding', 'commercial_unsubscribe_url']);
+export const RESERVED_VARS = new Set([
+  'app_name',
+  'branding',
+  'commercial_unsubscribe_url',
+  'manage_preferences_url',
+]);
 
 /** A row of `variable`; values of secret ones are sealed. */
 export type VariableRow = {

@@ -1,6 +1,7 @@
 import type { JsonObject } from '../lib/json.ts';
 import { isJsonObject } from '../lib/json.ts';
 import { type LinkFor, withTrackedLinks } from '../lib/track-links.ts';
+import { PREFERENCES_PATH } from '../recipients/preference-center.ts';
 import { UNSUBSCRIBE_PATH } from '../recipients/unsubscribe.ts';
 import { CLICK_PATH, type LinkTokens, OPEN_PATH, SHORT_PATH } from './link-tokens.ts';
 
@@ -23,13 +24,13 @@ export function trackedLink(
   };
 }
 
-/** Without links that are never tracked: those to unsubscribe, and to the server's other tracked links. */
+/** Without links that are never tracked: those to unsubscribe or change preferences, and to the server's other tracked links. */
 export function onlyOthers(
   { publicUrl }: Tracking,
   { unsubscribe_url: unsubscribe }: JsonObject,
   linkFor: LinkFor,
 ): LinkFor {
-  const own = [UNSUBSCRIBE_PATH, CLICK_PATH, OPEN_PATH, SHORT_PATH].map(
+  const own = [UNSUBSCRIBE_PATH, PREFERENCES_PATH, CLICK_PATH, OPEN_PATH, SHORT_PATH].map(
     (path) => `${publicUrl}${path}/`,
   );
   return (url) => {

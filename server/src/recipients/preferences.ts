@@ -9,6 +9,7 @@ import {
   type StoredPreferences,
 } from './preference-layers.ts';
 import { type PreferenceSet, preferenceSetAnswer } from './preference-set.ts';
+import { getRecipient } from './recipient.ts';
 import { type RecipientKey, TENANTS } from './reference.ts';
 
 const DEFAULT_SET = 'default';
@@ -60,6 +61,37 @@ export async function mergePreferences(
     ],
   );
   if (written.length < writes.length) throw tooLarge();
+}
+
+/**
+ * Merges into a set of a recipient, if there still is one: nobody comes back, and no row stays behind, when he is
+ * deleted meanwhile. Throws 404.
+ */
+export async function mergeKnownPreferences(
+  ctx: EnvironmentContext,
+  { collection, id, setId, preferences }: PreferenceWrite,
+): Promise<void> {
+  const written = await ctx.db.query(
+    {
+      name: 'merge_known_preferences',
+      text: `
+        insert into preference_set as p (environment_id, collection, recipient_id, id, preferences)
+        select environment_id, collection, id, $4, $5
+        from recipient
+        where environment_id = $1
+          and collection = $2
+          and id = $3
+        on conflict (environment_id, collection, recipient_id, id) do update
+        set preferences = ${MERGED},
+          updated_at = now()
+        where ${FITS}
+        returning 1`,
+    },
+    [ctx.environment.id, collection, id, setId, preferencesText(preferences)],
+  );
+  if (written.length > 0) return;
+  await getRecipient(ctx, { collection, id });
+  throw tooLarge();
 }
 
 /** Replaces the set, or merges into it, and returns it resolved. Makes a recipient that is new. */

@@ -19,7 +19,7 @@ import { createLinkTokens } from '../../src/feed/link-tokens.ts';
 import { createCatalogs } from '../../src/guides/catalog.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createTraffic } from '../../src/ops/traffic.ts';
-import { createUnsubscribeTokens } from '../../src/recipients/unsubscribe.ts';
+import { createSubscriberTokens } from '../../src/recipients/subscriber-tokens.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { silentLog } from '../support/log.ts';
 import { testQuarantine } from '../support/quarantine.ts';
@@ -99,7 +99,8 @@ export async function startTestApi(
     secrets: testSecrets,
     hideSecrets: createHideSecrets(testSecrets),
     authentication: createAuthentication(ctx),
-    unsubscribeTokens: createUnsubscribeTokens('a secret of tests'),
+    unsubscribeTokens: createSubscriberTokens('a secret of tests', 'unsubscribe'),
+    preferenceTokens: createSubscriberTokens('a secret of tests', 'preferences'),
     linkTokens: createLinkTokens('a secret of tests'),
     traffic,
     quarantine: testQuarantine(ctx, { traffic }),

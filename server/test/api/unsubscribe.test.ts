@@ -2,14 +2,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { smtpMail } from '../../src/channels/smtp-mail.ts';
 import { setPreferences } from '../../src/recipients/preferences.ts';
 import { USERS } from '../../src/recipients/reference.ts';
-import { createUnsubscribeTokens } from '../../src/recipients/unsubscribe.ts';
+import { createSubscriberTokens } from '../../src/recipients/subscriber-tokens.ts';
 import { outgoing } from '../channels/support.ts';
 import { startTestApi, type TestAccount, type TestApi } from './api-server.ts';
 
 let api: TestApi;
 let account: TestAccount;
 let token: string;
-const tokens = createUnsubscribeTokens('a secret of tests');
+const tokens = createSubscriberTokens('a secret of tests', 'unsubscribe');
 
 beforeAll(async () => {
   api = await startTestApi();
@@ -63,7 +63,7 @@ describe('the link of a commercial e-mail [preferences.commercial_subscribed]', 
   test('does nothing when it was not signed here, is cut off or changed', async () => {
     const [subject = '', signature = ''] = token.split('.');
     const environmentId = account.development.id;
-    const elsewhere = createUnsubscribeTokens('another secret');
+    const elsewhere = createSubscriberTokens('another secret', 'unsubscribe');
     const other = Buffer.from(JSON.stringify([environmentId, USERS, 'bob'])).toString('base64url');
     for (const wrong of [
       subject,

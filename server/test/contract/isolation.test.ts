@@ -128,6 +128,10 @@ function plain({ status, text }: Answer): Answer {
   return {
     status,
     text: text
+      // A signed link says whose it is.
+      .replaceAll(/([\w-]+)\.[\w-]{43}(?=")/g, (_, subject: string) =>
+        Buffer.from(subject, 'base64url').toString(),
+      )
       .replaceAll(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'ID')
       .replaceAll(/\b[0-9A-Za-z]{27}\b/g, 'ID')
       .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')

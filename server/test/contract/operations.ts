@@ -155,9 +155,3 @@ type Operation = (typeof operations)[number];
 
 /** `GET /v1/users/{user_id}` */
 export type OperationName = `${Operation[0]} ${Operation[1]}`;
-
-/** What has no route yet. A test fails for what is listed and here, and for what is neither. */
-export const notHereYet: readonly OperationName[] = [
-  'GET /v1/users/{user_id}/preference_center/config',
-  'POST /v1/users/{user_id}/preference_center/signed_url',
-];

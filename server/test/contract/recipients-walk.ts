@@ -74,6 +74,17 @@ export function walkRecipients(world: () => WalkWorld): void {
     expect(await sdk.objects.listPreferences('projects', 'p1')).toEqual([set]);
   });
 
+  test('the preference center of a user is read, and a link to it made', async () => {
+    const { sdk } = world();
+    expect(await sdk.users.preferenceCenter.getConfig('mara')).toMatchObject({
+      enabled: false,
+      config: { rows: [{ type: 'commercial_subscribed' }] },
+      user_email: 'mara@example.com',
+    });
+    const { url, token } = await sdk.users.preferenceCenter.generateSignedURL('mara');
+    expect(url.endsWith(`/p/${token}`)).toBe(true);
+  });
+
   test('the deprecated endpoints change one part or entry of a preference set', async () => {
     const { call } = world();
     for (const owner of ['/v1/users/ines', '/v1/objects/projects/old']) {

@@ -13,6 +13,10 @@ import {
   Message,
   MessagePage,
 } from '../../src/api/message-schemas.ts';
+import {
+  PreferenceCenterConfig,
+  PreferenceCenterLink,
+} from '../../src/api/preference-center-schemas.ts';
 import { PreferenceSet, Tenant } from '../../src/api/preference-schemas.ts';
 import { Revoked } from '../../src/api/provider-connection.ts';
 import { MemberPage } from '../../src/api/routes/audiences.ts';
@@ -137,6 +141,8 @@ export const responses = {
   'GET /v1/users/{user_id}/guides/{channel_id}': Guides,
   'POST /v1/users/{user_id}/merge': User,
   'GET /v1/users/{user_id}/messages': MessagePage,
+  'GET /v1/users/{user_id}/preference_center/config': PreferenceCenterConfig,
+  'POST /v1/users/{user_id}/preference_center/signed_url': PreferenceCenterLink,
   'GET /v1/users/{user_id}/preferences': Type.Array(PreferenceSet),
   'DELETE /v1/users/{user_id}/preferences/{set_id}': NoContent,
   'GET /v1/users/{user_id}/preferences/{set_id}': PreferenceSet,

@@ -254,11 +254,14 @@ describe('preferences with a tenant [preferences.per_tenant] [trigger.tenant]', 
     expect(await Promise.all(runIds.map(reached))).toEqual([[], ['in'], ['in']]);
   });
 
-  test('and come with a link to end it [vars.commercial_unsubscribe_url]', async () => {
+  test('and come with a link to end it, and one to all preferences [vars.commercial_unsubscribe_url] [vars.manage_preferences_url]', async () => {
     await identify(world.ctx, {
       ...{ collection: USERS, id: 'hal', properties: { email: 'hal@example.com' } },
     });
-    const template = { subject: 'x', text_body: '{{ vars.commercial_unsubscribe_url }}' };
+    const template = {
+      subject: 'x',
+      text_body: '{{ vars.commercial_unsubscribe_url }} {{ vars.manage_preferences_url }}',
+    };
     const steps = [emailStep('first', { template })];
     const commercial = await world.workflow({ settings: { is_commercial: true }, steps });
     const plain = await world.workflow({ steps });
@@ -268,7 +271,8 @@ describe('preferences with a tenant [preferences.per_tenant] [trigger.tenant]', 
       { ...plain, recipients },
     );
     const unsubscribeUrl = ({ id }: { id: string }) => `https://b.example/unsubscribe/${id}`;
-    const services = { ...world.services, unsubscribeUrl };
+    const preferencesUrl = ({ id }: { id: string }) => `https://b.example/p/${id}`;
+    const services = { ...world.services, unsubscribeUrl, preferencesUrl };
     const stream = await world.openStream();
     for (const ref of refs) {
       const order = { id: 1, slot: ref.slot, careful: false, slices: slicesOf(ref) };
@@ -278,8 +282,9 @@ describe('preferences with a tenant [preferences.per_tenant] [trigger.tenant]', 
       runIds.map(async (runId) => (await rows.messagesOf(world.test.db, runId))[0]?.content),
     );
     const url = 'https://b.example/unsubscribe/hal';
-    expect(contents[0]).toMatchObject({ text_body: url, unsubscribe_url: url });
-    expect(contents[1]).toMatchObject({ text_body: '' });
+    const center = 'https://b.example/p/hal';
+    expect(contents[0]).toMatchObject({ text_body: `${url} ${center}`, unsubscribe_url: url });
+    expect(contents[1]).toMatchObject({ text_body: ` ${center}` });
     expect(contents[1]).not.toHaveProperty('unsubscribe_url');
   });
 

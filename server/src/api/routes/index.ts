@@ -24,6 +24,8 @@ import { opsOrderRoutes } from './ops-orders.ts';
 import { opsQuarantineRoutes } from './ops-quarantine.ts';
 import { opsTopRoutes } from './ops-top.ts';
 import { pageRoutes } from './pages.ts';
+import { preferenceCenterRoutes } from './preference-center.ts';
+import { preferencePageRoutes } from './preference-page.ts';
 import { preferenceRoutes } from './preferences.ts';
 import { previewTemplateRoutes } from './preview-template.ts';
 import { recipientRunRoutes } from './recipient-runs.ts';
@@ -51,6 +53,8 @@ export const routes: readonly Routes[] = [
   subscriptionRoutes,
   tenantRoutes,
   preferenceRoutes,
+  preferenceCenterRoutes,
+  preferencePageRoutes,
   channelDataRoutes,
   slackProviderRoutes,
   teamsProviderRoutes,

@@ -1,7 +1,8 @@
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import { BelfryError } from '../../lib/errors.ts';
-import { type Subscriber, UNSUBSCRIBE_PATH, unsubscribe } from '../../recipients/unsubscribe.ts';
+import type { Subscriber } from '../../recipients/subscriber-tokens.ts';
+import { UNSUBSCRIBE_PATH, unsubscribe } from '../../recipients/unsubscribe.ts';
 import type { App } from '../route.ts';
 import type { Services } from '../services.ts';
 

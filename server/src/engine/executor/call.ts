@@ -19,6 +19,7 @@ import type { KnownOrders } from './governance.ts';
 import { collectionOf, idOf } from './load-recipients.ts';
 import { withLookUps } from './look-ups.ts';
 import { unrecordedSlices } from './receipts.ts';
+import { withLinks } from './recipient-links.ts';
 import { answerMask } from './sealed-requests.ts';
 import type { GovernedTriggers } from './set-aside.ts';
 import { settledOrders } from './settled-orders.ts';
@@ -157,7 +158,11 @@ async function draft(around: Surroundings, wanted: Wanted): Promise<Draft> {
   const known = around.secrets(environmentId);
   const secrets = known && Object.keys(known.values).length > 0 ? known : undefined;
   const input: StepInput = {
-    scope: common.scopeFor(scope, state, audiencesOf(run, common, around)),
+    scope: withLinks(
+      common.scopeFor(scope, state, audiencesOf(run, common, around)),
+      { environmentId, recipient, workflow },
+      around,
+    ),
     nowMs: around.nowMs,
     timezone: common.defaults.timezone,
     settings: trigger.settings,

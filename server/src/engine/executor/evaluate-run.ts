@@ -2,7 +2,6 @@ import { isJsonObject, type JsonObject } from '../../lib/json.ts';
 import type { Memberships } from '../../recipients/memberships.ts';
 import { preferenceRefusal } from '../../recipients/preference-decision.ts';
 import { effectivePreferences, tenantPreferenceSet } from '../../recipients/preference-layers.ts';
-import type { Subscriber } from '../../recipients/unsubscribe.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
 import { conditionListOf } from '../../workflows/condition-cache.ts';
 import { explainConditions } from '../../workflows/conditions.ts';
@@ -25,9 +24,10 @@ import type { EnvironmentDefaults } from './environment-defaults.ts';
 import type { MessageRefs } from './load-message-status.ts';
 import { collectionOf, idOf, type LoadedRecipient } from './load-recipients.ts';
 import type { LookUps, WantedIn } from './look-ups.ts';
+import { type RecipientLinks, withLinks } from './recipient-links.ts';
 
 /** What the runs of an assignment need beside the slices; looked up, never waited for. */
-export type Surroundings = {
+export type Surroundings = RecipientLinks & {
   readonly nowMs: number;
   /** The number of the orders that the slices' triggers were compared with. */
   readonly ordersVersion: number;
@@ -50,8 +50,6 @@ export type Surroundings = {
     trigger: ChunkTrigger,
     run: ChunkRun,
   ) => string | undefined;
-  /** Where a recipient says that he wants no commercial messages; absent: nowhere. */
-  readonly unsubscribeUrl?: (subscriber: Subscriber) => string;
   /** Audiences of those that conditions ask about; absent: none asks. */
   readonly memberships?: Memberships;
   /** What resumed runs find of the messages of their steps; absent: none asks. */
@@ -214,7 +212,7 @@ export function evaluateRun(
   const secrets = around.secrets(environmentId);
   const advanced = advanceRun({
     workflow,
-    scope: isCommercial ? withUnsubscribeUrl(scope, run, common, around) : scope,
+    scope: withLinks(scope, { environmentId, recipient: run[1], workflow }, around),
     settings: trigger.settings,
     isFirst: !isResumed(state),
     step: state.step ?? 0,
@@ -287,18 +285,6 @@ function firstData(
   const isRead = state.batch?.order === 'asc' || activities.length === run.total_activities;
   const data = isRead ? activities[0]?.data : undefined;
   return isJsonObject(data) ? data : trigger.data;
-}
-
-function withUnsubscribeUrl(
-  scope: RunScope,
-  run: ChunkRun,
-  { environmentId }: SharedByTrigger,
-  { unsubscribeUrl }: Surroundings,
-): RunScope {
-  if (!unsubscribeUrl) return scope;
-  const subscriber = { environmentId, collection: collectionOf(run[1]), id: idOf(run[1]) };
-  const vars = { ...scope.vars, commercial_unsubscribe_url: unsubscribeUrl(subscriber) };
-  return { ...scope, vars };
 }
 
 function refsOf(state: RunState, around: Surroundings): { readonly refs?: JsonObject } {

@@ -9,7 +9,9 @@ import { createLinkTokens } from '../../feed/link-tokens.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { createPriority } from '../../lib/priority.ts';
 import { createSecretBox } from '../../lib/secret-box.ts';
-import { createUnsubscribeTokens, UNSUBSCRIBE_PATH } from '../../recipients/unsubscribe.ts';
+import { PREFERENCES_PATH } from '../../recipients/preference-center.ts';
+import { createSubscriberTokens } from '../../recipients/subscriber-tokens.ts';
+import { UNSUBSCRIBE_PATH } from '../../recipients/unsubscribe.ts';
 import type { FeedChange, PreviewAnswer, PreviewRequest } from '../engine.ts';
 import { parseDeliveriesBody, parseRunsBody } from '../log/body.ts';
 import { CALLS, type ChunkRef, RUNS } from '../log/chunk.ts';
@@ -24,6 +26,7 @@ import { createDeliveryWriter } from './delivery-writer.ts';
 import { createEnvironmentDefaults } from './environment-defaults.ts';
 import { createKnownOrders } from './governance.ts';
 import { previewStep } from './preview.ts';
+import type { RecipientLinks } from './recipient-links.ts';
 import { executeRuns, type WorkerServices } from './run-worker.ts';
 
 /** The executor process: takes orders from the server process over IPC until told to drain. */
@@ -85,7 +88,7 @@ const services: WorkerServices = {
   environments,
   environmentDefaults: createEnvironmentDefaults(db, systemClock),
   secretBox,
-  ...unsubscribeLinks(),
+  ...linksOfRecipients(),
   orders: knownOrders,
   announce: (id, stream, sequence, index) =>
     send({ type: 'evaluating', kind: RUNS, id, stream, sequence, index }),
@@ -149,12 +152,14 @@ takeWork = (message) => {
 
 send({ type: 'ready' });
 
-function unsubscribeLinks(): Pick<WorkerServices, 'unsubscribeUrl'> {
+function linksOfRecipients(): RecipientLinks {
   const { publicUrl, installationSecret } = options;
   if (publicUrl === undefined) return {};
-  const { sign } = createUnsubscribeTokens(installationSecret);
+  const unsubscribe = createSubscriberTokens(installationSecret, 'unsubscribe');
+  const preferences = createSubscriberTokens(installationSecret, 'preferences');
   return {
-    unsubscribeUrl: (subscriber) => `${publicUrl}${UNSUBSCRIBE_PATH}/${sign(subscriber)}`,
+    unsubscribeUrl: (to) => `${publicUrl}${UNSUBSCRIBE_PATH}/${unsubscribe.sign(to)}`,
+    preferencesUrl: (to) => `${publicUrl}${PREFERENCES_PATH}/${preferences.sign(to)}`,
   };
 }
 

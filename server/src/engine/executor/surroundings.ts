@@ -3,7 +3,6 @@ import type { Queryable } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { SecretBox } from '../../lib/secret-box.ts';
-import type { Subscriber } from '../../recipients/unsubscribe.ts';
 import type { CompiledWorkflow } from '../../workflows/compiled-workflow.ts';
 import type { BatchScope } from '../../workflows/scope.ts';
 import type { BatchOfRun } from '../../workflows/step.ts';
@@ -28,19 +27,18 @@ import { collectionOf, createRecipientLoader, idOf } from './load-recipients.ts'
 import { loadStops, type Stops } from './load-stops.ts';
 import { LookUps } from './look-ups.ts';
 import { isDatabaseTrouble } from './receipts.ts';
+import type { RecipientLinks } from './recipient-links.ts';
 import { stepSecrets } from './sealed-requests.ts';
 import type { GovernedTriggers } from './set-aside.ts';
 
 /** What is known without the slices. */
-export type LoadServices = {
+export type LoadServices = RecipientLinks & {
   readonly clock: Clock;
   readonly workflows: { readonly get: (versionId: number) => Promise<CompiledWorkflow> };
   readonly environments: EnvironmentsInUse;
   readonly environmentDefaults: (environmentId: number) => Promise<EnvironmentDefaults>;
   /** Seals requests that have secrets in them; absent: nothing has. */
   readonly secretBox?: SecretBox;
-  /** Where a recipient says that he wants no commercial messages. */
-  readonly unsubscribeUrl?: (subscriber: Subscriber) => string;
 };
 
 /** Runs of a chunk, by their numbers: from the first to before the last. Those of governed triggers need nothing. */
@@ -128,10 +126,11 @@ export async function loadSurroundings(
       },
     environmentDefaults: (environmentId) => defaults.get(environmentId) ?? NO_DEFAULTS,
   };
-  const { unsubscribeUrl } = services;
+  const { unsubscribeUrl, preferencesUrl } = services;
   return {
     ...known,
     ...(unsubscribeUrl ? { unsubscribeUrl } : {}),
+    ...(preferencesUrl ? { preferencesUrl } : {}),
     ...(await loadNeeds(db, parts, workflows.values(), known)),
     ordersVersion,
     breathe: () => new Promise((resolve) => setImmediate(resolve)),
