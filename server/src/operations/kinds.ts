@@ -2,7 +2,7 @@ import type { EnvironmentContext } from '../context.ts';
 import { invalidField } from '../lib/errors.ts';
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import { deleteRecipients } from '../recipients/delete-recipients.ts';
-import { identify, identifyMany } from '../recipients/identify.ts';
+import { identifyMany } from '../recipients/identify.ts';
 import { parseInline } from '../recipients/inline.ts';
 import { replacePreferences } from '../recipients/preferences.ts';
 import { type RecipientKey, TENANTS, USERS } from '../recipients/reference.ts';
@@ -54,7 +54,14 @@ const kinds = {
       ),
   },
   'objects.delete': { isTogether: together, apply: deleteAll },
-  'tenants.set': { isTogether: (items) => !items.some(replacesPreferences), apply: setTenants },
+  'tenants.set': {
+    isTogether: together,
+    apply: (ctx, _input, items) =>
+      identifyMany(
+        ctx,
+        items.map((item) => parseTenantBody(keyOf(TENANTS, item), bodyOf(item), '')),
+      ),
+  },
   'tenants.delete': { isTogether: together, apply: deleteAll },
   'subscriptions.add': {
     isTogether: alone,
@@ -103,29 +110,6 @@ function deleteAll(
     ctx,
     items.map((item) => keyOf(collectionOf(input), item)),
   );
-}
-
-async function setTenants(
-  ctx: EnvironmentContext,
-  _input: JsonObject,
-  items: readonly Json[],
-): Promise<void> {
-  const bodies = items.map((item) => parseTenantBody(keyOf(TENANTS, item), bodyOf(item), ''));
-  const [first, ...others] = bodies;
-  if (first?.replacesPreferences && others.length === 0) {
-    await identify(ctx, first.inline, { dropsPreferenceSet: true });
-  } else {
-    await identifyMany(
-      ctx,
-      bodies.map(({ inline }) => inline),
-    );
-  }
-}
-
-function replacesPreferences(item: Json): boolean {
-  const settings = isJsonObject(item) ? item.settings : undefined;
-  const set = isJsonObject(settings) ? settings.preference_set : undefined;
-  return isJsonObject(set) && set.__persistence_strategy__ === 'replace';
 }
 
 function keyOf(collection: string, item: Json): RecipientKey {

@@ -1,7 +1,7 @@
 import type { EnvironmentContext } from '../context.ts';
 import { textArray } from '../db/array-literal.ts';
 import type { Queryable } from '../db/database.ts';
-import { deepMerge, type JsonObject } from '../lib/json.ts';
+import { deepMerge, isJsonObject, type JsonObject } from '../lib/json.ts';
 import { movedZonesSql } from '../signals/moved-zones-sql.ts';
 import { signalsSql } from '../signals/signals-sql.ts';
 import { type ChannelDataWrite, writeChannelData } from './channel-data.ts';
@@ -93,24 +93,56 @@ const identifyManyStatement = {
     from written`,
 };
 
-const dropPreferenceSet = {
-  name: 'drop_preference_set',
+// Before what replaces them is merged; a set that stays what it is is left alone. All that are written afterwards are
+// locked in the same order, so that two requests cannot deadlock.
+const dropPreferenceSets = {
+  name: 'drop_preference_sets',
   text: `
-    update recipient
-    set properties = properties #- '{settings,preference_set}'
-    where environment_id = $1
-      and collection = $2
-      and id = $3`,
+    with held as (
+      select r.collection, r.id,
+        given.replaces
+          and r.properties #> '{settings,preference_set}'
+            is distinct from given.properties #> '{settings,preference_set}' as is_stale
+      from unnest($2::text[], $3::text[], $4::jsonb[], $5::boolean[])
+        as given (collection, id, properties, replaces)
+      join recipient r
+        on r.environment_id = $1
+        and r.collection = given.collection
+        and r.id = given.id
+      order by r.collection, r.id
+      for update of r
+    )
+    update recipient r
+    set properties = r.properties #- '{settings,preference_set}'
+    from held
+    where r.environment_id = $1
+      and r.collection = held.collection
+      and r.id = held.id
+      and held.is_stale`,
 };
+
+async function dropReplaced(
+  ctx: EnvironmentContext,
+  tx: Queryable,
+  recipients: readonly InlineRecipient[],
+): Promise<void> {
+  if (!recipients.some(({ replacesPreferences }) => replacesPreferences)) return;
+  await tx.query(dropPreferenceSets, [
+    ctx.environment.id,
+    textArray(recipients.map(({ collection }) => collection)),
+    textArray(recipients.map(({ id }) => id)),
+    textArray(recipients.map(propertiesText)),
+    textArray(recipients.map(({ replacesPreferences }) => String(replacesPreferences === true))),
+  ]);
+}
 
 /**
  * Creates the recipient, or merges the given properties and preference sets into it and replaces
- * the given channel data; drops a tenant's stored preference set first if so asked. Throws 422 when its properties would be larger than 256 kB.
+ * the given channel data. Throws 422 when its properties would be larger than 256 kB.
  */
 export async function identify(
   ctx: EnvironmentContext,
   recipient: InlineRecipient,
-  options: { readonly dropsPreferenceSet?: boolean } = {},
 ): Promise<RecipientRow> {
   const text = propertiesText(recipient);
   const { collection, id, preferences, channelData } = recipient;
@@ -124,10 +156,9 @@ export async function identify(
     if (!row) throw tooManyProperties(recipient);
     return row;
   };
-  const { dropsPreferenceSet = false } = options;
-  if (!preferences && !channelData && !dropsPreferenceSet) return write(ctx.db);
+  if (!preferences && !channelData && !recipient.replacesPreferences) return write(ctx.db);
   return ctx.db.transaction(async (tx) => {
-    if (dropsPreferenceSet) await tx.query(dropPreferenceSet, [ctx.environment.id, collection, id]);
+    await dropReplaced(ctx, tx, [recipient]);
     const row = await write(tx);
     await writeParts(ctx, tx, [recipient]);
     return row;
@@ -161,6 +192,7 @@ export async function identifyMany(
     return;
   }
   await ctx.db.transaction(async (tx) => {
+    await dropReplaced(ctx, tx, merged);
     await write(tx);
     await writeParts(ctx, tx, merged);
   });
@@ -205,11 +237,20 @@ function mergeDuplicates(recipients: readonly InlineRecipient[]): InlineRecipien
 function merge(earlier: InlineRecipient, later: InlineRecipient): InlineRecipient {
   const preferences = deepMerge(earlier.preferences ?? {}, later.preferences ?? {});
   const channelData = { ...earlier.channelData, ...later.channelData };
+  const { replacesPreferences } = later;
+  const before = replacesPreferences ? withoutSet(earlier.properties) : earlier.properties;
   return {
     collection: later.collection,
     id: later.id,
-    properties: deepMerge(earlier.properties, later.properties),
+    properties: deepMerge(before, later.properties),
     preferences,
     channelData,
+    ...(replacesPreferences || earlier.replacesPreferences ? { replacesPreferences: true } : {}),
   };
+}
+
+function withoutSet({ settings, ...properties }: JsonObject): JsonObject {
+  if (!isJsonObject(settings)) return properties;
+  const { preference_set: _, ...others } = settings;
+  return { ...properties, settings: others };
 }

@@ -10,6 +10,8 @@ export type InlineRecipient = RecipientKey & {
   readonly preferences?: JsonObject;
   /** Channel data by channel id, which replaces what exists. */
   readonly channelData?: JsonObject;
+  /** Of a tenant: the preference set in `properties.settings` replaces the one that exists. */
+  readonly replacesPreferences?: true;
 };
 
 /** A recipient of a request: who, and what to identify when it came with properties. */

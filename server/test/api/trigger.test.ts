@@ -95,6 +95,31 @@ test('the SDK triggers for users by id and inline, for an actor and a tenant; al
   expect(await knock.objects.get('projects', 'p1')).toMatchObject({ properties: { name: 'P' } });
 });
 
+test('the preference set of an inline tenant merges, or replaces where it says so', async () => {
+  const trigger = (workflows: Record<string, boolean>, strategy?: 'replace') =>
+    knock.workflows.trigger('note', {
+      recipients: ['stranger'],
+      tenant: {
+        id: 'layered',
+        plan: 'pro',
+        settings: {
+          preference_set: {
+            workflows,
+            ...(strategy ? { __persistence_strategy__: strategy } : {}),
+          },
+        },
+      },
+    });
+  const set = async () => (await knock.tenants.get('layered')).settings?.preference_set?.workflows;
+  await trigger({ a: true }, 'replace');
+  await trigger({ b: true });
+  expect(await set()).toEqual({ a: true, b: true });
+  await trigger({ c: false }, 'replace');
+  await trigger({ c: false }, 'replace');
+  expect(await set()).toEqual({ c: false });
+  expect(await knock.tenants.get('layered')).toMatchObject({ plan: 'pro' });
+});
+
 test('a tenant that does not exist becomes a stub; a user id that does not exist does not', async () => {
   await knock.workflows.trigger('note', { recipients: ['stranger'], tenant: 'stub' });
   expect(await knock.tenants.get('stub')).toMatchObject({ id: 'stub', name: null });

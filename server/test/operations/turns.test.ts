@@ -168,7 +168,11 @@ test('tenants are set by id or with properties; a set that replaces does so for 
   });
   await begin('tenants.set', [withSet('t-1', { a: true }), withSet('t-2', { a: true }), 't-3']);
   const replace = { __persistence_strategy__: 'replace' };
-  await begin('tenants.set', [withSet('t-1', { b: true }, replace), withSet('t-2', { b: true })]);
+  await begin('tenants.set', [
+    withSet('t-1', { c: true }),
+    withSet('t-1', { b: true }, replace),
+    withSet('t-2', { b: true }),
+  ]);
   await operations.settle();
   const found = await properties('$tenants', 't-');
   const workflowsOf = (id: string) =>

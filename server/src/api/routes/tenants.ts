@@ -44,13 +44,8 @@ export function tenantRoutes(app: App, services: Services): void {
     async (request, reply) => {
       const ctx = environmentContext(services, request);
       const key = keyOf(request.params);
-      const { inline, replacesPreferences } = parseTenantBody(key, request.body as JsonObject, '');
-      return reply.send(
-        tenantAnswer(
-          await identify(ctx, inline, { dropsPreferenceSet: replacesPreferences }),
-          defaultsOf(ctx, request.query),
-        ),
-      );
+      const inline = parseTenantBody(key, request.body as JsonObject, '');
+      return reply.send(tenantAnswer(await identify(ctx, inline), defaultsOf(ctx, request.query)));
     },
   );
 
