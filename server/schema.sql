@@ -51,6 +51,29 @@ create table api_key (
   constraint api_key_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id)
 );
 
+create table api_log (
+  id uuid not null,
+  environment_id integer not null,
+  api_key_id integer not null,
+  method text not null,
+  route text not null,
+  path text not null,
+  status smallint not null,
+  duration_us integer not null,
+  request text,
+  response text,
+  constraint api_log_pkey PRIMARY KEY (id)
+) partition by range (id);
+CREATE INDEX api_log_environment_id_id ON ONLY api_log USING btree (environment_id, id);
+CREATE INDEX api_log_failed ON ONLY api_log USING btree (environment_id, id) WHERE (status >= 400);
+
+create table api_log_skipped (
+  environment_id integer not null,
+  minute timestamp with time zone not null,
+  requests integer not null,
+  constraint api_log_skipped_pkey PRIMARY KEY (environment_id, minute)
+);
+
 create table audience (
   id integer generated always as identity not null,
   environment_id integer not null,

@@ -1,5 +1,6 @@
 import type { BenchResult } from './support/bench.ts';
 import { closedLoop, type LoadRequest } from './support/closed-loop.ts';
+import { usageOf } from './support/processes.ts';
 import { call, startBenchServer } from './support/server.ts';
 import { pushBenchWorkflow, seedUsers, triggerBody } from './support/workload.ts';
 
@@ -57,9 +58,15 @@ export async function api(
     const figures: Record<string, number> = {};
     for (const [name, requestOf] of requests) {
       say(`${name}: ${connections} connections for ${seconds} s`);
+      const before = usageOf(server.pid, server.postgresPid());
       const { perSecond, p99Ms } = await closedLoop(server, connections, seconds, requestOf);
+      const after = usageOf(server.pid, server.postgresPid());
+      const cpu = (of: 'nodeCpuSeconds' | 'postgresCpuSeconds') =>
+        Math.round(((after[of] - before[of]) / (perSecond * seconds)) * 1e6);
       figures[`${name}_per_s`] = perSecond;
       figures[`${name}_p99_ms`] = p99Ms;
+      figures[`${name}_node_cpu_us`] = cpu('nodeCpuSeconds');
+      figures[`${name}_postgres_cpu_us`] = cpu('postgresCpuSeconds');
     }
     return { unit: 'requests answered', connections, ...figures };
   } finally {

@@ -31,6 +31,8 @@ export type Config = {
   readonly executors: number;
   /** Milliseconds between the triggers that the server sends itself; undefined when it sends none. */
   readonly canaryMs: number | undefined;
+  /** Requests of an account that are recorded a second; 0: none. */
+  readonly apiLogsPerSecond: number;
   readonly quarantine: QuarantineConfig;
   readonly retention: RetentionConfig;
 };
@@ -57,6 +59,7 @@ type QuarantineConfig = {
 type RetentionConfig = {
   readonly logs: number | undefined;
   readonly messages: number | undefined;
+  readonly apiLogs: number | undefined;
   readonly audit: number | undefined;
 };
 
@@ -133,6 +136,11 @@ export const configVariables = [
   ['BELFRY_LOG_LEVEL', 'info', `One of ${LOG_LEVELS.join(', ')}.`],
   ['BELFRY_EXECUTORS', '(half the cores, 1 to 4)', 'Executor processes, 1 to 64.'],
   [
+    'BELFRY_API_LOGS_PER_SECOND',
+    '20',
+    'Requests of an account to the runtime API that are recorded a second, 0 to 1000; 0: none.',
+  ],
+  [
     'BELFRY_CANARY',
     'on',
     'Trigger a workflow of the server’s own every 15 seconds and alert when it does not get through: `on`, `off`, or the seconds, 1 to 3600.',
@@ -167,6 +175,7 @@ export const configVariables = [
     '0',
     'Days that messages, items of feeds among them, and the triggers that they come from are kept, 7 to 3650; 0: for ever.',
   ],
+  ['BELFRY_RETENTION_API_LOGS_DAYS', '30', 'Days that API logs are kept, 7 to 3650; 0: for ever.'],
   [
     'BELFRY_RETENTION_AUDIT_DAYS',
     '365',
@@ -223,6 +232,13 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     },
     logLevel: oneOf('BELFRY_LOG_LEVEL', read('BELFRY_LOG_LEVEL'), LOG_LEVELS, 'info'),
     executors: integer('BELFRY_EXECUTORS', read('BELFRY_EXECUTORS'), defaultExecutors(), 1, 64),
+    apiLogsPerSecond: integer(
+      'BELFRY_API_LOGS_PER_SECOND',
+      read('BELFRY_API_LOGS_PER_SECOND'),
+      20,
+      0,
+      1_000,
+    ),
     canaryMs: canary('BELFRY_CANARY', read('BELFRY_CANARY')),
     quarantine: {
       mode: oneOf('BELFRY_QUARANTINE', read('BELFRY_QUARANTINE'), QUARANTINE_MODES, 'act'),
@@ -239,6 +255,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     retention: {
       logs: days('BELFRY_RETENTION_LOGS_DAYS', read('BELFRY_RETENTION_LOGS_DAYS'), 90),
       messages: days('BELFRY_RETENTION_MESSAGES_DAYS', read('BELFRY_RETENTION_MESSAGES_DAYS'), 0),
+      apiLogs: days('BELFRY_RETENTION_API_LOGS_DAYS', read('BELFRY_RETENTION_API_LOGS_DAYS'), 30),
       audit: days('BELFRY_RETENTION_AUDIT_DAYS', read('BELFRY_RETENTION_AUDIT_DAYS'), 365),
     },
   };

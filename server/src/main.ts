@@ -9,6 +9,7 @@ import { createAuthentication } from './api/authentication.ts';
 import { expectFreePort, listen } from './api/listen.ts';
 import type { PartState, Services } from './api/services.ts';
 import { attachSocket, type SocketServer } from './api/socket.ts';
+import { createRecorder } from './api-logs/recorder.ts';
 import { type Feeder, startFeeder } from './broadcasts/feeder.ts';
 import { startHousekeeping } from './broadcasts/housekeeping.ts';
 import { createBudgets } from './budgets/budgets.ts';
@@ -56,6 +57,8 @@ const ENGINE_CONNECTIONS = 3;
 const QUEUE_CONNECTIONS = 2;
 /** For what webhooks are sent, and what they answered. */
 const WEBHOOK_CONNECTIONS = 2;
+/** One, for logs of requests: they are written one batch after the other. */
+const API_LOG_CONNECTIONS = 1;
 const RESTART_DATABASE_MS = 200;
 
 export type RunningServer = {
@@ -251,6 +254,17 @@ async function build(
     highPressure: highPressureOf(availableParallelism()),
   });
   closers.push(async () => budgets.close());
+  const apiLogDb = openDatabase({
+    url: database.url,
+    max: API_LOG_CONNECTIONS,
+    applicationName: 'belfry api logs',
+    log,
+    statementTimeoutMs: API_STATEMENT_MS,
+  });
+  closers.push(apiLogDb.close);
+  const { apiLogsPerSecond: perSecond } = config;
+  const recorder = createRecorder({ db: apiLogDb, clock: systemClock, log, perSecond });
+  closers.push(recorder.close);
   const traffic = createTraffic({ ...ctx, past: await readPastTraffic(ctx) });
   const quarantine = startQuarantine(ctx, { config, engine, traffic });
   closers.push(quarantine.stop);
@@ -272,6 +286,7 @@ async function build(
     preferenceTokens: createSubscriberTokens(secret, 'preferences'),
     linkTokens: createLinkTokens(secret),
     traffic,
+    recorder: perSecond === 0 ? undefined : recorder,
     quarantine,
     budgets,
     broadcasts,
@@ -286,6 +301,7 @@ async function build(
       deletions: deletions.stats,
       webhooks: webhooks.stats,
       retention: retention.stats,
+      apiLogs: recorder.stats,
       canary: () => canary?.status(),
       quarantine: quarantine.levels,
     }),

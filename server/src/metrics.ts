@@ -1,4 +1,5 @@
 import { Counter, Gauge, Registry } from 'prom-client';
+import type { RecorderStats } from './api-logs/recorder.ts';
 import type { FeederStats } from './broadcasts/feeder.ts';
 import type { Budgets } from './budgets/budgets.ts';
 import type { OpenDeletions } from './deletion/open-deletions.ts';
@@ -20,6 +21,7 @@ export function createMetrics(parts: {
   readonly deletions: () => OpenDeletions;
   readonly webhooks: () => SenderStats | undefined;
   readonly retention: () => RetentionStats;
+  readonly apiLogs: () => RecorderStats;
   readonly canary: () => CanaryStatus | undefined;
 }): Registry {
   const registry = new Registry();
@@ -186,6 +188,24 @@ export function createMetrics(parts: {
       },
     }),
   );
+
+  const apiLogs: readonly (readonly [string, string, keyof RecorderStats])[] = [
+    ['belfry_api_logs_recorded', 'Requests recorded since the start.', 'recorded'],
+    ['belfry_api_logs_skipped', 'Requests that were counted and not recorded.', 'skipped'],
+    ['belfry_api_logs_queued', 'Recorded requests that are not in the database yet.', 'queued'],
+  ];
+  for (const [name, help, stat] of apiLogs) {
+    registry.registerMetric(
+      new Gauge({
+        name,
+        help,
+        registers: [],
+        collect() {
+          this.set(parts.apiLogs()[stat]);
+        },
+      }),
+    );
+  }
 
   registry.registerMetric(
     new Gauge({

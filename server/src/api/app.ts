@@ -1,12 +1,13 @@
-import { randomUUID } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify from 'fastify';
+import { timeOrderedUuid } from '../lib/uuid.ts';
 import { registerAccess } from './access.ts';
 import { BODY_LIMIT_BYTES, bodyText, bodyTooLarge, parseBody } from './body.ts';
 import { chargeBody, registerBudget } from './budget.ts';
 import { registerCors } from './cors.ts';
 import { answerError, answerUnknownPath, answerUnreadableRequest } from './error-answer.ts';
 import { queryFailure, readQuery } from './query.ts';
+import { registerRecorder } from './record-request.ts';
 import type { App } from './route.ts';
 import { routes } from './routes/index.ts';
 import type { Services } from './services.ts';
@@ -46,7 +47,7 @@ export function createApp(services: Services): App {
       shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
     },
     clientErrorHandler: answerUnreadableRequest,
-    genReqId: () => randomUUID(),
+    genReqId: () => timeOrderedUuid(services.clock.now()),
     routerOptions: {
       // 256 characters of an id, percent-encoded, in one path segment.
       maxParamLength: 4_096,
@@ -89,5 +90,6 @@ export function createApp(services: Services): App {
     done(bodyTooLarge(request.headers['content-length']));
   });
   registerBudget(app, services);
+  registerRecorder(app, services);
   return app;
 }

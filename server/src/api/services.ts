@@ -1,4 +1,5 @@
 import type { Registry } from 'prom-client';
+import type { Recorder } from '../api-logs/recorder.ts';
 import type { Feeder } from '../broadcasts/feeder.ts';
 import type { Budgets } from '../budgets/budgets.ts';
 import type { Config } from '../config.ts';
@@ -49,6 +50,8 @@ export type Services = Context & {
   readonly schedules?: Pick<ScheduleClock, 'wake'> | undefined;
   /** Absent: no events are sent by this server. Told when an endpoint was changed or something is replayed. */
   readonly webhooks?: Pick<RunningSender, 'wake'> | undefined;
+  /** Absent: requests are not recorded. */
+  readonly recorder?: Pick<Recorder, 'record'> | undefined;
   readonly quarantine: Quarantine;
   readonly metrics: Registry;
   readonly readiness: () => Readiness;

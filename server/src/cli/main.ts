@@ -6,6 +6,7 @@ import { doctorCommand } from './doctor.ts';
 import { drillCommand } from './drill.ts';
 import { keysCommand } from './keys.ts';
 import { ledgerCommand } from './ledger.ts';
+import { logsCommand } from './logs.ts';
 import { messagesCommand } from './messages.ts';
 import { discardCommand, holdCommand, slowCommand } from './order-verbs.ts';
 import { ordersCommand, releaseCommand, replayCommand } from './orders.ts';
@@ -53,6 +54,7 @@ export function createProgram(): Command {
   program.addCommand(triggerCommand());
   program.addCommand(runsCommand());
   program.addCommand(messagesCommand());
+  program.addCommand(logsCommand());
   program.addCommand(broadcastCommand());
   program.addCommand(topCommand());
   program.addCommand(holdCommand());

@@ -21,6 +21,7 @@ const PERIODS: Readonly<Record<string, Period>> = {
   recipient_run_segment: 'day',
   message_event: 'day',
   quarantine_event: 'month',
+  api_log: 'day',
 };
 
 /** Which periods around now are kept ready, as offsets. */
@@ -38,8 +39,8 @@ const DEADLOCK_DETECTED = '40P01';
 
 /**
  * Makes the partitions that ids from about `nowMs` fall into: for workflow_run, batch_activity, message, delivery and
- * quarantine_event the months (UTC) from the previous to the next but one, for recipient_run, recipient_run_segment
- * and message_event the days from two before to three after. One query when nothing is missing.
+ * quarantine_event the months (UTC) from the previous to the next but one, for recipient_run, recipient_run_segment,
+ * message_event and api_log the days from two before to three after. One query when nothing is missing.
  * With another time than now it makes the partitions around that.
  *
  * @returns the names of the partitions that this call made.

@@ -24,5 +24,6 @@ export const classes: {
     { parent: 'batch_activity', key: 'run_id', hasPast: true, isRead: true },
     { parent: 'workflow_run', key: 'id', hasPast: true, isRead: true },
   ],
+  apiLogs: [{ parent: 'api_log', key: 'id', hasPast: false }],
   audit: [{ parent: 'quarantine_event', key: 'id', hasPast: false }],
 };

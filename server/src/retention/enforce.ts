@@ -29,7 +29,7 @@ export async function enforceRetention(input: {
   const { db, nowMs, days } = input;
   const dropped: string[] = [];
   const kept: string[] = [];
-  for (const name of ['logs', 'messages', 'audit'] as const) {
+  for (const name of ['logs', 'messages', 'apiLogs', 'audit'] as const) {
     const beforeMs = oldBefore(days, name, nowMs);
     for (const table of classes[name]) {
       dropped.push(...(await dropDetached(db, table.parent)));
@@ -47,6 +47,8 @@ export async function enforceRetention(input: {
       }
     }
   }
+  const apiLogsMs = oldBefore(days, 'apiLogs', nowMs);
+  if (apiLogsMs !== undefined) await forgetSkipped(db, apiLogsMs);
   const auditMs = oldBefore(days, 'audit', nowMs);
   if (auditMs !== undefined) {
     while ((await forgetAudit(db, auditMs)) > 0 && !input.signal?.aborted);
@@ -98,6 +100,11 @@ async function dropOld({
 /** Counts of feeds include what is gone; they are made anew. See feed/README.md. */
 async function forgetFeedCounts(tx: Queryable): Promise<void> {
   await tx.query('truncate feed_settled, feed_count');
+}
+
+/** A row for each minute in which an environment had more requests than are recorded. */
+async function forgetSkipped(db: Queryable, beforeMs: number): Promise<void> {
+  await db.query('delete from api_log_skipped where minute < $1', [new Date(beforeMs)]);
 }
 
 /** Lines are in the order of their time. */

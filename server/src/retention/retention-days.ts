@@ -2,6 +2,7 @@
 export type RetentionDays = {
   readonly logs: number | undefined;
   readonly messages: number | undefined;
+  readonly apiLogs: number | undefined;
   readonly audit: number | undefined;
 };
 

@@ -7,6 +7,7 @@ import { buildApp } from '../../src/api/app.ts';
 import { createAuthentication } from '../../src/api/authentication.ts';
 import type { App } from '../../src/api/route.ts';
 import type { Services } from '../../src/api/services.ts';
+import type { Recorder } from '../../src/api-logs/recorder.ts';
 import { createBudgets } from '../../src/budgets/budgets.ts';
 import { type Config, readConfig } from '../../src/config.ts';
 import type { Context, Environment, EnvironmentContext } from '../../src/context.ts';
@@ -73,6 +74,7 @@ export async function startTestApi(
     ) => Promise<Engine & { readonly close?: () => Promise<void> }>;
     readonly config?: Partial<Config>;
     readonly budgets?: Partial<Parameters<typeof createBudgets>[0]>;
+    readonly recorder?: (ctx: Context) => Recorder;
   } = {},
 ): Promise<TestApi> {
   const database = await createTestDatabase({ max: 10 });
@@ -89,6 +91,7 @@ export async function startTestApi(
     ...options.budgets,
   });
   const traffic = createTraffic(ctx);
+  const recorder = options.recorder?.(ctx);
   const services: Services = {
     ...ctx,
     config: { ...readConfig({}), ...options.config },
@@ -103,6 +106,7 @@ export async function startTestApi(
     preferenceTokens: createSubscriberTokens('a secret of tests', 'preferences'),
     linkTokens: createLinkTokens('a secret of tests'),
     traffic,
+    recorder,
     quarantine: testQuarantine(ctx, { traffic }),
     budgets,
     metrics: new Registry(),
@@ -128,6 +132,7 @@ export async function startTestApi(
       await engine.close?.();
       workflows.close();
       budgets.close();
+      await recorder?.close();
       await database.drop();
     },
   };

@@ -397,3 +397,17 @@ test('quarantine is listed, set by hand with a reason, and left to the rules aga
     stderr: expect.stringContaining('such as 90s, 30m'),
   });
 });
+
+test('logs lists requests with what failed, and shows one by its x-request-id', async () => {
+  expect((await run('trigger', 'no-such-workflow', '--recipient', 'ada')).code).toBe(1);
+  const failed = await waitFor('the request', async () => {
+    const { entries } = await runJson('logs', '--status', '404', '--path', '/v1/workflows/no-such');
+    return entries.length > 0 ? entries : undefined;
+  });
+  const { stdout } = await run('logs', '--status', 'failed');
+  expect(stdout).toMatch(/ 404 +POST +\/v1\/workflows\/no-such-workflow\/trigger +\d+ ms +\S+/);
+  const one = await run('logs', failed[0].id);
+  expect(one.stdout).toContain('/v1/workflows/:key/trigger');
+  expect(one.stdout).toContain('"ada"');
+  expect((await run('logs', 'unknown')).stderr).toContain('No request "unknown" is recorded');
+});

@@ -26,6 +26,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     ...['db', 'context', 'signals', 'recipients', 'feed'],
     ...['templates', 'workflows', 'control'],
   ],
+  'api-logs': ['db', 'context'],
   budgets: ['db', 'accounts'],
   operations: ['db', 'context', 'accounts', 'recipients', 'feed'],
   engine: [
@@ -47,10 +48,12 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'signals',
     'webhooks',
     'guides',
+    'api-logs',
   ],
   'first-start': ['db', 'context', 'config', 'accounts', 'control'],
   'start-quarantine': ['context', 'config', 'engine', 'ops'],
   metrics: [
+    'api-logs',
     'engine',
     'budgets',
     'broadcasts',
@@ -79,6 +82,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
       'ops',
       'budgets',
       'api',
+      'api-logs',
     ],
     ...['first-start', 'start-quarantine', 'metrics'],
   ],

@@ -10,9 +10,19 @@ import { waitFor } from '../support/wait.ts';
 
 const DAY_MS = 86_400_000;
 const NOW = Date.UTC(2031, 5, 15, 12);
-const ALL: RetentionDays = { logs: 90, messages: 90, audit: 90 };
-const MESSAGES: RetentionDays = { logs: undefined, messages: 90, audit: undefined };
-const AUDIT: RetentionDays = { logs: undefined, messages: undefined, audit: 90 };
+const ALL: RetentionDays = { logs: 90, messages: 90, apiLogs: 90, audit: 90 };
+const MESSAGES: RetentionDays = {
+  logs: undefined,
+  messages: 90,
+  apiLogs: undefined,
+  audit: undefined,
+};
+const AUDIT: RetentionDays = {
+  logs: undefined,
+  messages: undefined,
+  apiLogs: undefined,
+  audit: 90,
+};
 
 let fixture: TestDatabase;
 beforeEach(async () => {
@@ -63,7 +73,7 @@ test('whole partitions that are older than their period are dropped, and no othe
 });
 
 test('a class that is kept for ever loses nothing, and logs are kept no longer than messages', async () => {
-  await enforce({ logs: 90, messages: undefined, audit: undefined });
+  await enforce({ logs: 90, messages: undefined, apiLogs: undefined, audit: undefined });
   expect(await partitionsOf('workflow_run')).toContain('workflow_run_2031_01');
   expect(await partitionsOf('quarantine_event')).toContain('quarantine_event_2031_01');
   expect(await partitionsOf('delivery')).not.toContain('delivery_2031_02');
@@ -73,7 +83,7 @@ test('a class that is kept for ever loses nothing, and logs are kept no longer t
 });
 
 test('the previous month stays whatever the period, so that nobody makes it again', async () => {
-  await enforce({ logs: 7, messages: 7, audit: 7 });
+  await enforce({ logs: 7, messages: 7, apiLogs: 7, audit: 7 });
   expect((await partitionsOf('message'))[0]).toBe('message_2031_05');
   expect(await ensurePartitions(fixture.db, NOW)).toEqual([]);
 });
@@ -188,7 +198,12 @@ test('after more attempts than there are it is given up until the next time', as
 
 test('a partition that was detached and not dropped is dropped the next time', async () => {
   await fixture.db.query('alter table message detach partition message_2031_01');
-  const { dropped } = await enforce({ logs: undefined, messages: undefined, audit: undefined });
+  const { dropped } = await enforce({
+    logs: undefined,
+    messages: undefined,
+    apiLogs: undefined,
+    audit: undefined,
+  });
   expect(dropped).toEqual(['message_2031_01']);
 });
 

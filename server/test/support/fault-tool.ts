@@ -27,7 +27,7 @@ async function run(): Promise<unknown> {
       `create table if not exists message_2020_01 partition of message
        for values from ('${lowestUuidAt(Date.UTC(2020, 0))}') to ('${lowestUuidAt(Date.UTC(2020, 1))}')`,
     );
-    const days = { logs: undefined, messages: 400, audit: undefined };
+    const days = { logs: undefined, messages: 400, apiLogs: undefined, audit: undefined };
     const nowMs = systemClock.now();
     return await enforceRetention({ db, log: silentLog, nowMs, days, retryMs: 100 });
   }

@@ -1,4 +1,5 @@
 import type { Routes } from '../route.ts';
+import { apiLogRoutes } from './api-logs.ts';
 import { audienceRoutes } from './audiences.ts';
 import { broadcastRoutes } from './broadcasts.ts';
 import { bulkOperationRoutes } from './bulk-operations.ts';
@@ -68,6 +69,7 @@ export const routes: readonly Routes[] = [
   healthRoutes,
   channelBulkRoutes,
   bulkOperationRoutes,
+  apiLogRoutes,
   audienceRoutes,
   broadcastRoutes,
   integrationRoutes,
