@@ -7,7 +7,6 @@ import { type Cell, fields, table } from './table.ts';
 import { timeText } from './time-text.ts';
 
 type LogsOptions = {
-  readonly environment?: string;
   readonly method?: string;
   readonly path?: string;
   readonly status?: string;
@@ -20,7 +19,6 @@ export function logsCommand(): Command {
   const command = new Command('logs')
     .description('List requests to the API, newest first; with an x-request-id, show one.')
     .argument('[id]', 'the x-request-id of an answer')
-    .option('--environment <slug>', 'development by default')
     .option('--method <method>', 'GET, POST, PUT, PATCH or DELETE')
     .option('--path <beginning>', 'only paths that begin so: /v1/users/ada')
     .option('--status <status>', '404, 4xx, 5xx, or failed: 400 and above')
@@ -28,21 +26,19 @@ export function logsCommand(): Command {
     .option('--before <id>', 'the next page')
     .option('--limit <count>', 'requests of the page, at most 200', '20');
   return withServerOptions(command).action((id: string | undefined, options) =>
-    runCommand(options, (ctx) =>
-      id === undefined ? listLogs(ctx, options) : showLog(ctx, id, options),
-    ),
+    runCommand(options, (ctx) => (id === undefined ? listLogs(ctx, options) : showLog(ctx, id))),
   );
 }
 
 async function listLogs(ctx: CommandContext, options: LogsOptions): Promise<CommandResult> {
-  const { key, ...query } = options;
-  const { environment, method, path, status, before, limit } = query;
+  const { method, path, status, key, before, limit } = options;
   const answer = await ctx.client.request({
     role: 'service',
     method: 'GET',
     path: '/control/v1/api_logs',
     query: {
-      ...{ environment, path, status, before, limit },
+      environment: ctx.environment,
+      ...{ path, status, before, limit },
       method: method?.toUpperCase(),
       api_key: key,
     },
@@ -76,16 +72,12 @@ async function listLogs(ctx: CommandContext, options: LogsOptions): Promise<Comm
   };
 }
 
-async function showLog(
-  ctx: CommandContext,
-  id: string,
-  { environment }: LogsOptions,
-): Promise<CommandResult> {
+async function showLog(ctx: CommandContext, id: string): Promise<CommandResult> {
   const entry = await ctx.client.request({
     role: 'service',
     method: 'GET',
     path: `/control/v1/api_logs/${encodeURIComponent(id)}`,
-    query: { environment },
+    query: { environment: ctx.environment },
   });
   return {
     json: entry,
