@@ -6,6 +6,9 @@ import { CliError, type CommandResult, type ErrorDetail } from './result.ts';
 import { type CommandContext, runCommand, withServerOptions } from './run-command.ts';
 import { table } from './table.ts';
 
+/** Of what stays in the environment, in one line. */
+const MAX_NAMES = 20;
+
 export function pushCommand(): Command {
   const command = new Command('push')
     .description('Publish the workflows of a directory and what they share, all or none.')
@@ -20,7 +23,7 @@ export function pushCommand(): Command {
 }
 
 async function push(ctx: CommandContext, dir: string, check: boolean): Promise<CommandResult> {
-  const { workflows, resources, problems, warnings } = await readDirectory(dir);
+  const { workflows, resources, problems, warnings, isWhole } = await readDirectory(dir);
   for (const { file, reason } of warnings) ctx.say(`warning: ${file}: ${reason}`);
   if (problems.length > 0) throw refused(problems);
   const things = [...workflows, ...resources];
@@ -41,6 +44,7 @@ async function push(ctx: CommandContext, dir: string, check: boolean): Promise<C
           ]),
         ),
         check,
+        whole: isWhole,
       },
     });
   } catch (error) {
@@ -53,6 +57,7 @@ async function push(ctx: CommandContext, dir: string, check: boolean): Promise<C
   for (const { file, path, reason } of doubts) {
     ctx.say(`warning: ${[file, path].filter((part) => part).join(': ')}: ${reason}`);
   }
+  for (const line of leftAlone(ctx, answer.unnamed)) ctx.say(line);
   const json = { ...answer, warnings: [...warnings, ...doubts] };
   if (check) {
     const found = `${things.length} ${things.length === 1 ? 'thing' : 'things'}`;
@@ -70,6 +75,15 @@ async function push(ctx: CommandContext, dir: string, check: boolean): Promise<C
     json,
     text: (style) => table(style, ['WHAT', 'VERSION', ctx.environment.toUpperCase()], rows),
   };
+}
+
+/** A push removes nothing; what somebody renamed or deleted would go on unseen. */
+function leftAlone({ environment }: CommandContext, unnamed: unknown): string[] {
+  const places = Array.isArray(unnamed) ? unnamed.map(String) : [];
+  if (places.length === 0) return [];
+  const names = places.slice(0, MAX_NAMES).join(', ');
+  const more = places.length > MAX_NAMES ? `, and ${places.length - MAX_NAMES} more` : '';
+  return [`warning: ${environment} has what the directory has not, and it stays: ${names}${more}`];
 }
 
 function row(name: string, { number, changed }: JsonObject): string[] {

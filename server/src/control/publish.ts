@@ -24,6 +24,7 @@ import {
 import { pushWarnings } from './push-warnings.ts';
 import { type Resource, type ResourceKind, resourcePlace } from './resources.ts';
 import { tellPublished } from './tell-published.ts';
+import { unnamed } from './unnamed.ts';
 import { withoutFileFields } from './without-file-fields.ts';
 
 export type PublishedVersion = {
@@ -47,6 +48,8 @@ export type Publication = {
   readonly resources: readonly ResourceToPublish[];
   /** Only say what is wrong. */
   readonly check?: boolean;
+  /** It names all that there is to be of the kinds that it has something of: what else there is, is told. */
+  readonly isWhole?: boolean;
 };
 
 export type Published = {
@@ -55,6 +58,8 @@ export type Published = {
   readonly resources: readonly PublishedResource[];
   /** What is doubtful and refuses nothing; fields as of problems. */
   readonly warnings: readonly FieldError[];
+  /** What stays though a whole push does not name it; see `unnamed`. */
+  readonly unnamed: readonly string[];
 };
 
 const MAX_WORKFLOWS = 1000;
@@ -97,7 +102,8 @@ export async function publish(ctx: EnvironmentContext, input: Publication): Prom
     ...(await pushedWorkflowProblems(workflows, environment, isSecret)),
   ]);
   const warnings = await pushWarnings(ctx, { workflows, resources, environment });
-  if (input.check) return { workflows: [], resources: [], warnings };
+  const others = input.isWhole ? await unnamed(ctx, { workflows, resources }) : [];
+  if (input.check) return { workflows: [], resources: [], warnings, unnamed: others };
   return ctx.db.transaction(async (tx) => {
     const ofAccount = resources.some(({ kind }) => kind === 'channel_group');
     await lockEnvironments(tx, accountId, ofAccount ? undefined : id);
@@ -124,7 +130,7 @@ export async function publish(ctx: EnvironmentContext, input: Publication): Prom
       }),
       nowMs: ctx.clock.now(),
     });
-    return { workflows: versions, resources: published, warnings };
+    return { workflows: versions, resources: published, warnings, unnamed: others };
   });
 }
 

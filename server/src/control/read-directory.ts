@@ -25,6 +25,8 @@ export type DirectoryContent = {
   readonly problems: readonly FileProblem[];
   /** What is there and cannot be used yet. */
   readonly warnings: readonly { readonly file: string; readonly reason: string }[];
+  /** It holds `workflows/`, `layouts/` or the like, not one thing or one of these alone. */
+  readonly isWhole: boolean;
 };
 
 /** What one directory holds: `<directory>/<key>/<file>`. */
@@ -64,6 +66,7 @@ export async function readDirectory(directory: string): Promise<DirectoryContent
       resources: [],
       problems: [{ file: directory, path: '', reason }],
       warnings: [],
+      isWhole: false,
     };
   }
   const things: ThingFiles[] = [];
@@ -91,7 +94,10 @@ export async function readDirectory(directory: string): Promise<DirectoryContent
     reason: `${name} are not supported yet; they were left out`,
   }));
   const workflows = things.filter(({ kind }) => kind === 'workflow');
-  return { workflows, resources, problems, warnings };
+  const isWhole = [TRANSLATIONS, ...LAYOUTS.map((layout) => layout.directory)].some((name) =>
+    names.includes(name),
+  );
+  return { workflows, resources, problems, warnings, isWhole };
 }
 
 /**

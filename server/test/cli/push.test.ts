@@ -81,6 +81,27 @@ test('push publishes a whole directory, tells line and column of what is wrong, 
   );
 });
 
+test('push of a whole directory warns of what only the environment has, that of one workflow does not', async () => {
+  await files({
+    'whole/workflows/other/workflow.json': {
+      name: 'Other',
+      steps: [
+        { ref: 'a', type: 'channel', channel_key: 'in-app', template: { markdown_body: 'x' } },
+      ],
+    },
+    'whole/workflows/renamed/workflow.json': { name: 'Renamed', active: false, steps: [] },
+  });
+  const whole = await run(['push', join(directory.path, 'whole'), '--check']);
+  expect(whole).toMatchObject({ code: 0 });
+  expect(whole.stderr).toMatch(
+    /development has what the directory has not, and it stays: .*welcome/,
+  );
+  expect(whole.stderr).not.toContain('partials/');
+  const one = await run(['push', join(directory.path, 'whole/workflows/other'), '--check']);
+  expect(one).toMatchObject({ code: 0 });
+  expect(one.stderr).not.toContain('stays');
+});
+
 test('variables are set, listed and unset; a secret comes by stdin and is never shown', async () => {
   expect(await run(['variables', 'set', 'host', 'a.example'])).toMatchObject({ code: 0 });
   const secret = await run(['variables', 'set', 'token', '--secret'], 'hush-hush\n');

@@ -256,6 +256,29 @@ test('footer links of a layout are refused with a template that cannot be read, 
   ]);
 });
 
+test('a whole push is told what else there is of its kinds, and that stays', async () => {
+  account = await api.account();
+  await push({
+    workflows: [
+      feed('Hi'),
+      { ...feed('Off'), key: 'switched-off' },
+      { ...feed('Old'), key: 'old' },
+    ],
+    layouts: [layout('default'), layout('worn')],
+    partials: [partial('sign')],
+  });
+  const off = { ...feed('Off').content, active: false };
+  const part = await push({ workflows: [{ key: 'switched-off', content: off }] });
+  expect(part.body.unnamed).toEqual([]);
+  const whole = { workflows: [feed('Hi')], layouts: [layout('default')], whole: true };
+  for (const check of [true, false]) {
+    const { body } = await push({ ...whole, check });
+    expect(body.unnamed).toEqual(['old', 'layouts/worn']);
+  }
+  const again = await push({ workflows: [{ ...feed('Old'), key: 'old' }] });
+  expect(again.body.published).toMatchObject([{ key: 'old', changed: false }]);
+});
+
 test('warnings tell of unknown data, missing texts and what nothing uses, and refuse nothing', async () => {
   account = await api.account();
   const schema = {

@@ -36,6 +36,12 @@ const Push = Type.Object({
   check: Type.Optional(
     Type.Boolean({ description: 'Only say what is wrong; nothing is published.' }),
   ),
+  whole: Type.Optional(
+    Type.Boolean({
+      description:
+        'The push names all that there is to be of the kinds that it has something of: `unnamed` says what else there is.',
+    }),
+  ),
 });
 
 const PushedResources = Type.Array(Type.Object({ key: Type.String(), changed: Type.Boolean() }));
@@ -57,6 +63,10 @@ const Pushed = Type.Object({
   guides: PushedResources,
   guide_groups: PushedResources,
   warnings: Type.Array(Type.Object({ field: Type.String(), message: Type.String() })),
+  unnamed: Type.Array(Type.String(), {
+    description:
+      'With `whole`: workflows and guides that are switched on, and resources, that the push does not name. They stay. 100 at most.',
+  }),
 });
 
 const Whoami = Type.Object({
@@ -100,6 +110,7 @@ export function controlRoutes(app: App, services: Services): void {
             (body[`${kind}s`] ?? []).map(({ key, content }) => ({ kind, key, content })),
           ),
           check: body.check ?? false,
+          isWhole: body.whole ?? false,
         },
       );
       services.workflows.invalidate(environment.id);
@@ -122,6 +133,7 @@ export function controlRoutes(app: App, services: Services): void {
         guides: changedOf('guide'),
         guide_groups: changedOf('guide_group'),
         warnings: [...published.warnings],
+        unnamed: [...published.unnamed],
       };
     },
   );
