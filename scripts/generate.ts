@@ -6,6 +6,7 @@ import { openDatabase } from '../server/src/db/database.ts';
 import { migrate } from '../server/src/db/migrate.ts';
 import { dumpSchema } from '../server/src/db/schema-dump.ts';
 import { errorDocument } from '../server/src/lib/errors.ts';
+import { sdkCalls } from '../server/test/contract/sdk-methods.ts';
 import { silentLog } from '../server/test/support/log.ts';
 import { startScratchPostgres } from '../server/test/support/scratch-postgres.ts';
 import { apiCoverageDocument } from './api-coverage.ts';
@@ -14,7 +15,7 @@ import { conformanceDocument } from './conformance.ts';
 /** Files of the repository that are made from others. `--check` writes nothing and fails on a difference. */
 const generated: readonly { readonly path: string; readonly make: () => Promise<string> }[] = [
   { path: 'server/schema.sql', make: makeSchema },
-  { path: 'server/openapi.json', make: openApiDocument },
+  { path: 'server/openapi.json', make: () => openApiDocument(sdkCalls()) },
   { path: 'docs/errors.md', make: async () => errorDocument() },
   { path: 'docs/configuration.md', make: async () => configDocument() },
   { path: 'docs/workflows.md', make: conformanceDocument },

@@ -6,7 +6,15 @@ import type {
   RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify';
+import type { ErrorCode } from '../lib/errors.ts';
 import type { Services } from './services.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Errors that a route has beside those of every route of its kind (openapi/route-errors.ts). */
+    errors?: readonly ErrorCode[];
+  }
+}
 
 /** The HTTP server as routes see it. */
 export type App = FastifyInstance<

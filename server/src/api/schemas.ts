@@ -13,7 +13,8 @@ export const AnyObject = Type.Unsafe<{ readonly [key: string]: unknown }>(
   Type.Object({}, openObject),
 );
 
-const ErrorAnswer = Type.Object(
+/** What every answer with a status of 400 or more says. */
+export const ErrorAnswer = Type.Object(
   {
     code: Type.String(),
     message: Type.String(),

@@ -2,6 +2,7 @@ import { request as httpRequest } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { JsonObject } from '../../src/lib/json.ts';
 import { integer, seededRandom } from '../support/random.ts';
+import { documentedOperation, errorsOf } from './openapi-document.ts';
 import { hostileText, type Known, pick, spoiled, validValue } from './schema-values.ts';
 import { type ServerRoute, serverRoutes } from './server-routes.ts';
 import { MARK, startTwoAccounts, type TwoAccounts } from './two-accounts.ts';
@@ -29,12 +30,14 @@ beforeAll(async () => {
 afterAll(() => world?.stop());
 
 test(
-  'random and hostile requests are answered without a failure, a leak or a pile of memory',
+  'random and hostile requests are answered with documented errors, without a failure, a leak or a pile of memory',
   async () => {
     console.info(`seed ${seed}; repeat with TEST_SEED=${seed}`);
     const random = seededRandom(seed);
     // Pages and the health of the server are for everybody.
-    const routes = (await serverRoutes()).filter(({ access }) => access !== 'none');
+    const routes = (await serverRoutes()).filter(
+      ({ access, hidden }) => access !== 'none' && !hidden,
+    );
     const before = await world.ownedRows();
     const statuses = new Map<number, number>();
     const wrong: string[] = [];
@@ -47,7 +50,7 @@ test(
         const sent = randomRequest(route, random);
         const { status, text } = await send(sent);
         statuses.set(status, (statuses.get(status) ?? 0) + 1);
-        if (status >= 500 || text.includes(MARK)) {
+        if (status >= 500 || text.includes(MARK) || isSurprise(route, { status, text })) {
           wrong.push(
             `seed ${seed}: ${sent.route.method} ${sent.path} with ${JSON.stringify(sent.headers)} and ${sent.body?.slice(0, 2_000)} answered ${status}: ${text.slice(0, 500)}`,
           );
@@ -65,6 +68,16 @@ test(
   },
   (SECONDS + 120) * 1_000,
 );
+
+/** Whether an error is one that the documentation of the route does not have. */
+function isSurprise({ method, path }: ServerRoute, { status, text }: Answered): boolean {
+  if (status < 400) return false;
+  const { code } = JSON.parse(text);
+  // An id can make the path that of nothing.
+  if (code === 'not_found') return false;
+  const operation = documentedOperation(`${method} ${path}`);
+  return !errorsOf(operation).get(String(status))?.includes(code);
+}
 
 /** A valid request of the other account, often with something spoiled in it. */
 function randomRequest(route: ServerRoute, random: () => number): Sent {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Json, JsonObject } from '../../src/lib/json.ts';
 import { ksuidFromUuid, uuidFromKsuid } from '../../src/lib/ksuid.ts';
+import { documentedOperation, errorsOf } from './openapi-document.ts';
 import { type Known, pick, validValue } from './schema-values.ts';
 import { type ServerRoute, serverRoutes } from './server-routes.ts';
 import { MARK, startTwoAccounts, type TwoAccounts } from './two-accounts.ts';
@@ -31,6 +32,7 @@ test.each(routes.map((route) => [`${route.method} ${route.path}`, route] as cons
     const nobodys = await ask(route, strange(world.owned));
     expect(owned.text).not.toContain(MARK);
     expect(plain(owned)).toEqual(plain(nobodys));
+    expectDocumented(route, nobodys);
     // A request that is refused for its form proves nothing; a channel of nobody is 422 in the contract.
     if (owned.status === 422) expect(owned.text).toContain('"code":"channel_invalid"');
     if (
@@ -45,6 +47,18 @@ test.each(routes.map((route) => [`${route.method} ${route.path}`, route] as cons
 test('nothing of the account that was asked for has changed', async () => {
   expect(await world.ownedRows()).toBe(before);
 });
+
+/** That something is not there is an error of a route if and only if its documentation says so. */
+function expectDocumented({ method, path }: ServerRoute, { status, text }: Answer): void {
+  const operation = documentedOperation(`${method} ${path}`);
+  const code = status < 400 ? undefined : JSON.parse(text).code;
+  if (code !== undefined) expect(errorsOf(operation).get(String(status))).toContain(code);
+  // Others may have made it by now.
+  if (method !== 'GET' && method !== 'DELETE') return;
+  const documented = errorsOf(operation).get('404') ?? [];
+  const absent = documented.filter((each) => each !== 'branch_missing');
+  if (code !== 'channel_invalid') expect(absent).toEqual(code === undefined ? [] : [code]);
+}
 
 type Answer = { readonly status: number; readonly text: string };
 

@@ -1,4 +1,6 @@
 import KnockNode from '@knocklabs/node';
+import type { SdkCalls } from '../../src/api/openapi.ts';
+import { operations } from './operations.ts';
 
 /** A method of the SDK and what it calls. */
 export type SdkMethod = {
@@ -7,11 +9,26 @@ export type SdkMethod = {
   readonly method: string;
   /** With parameters in braces, named by the SDK. */
   readonly path: string;
+  /** Whether an argument beside those of the path holds the query and the body. */
+  readonly takesParams: boolean;
 };
 
 /** Every method of every resource of the client, as its program text says. */
 export function sdkMethods(): SdkMethod[] {
   return methodsOf(new KnockNode({ apiKey: 'sk_none' }), []);
+}
+
+/** How the SDK calls each operation of the contract, for the document of the API. */
+export function sdkCalls(): SdkCalls {
+  const methods = new Map(sdkMethods().map((method) => [method.name, method]));
+  return new Map(
+    operations.flatMap(([verb, path, name]) => {
+      const called = name === null ? undefined : methods.get(name);
+      if (!called) return [];
+      const call = { method: called.name, takesParams: called.takesParams };
+      return [[`${verb} ${path}`, call] as const];
+    }),
+  );
 }
 
 function methodsOf(owner: object, path: readonly string[]): SdkMethod[] {
@@ -42,5 +59,6 @@ function callOf(name: string, text: string): SdkMethod {
     name,
     method: verb === 'getAPIList' ? 'GET' : verb.toUpperCase(),
     path: path.replaceAll('${', '{'),
+    takesParams: /^\w+\([^)]*\b(?:body|query|params)\b/.test(text),
   };
 }

@@ -13,6 +13,8 @@ export type ServerRoute = {
   /** In `server/src/api/routes`. */
   readonly file: string;
   readonly access: string;
+  /** Pages and what else is not part of the documented API. */
+  readonly hidden: boolean;
   readonly body: TSchema | undefined;
   readonly query: TSchema | undefined;
   /** Of the good answers, by status. */
@@ -42,6 +44,7 @@ export async function serverRoutes(): Promise<ServerRoute[]> {
           path: url.replaceAll(/:(\w+)/g, '{$1}'),
           file: files.get(register.name) ?? '',
           access: config?.access ?? 'secret',
+          hidden: schema.hide === true,
           body: schema.body as TSchema | undefined,
           query: schema.querystring as TSchema | undefined,
           answers,

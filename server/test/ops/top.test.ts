@@ -57,7 +57,9 @@ afterAll(async () => {
   await removeDataDirs();
 });
 
-test('a flood among calm accounts is named within seconds: account, key, workflow, factor, since', { timeout: 60_000 }, async () => {
+test('a flood among calm accounts is named within seconds: account, key, workflow, factor, since', {
+  timeout: 60_000,
+}, async () => {
   // Calm: until what is normal is known, at a pace that a busy machine keeps too.
   await waitFor(
     'normals',

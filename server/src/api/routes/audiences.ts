@@ -67,6 +67,7 @@ export function audienceRoutes(app: App, services: Services): void {
   app.put(
     '/v1/audiences/:key',
     {
+      config: { errors: ['conflict'] },
       schema: {
         description:
           'Creates an audience or replaces its name and conditions: static members, all users, or the users whose properties fulfil conditions as workflows have them, over `recipient`.',
@@ -109,6 +110,7 @@ export function audienceRoutes(app: App, services: Services): void {
   app.get(
     '/v1/audiences/:key',
     {
+      config: { errors: ['resource_missing'] },
       schema: {
         description: 'Reads an audience.',
         tags,
@@ -125,6 +127,7 @@ export function audienceRoutes(app: App, services: Services): void {
   app.delete(
     '/v1/audiences/:key',
     {
+      config: { errors: ['conflict'] },
       schema: {
         description: 'Deletes an audience with its members. Broadcasts keep what they have frozen.',
         tags,
@@ -141,6 +144,7 @@ export function audienceRoutes(app: App, services: Services): void {
   app.get(
     '/v1/audiences/:key/members',
     {
+      config: { errors: ['resource_missing'] },
       schema: {
         description: 'Lists the members of a static audience by user, a page at a time.',
         tags,
@@ -164,6 +168,7 @@ export function audienceRoutes(app: App, services: Services): void {
   app.post(
     '/v1/audiences/:key/members',
     {
+      config: { errors: ['resource_missing', 'channel_invalid', 'conflict'] },
       schema: {
         description:
           'Adds up to 1,000 members to a static audience. Users and tenants that come with properties are identified.',
@@ -191,6 +196,7 @@ export function audienceRoutes(app: App, services: Services): void {
   app.delete(
     '/v1/audiences/:key/members',
     {
+      config: { errors: ['resource_missing', 'conflict'] },
       schema: {
         description: 'Removes up to 1,000 members from a static audience.',
         tags,

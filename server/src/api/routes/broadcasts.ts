@@ -52,6 +52,15 @@ export function broadcastRoutes(app: App, services: Services): void {
   app.post(
     '/v1/broadcasts',
     {
+      config: {
+        errors: [
+          'resource_missing',
+          'workflow_missing',
+          'workflow_inactive',
+          'channel_invalid',
+          'conflict',
+        ],
+      },
       ...asTriggers,
       schema: {
         description:
@@ -110,6 +119,7 @@ export function broadcastRoutes(app: App, services: Services): void {
   app.get(
     '/v1/broadcasts/:id',
     {
+      config: { errors: ['resource_missing'] },
       schema: {
         description: 'A broadcast with its progress.',
         tags,
@@ -140,6 +150,7 @@ export function broadcastRoutes(app: App, services: Services): void {
   app.post(
     '/v1/broadcasts/:id/rate',
     {
+      config: { errors: ['resource_missing', 'conflict'] },
       schema: {
         description: 'Sets how many recipients a second there may be, also while it is running.',
         tags,
@@ -160,8 +171,10 @@ export function broadcastRoutes(app: App, services: Services): void {
   app.post(
     '/v1/broadcasts/:id/retry',
     {
+      config: { errors: ['resource_missing', 'conflict'] },
       ...asTriggers,
       schema: {
+        summary: 'Tries again for those who did not get it',
         description:
           'A new broadcast of the same to exactly those whose run failed or whose message could not be delivered.',
         tags,
@@ -181,12 +194,13 @@ export function broadcastRoutes(app: App, services: Services): void {
   app.get(
     '/v1/broadcasts/:id/recipients',
     {
+      config: { errors: ['resource_missing'] },
       schema: {
         description:
           'Everybody whom it was sent to, one JSON object a line (NDJSON) in the order of sending: `recipient`, `tenant`, `recipient_run_id`, `status`, `failed`.',
         tags,
         params: BroadcastParams,
-        produces: ['application/x-ndjson'],
+        response: answers({ 200: Type.String({ contentMediaType: 'application/x-ndjson' }) }),
       },
     },
     async (request, reply) => {
@@ -206,6 +220,7 @@ export function broadcastRoutes(app: App, services: Services): void {
     app.post(
       `/v1/broadcasts/:id/${name}`,
       {
+        config: { errors: ['resource_missing', 'conflict'] },
         schema: {
           description,
           tags,

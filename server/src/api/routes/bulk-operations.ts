@@ -33,6 +33,7 @@ export function bulkOperationRoutes(app: App, services: Services): void {
   app.get(
     '/v1/bulk_operations/:id',
     {
+      config: { errors: ['resource_missing'] },
       schema: {
         summary: 'Get bulk operation',
         description:

@@ -32,7 +32,7 @@ export function channelDataRoutes(app: App, services: Services): void {
     app.get(
       path,
       {
-        config: read,
+        config: { ...read, errors: ['resource_missing', 'channel_invalid'] },
         schema: {
           description: 'Reads the data with which a recipient is reached on a channel.',
           tags,
@@ -49,7 +49,7 @@ export function channelDataRoutes(app: App, services: Services): void {
     app.put(
       path,
       {
-        config: write,
+        config: { ...write, errors: ['channel_invalid'] },
         schema: {
           description: 'Replaces the data with which a recipient is reached on a channel.',
           tags,
@@ -68,7 +68,7 @@ export function channelDataRoutes(app: App, services: Services): void {
     app.delete(
       path,
       {
-        config: write,
+        config: { ...write, errors: ['channel_invalid'] },
         schema: {
           description: 'Removes the data with which a recipient is reached on a channel.',
           tags,

@@ -77,7 +77,7 @@ export function channelRoutes(app: App, services: Services): void {
   app.put(
     '/control/v1/channels/:key',
     {
-      config: { access: 'service' },
+      config: { access: 'service', errors: ['resource_missing'] },
       schema: {
         description:
           'Changes settings of a channel in an environment; what is absent stays. Runs follow within two seconds. ' +
@@ -122,7 +122,7 @@ export function channelRoutes(app: App, services: Services): void {
   app.get(
     '/control/v1/channels/:key/provider',
     {
-      config: { access: 'service' },
+      config: { access: 'service', errors: ['resource_missing'] },
       schema: {
         description: 'Reads how a channel reaches its provider’s API in an environment.',
         tags: ['Control'],
@@ -140,7 +140,7 @@ export function channelRoutes(app: App, services: Services): void {
   app.put(
     '/control/v1/channels/:key/provider',
     {
-      config: { access: 'service' },
+      config: { access: 'service', errors: ['resource_missing'] },
       schema: {
         description:
           'Changes how a channel reaches its provider’s API in an environment; what is absent stays, null removes it. ' +

@@ -102,7 +102,11 @@ export function feedRoutes(app: App, services: Services): void {
   app.get(
     '/v1/users/:user_id/feeds/:id',
     {
-      config: { access: 'public', capability: 'user/feed_read' },
+      config: {
+        access: 'public',
+        capability: 'user/feed_read',
+        errors: ['resource_missing', 'channel_invalid'],
+      },
       schema: {
         description:
           'Lists the items of a user’s in-app feed, newest first, with the counts of the whole view. The feed of an unknown user is empty.',
@@ -138,7 +142,11 @@ export function feedRoutes(app: App, services: Services): void {
   app.get(
     '/v1/users/:user_id/feeds/:id/settings',
     {
-      config: { access: 'public', capability: 'user/feed_read' },
+      config: {
+        access: 'public',
+        capability: 'user/feed_read',
+        errors: ['resource_missing', 'channel_invalid'],
+      },
       schema: {
         description: 'What a feed must show.',
         tags: ['Feeds'],

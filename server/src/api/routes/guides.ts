@@ -168,8 +168,13 @@ export function guideRoutes(app: App, services: Services): void {
   app.get(
     '/v1/users/:user_id/guides/:channel_id',
     {
-      config: { access: 'public', capability: 'user/guide_read' },
+      config: {
+        access: 'public',
+        capability: 'user/guide_read',
+        errors: ['resource_missing', 'channel_invalid'],
+      },
       schema: {
+        summary: 'Lists the guides that a user is to see',
         description:
           'Lists the guides of a channel that a user is to see, in the order in which they are shown, and why others are not to be seen. Everybody starts with all guides unseen, unknown users too.',
         tags: ['Guides'],
@@ -218,7 +223,11 @@ export function guideRoutes(app: App, services: Services): void {
       app.put(
         `/v1/users/:user_id/guides/messages/${path}`,
         {
-          config: { access: 'public', capability: 'user/guide_write' },
+          config: {
+            access: 'public',
+            capability: 'user/guide_write',
+            errors: ['resource_missing'],
+          },
           schema: {
             description:
               path === kind
@@ -250,7 +259,7 @@ export function guideRoutes(app: App, services: Services): void {
   app.delete(
     '/v1/users/:user_id/guides/messages/archived',
     {
-      config: { access: 'public', capability: 'user/guide_write' },
+      config: { access: 'public', capability: 'user/guide_write', errors: ['resource_missing'] },
       schema: {
         description: 'Takes back that a user dismissed a guide, every step of it.',
         tags: ['Guides'],
@@ -269,7 +278,7 @@ export function guideRoutes(app: App, services: Services): void {
   app.put(
     '/v1/users/:user_id/guides/engagements/reset',
     {
-      config: { access: 'public', capability: 'user/guide_write' },
+      config: { access: 'public', capability: 'user/guide_write', errors: ['resource_missing'] },
       schema: {
         description: 'Forgets what a user did with a guide: it is as new for them.',
         tags: ['Guides'],

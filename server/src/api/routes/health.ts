@@ -52,7 +52,7 @@ export function healthRoutes(app: App, services: Services): void {
       schema: {
         description: 'Metrics in the text format of Prometheus.',
         tags: ['Operation'],
-        response: { 200: Type.String() },
+        response: { 200: Type.String({ contentMediaType: 'text/plain' }) },
       },
     },
     async (_request, reply) => {

@@ -40,8 +40,9 @@ export function ledgerRoutes(app: App, services: Services): void {
   app.get(
     '/ops/v1/ledger',
     {
-      config: { access: 'operator' },
+      config: { access: 'operator', errors: ['resource_missing'] },
       schema: {
+        summary: 'Compares what was accepted with what became of it',
         description:
           'Compares what was accepted with what is done, pending, held, discarded or failed, in recipient runs by environment and minute of acceptance.',
         tags: ['Operator'],

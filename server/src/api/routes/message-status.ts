@@ -57,7 +57,11 @@ export function messageStatusRoutes(app: App, services: Services): void {
     app.route({
       method,
       url: `/v1/messages/:message_id/${name}`,
-      config: { access: 'public', capability: 'user/feed_write' },
+      config: {
+        access: 'public',
+        capability: 'user/feed_write',
+        errors: ['resource_missing'],
+      },
       schema: {
         description,
         tags: ['Messages'],

@@ -117,7 +117,7 @@ export function messageRoutes(app: App, services: Services): void {
   app.get(
     '/v1/messages/:message_id',
     {
-      config: { access: 'public', capability: 'user/feed_read' },
+      config: { access: 'public', capability: 'user/feed_read', errors: ['resource_missing'] },
       schema: {
         description: 'Reads a message.',
         tags: ['Messages'],
@@ -155,6 +155,7 @@ export function messageRoutes(app: App, services: Services): void {
   app.get(
     '/v1/messages/:message_id/content',
     {
+      config: { errors: ['resource_missing'] },
       schema: {
         description: 'Reads what a message says.',
         tags: ['Messages'],
@@ -173,6 +174,7 @@ export function messageRoutes(app: App, services: Services): void {
   app.get(
     '/v1/messages/:message_id/activities',
     {
+      config: { errors: ['resource_missing'] },
       schema: {
         description:
           'Lists the triggers that are in a message, newest first: one, or all of the batch that it came out of.',
@@ -202,6 +204,7 @@ export function messageRoutes(app: App, services: Services): void {
   app.get(
     '/v1/messages/:message_id/events',
     {
+      config: { errors: ['resource_missing'] },
       schema: {
         description: 'Lists what happened to a message, newest first.',
         tags: ['Messages'],
@@ -223,6 +226,7 @@ export function messageRoutes(app: App, services: Services): void {
   app.get(
     '/v1/messages/:message_id/delivery_logs',
     {
+      config: { errors: ['resource_missing'] },
       schema: {
         description: 'Lists what was said to the provider and what it answered, newest first.',
         tags: ['Messages'],

@@ -24,7 +24,12 @@ const NotifyBody = Type.Object(
   },
   {
     examples: [
-      { name: 'new-comment', actor: 'jonas', recipients: ['mara'], data: { text: 'Hello' } },
+      {
+        name: 'new-comment',
+        actor: 'jonas',
+        recipients: ['mara'],
+        data: { comment: 'Shall we open with it?' },
+      },
     ],
   },
 );
@@ -50,6 +55,15 @@ export function notifyRoutes(app: App, services: Services): void {
   app.post(
     '/v1/notify',
     {
+      config: {
+        errors: [
+          'workflow_missing',
+          'workflow_inactive',
+          'channel_invalid',
+          'actor_missing',
+          'idempotency_conflict',
+        ],
+      },
       validatorCompiler: unchecked,
       onRequest: refuseQuarantined(services),
       onResponse: countRefused(services),
@@ -86,6 +100,7 @@ export function notifyRoutes(app: App, services: Services): void {
   app.post(
     '/v1/notify/cancel',
     {
+      config: { errors: ['workflow_missing'] },
       validatorCompiler: unchecked,
       schema: {
         summary: 'Cancel workflow (first form)',

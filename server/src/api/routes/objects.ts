@@ -28,6 +28,7 @@ export function objectRoutes(app: App, services: Services): void {
   app.put(
     '/v1/objects/:collection/:object_id',
     {
+      config: { errors: ['channel_invalid'] },
       schema: {
         description: 'Creates an object or merges the given properties into it.',
         tags,
@@ -46,6 +47,7 @@ export function objectRoutes(app: App, services: Services): void {
   app.get(
     '/v1/objects/:collection/:object_id',
     {
+      config: { errors: ['resource_missing'] },
       schema: {
         description: 'Reads an object.',
         tags,

@@ -28,7 +28,7 @@ export function opsAuditRoutes(app: App, services: Services): void {
   app.get(
     '/ops/v1/audit',
     {
-      config: { access: 'operator' },
+      config: { access: 'operator', errors: ['resource_missing'] },
       schema: {
         description:
           'Lists what operators did, and what their orders did by themselves, newest first.',

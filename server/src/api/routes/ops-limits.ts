@@ -22,7 +22,7 @@ export function opsLimitsRoutes(app: App, services: Services): void {
   app.post(
     '/ops/v1/accounts/:account/limits',
     {
-      config,
+      config: { ...config, errors: ['resource_missing'] },
       schema: {
         ...schema,
         description:
@@ -43,7 +43,7 @@ export function opsLimitsRoutes(app: App, services: Services): void {
   app.post(
     '/ops/v1/keys/:id/limits',
     {
-      config,
+      config: { ...config, errors: ['resource_missing', 'conflict'] },
       schema: {
         ...schema,
         description:

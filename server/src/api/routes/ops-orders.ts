@@ -42,7 +42,7 @@ function orderRoutes(app: App, services: Services): void {
   app.post(
     '/ops/v1/orders/preview',
     {
-      config,
+      config: { ...config, errors: ['resource_missing', 'conflict'] },
       schema: {
         description:
           'What an order of this scope would concern now: how much, since when, and a few samples. Changes nothing.',
@@ -62,7 +62,7 @@ function orderRoutes(app: App, services: Services): void {
   app.post(
     '/ops/v1/orders',
     {
-      config,
+      config: { ...config, errors: ['resource_missing', 'conflict'] },
       schema: {
         description:
           'Gives an order about queued work. Once it is answered, nothing of its scope starts any more (of a `slow`: no more than its rate). `hold` and `slow` also concern what comes while they last; `discard` what was accepted before it.',
@@ -118,7 +118,7 @@ function orderRoutes(app: App, services: Services): void {
   app.post(
     '/ops/v1/orders/:id/undo',
     {
-      config,
+      config: { ...config, errors: ['resource_missing', 'conflict'] },
       schema: {
         description:
           'Ends an order: what a hold or slow set aside is released, what was discarded is replayed, each run once and under its own id.',
@@ -179,7 +179,7 @@ function readRoutes(app: App, services: Services): void {
   app.get(
     '/ops/v1/orders/:id',
     {
-      config,
+      config: { ...config, errors: ['resource_missing'] },
       schema: {
         description: 'An order, with how much of its scope is set aside now.',
         tags,
@@ -197,13 +197,13 @@ function readRoutes(app: App, services: Services): void {
   app.get(
     '/ops/v1/orders/:id/export',
     {
-      config,
+      config: { ...config, errors: ['resource_missing', 'conflict'] },
       schema: {
         description:
           'What an order set aside, as a stream of lines: one JSON object a run. A stream that breaks off was not complete; read it again.',
         tags,
         params,
-        response: answers({ 200: Type.String({ description: 'application/x-ndjson' }) }),
+        response: answers({ 200: Type.String({ contentMediaType: 'application/x-ndjson' }) }),
       },
     },
     async (request, reply) => {

@@ -111,8 +111,9 @@ export function opsQuarantineRoutes(app: App, services: Services): void {
   app.post(
     '/ops/v1/quarantine',
     {
-      config,
+      config: { ...config, errors: ['resource_missing', 'conflict'] },
       schema: {
+        summary: 'Sets the level of an account by hand',
         description:
           'Sets the level of an account by hand until it expires, or with `automatic` lets the rules decide again. `normal` exempts the account.',
         tags,

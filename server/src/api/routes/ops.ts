@@ -75,7 +75,7 @@ function accountRoutes(app: App, services: Services): void {
   app.post(
     '/ops/v1/accounts',
     {
-      config,
+      config: { ...config, errors: ['conflict'] },
       schema: {
         description:
           'Creates an account with environments, keys and channels. The answer has the form of `credentials.json` and is the only place where the keys are shown.',
@@ -97,7 +97,7 @@ function accountRoutes(app: App, services: Services): void {
   );
 
   const update = {
-    config,
+    config: { ...config, errors: ['resource_missing'] as const },
     schema: {
       description:
         'Changes settings of an environment, named by its id or by account and slug: `enhanced_security`, `preferences` (the default preference set) and `timezone` (of recipients without one of their own).',
@@ -184,7 +184,7 @@ function keyRoutes(app: App, services: Services): void {
   app.post(
     '/ops/v1/keys',
     {
-      config,
+      config: { ...config, errors: ['resource_missing'] },
       schema: {
         description:
           'Creates a key. `key` in the answer is shown once; of a `signing` key it is the private half.',
@@ -215,7 +215,7 @@ function keyRoutes(app: App, services: Services): void {
   app.post(
     '/ops/v1/keys/:id/revoke',
     {
-      config,
+      config: { ...config, errors: ['resource_missing', 'conflict'] },
       schema: {
         description:
           'Ends a key at once. What it brought goes on; an order of scope `key` holds or discards that.',

@@ -155,6 +155,7 @@ function partRoutes(app: App, services: Services, owner: RecipientOwner): void {
       {
         config,
         schema: {
+          summary: `Merges the \`${part}\` of a preference set`,
           description: `Deprecated. Merges the \`${part}\` of a preference set; the body is the map.`,
           deprecated: true,
           tags,
@@ -171,6 +172,7 @@ function partRoutes(app: App, services: Services, owner: RecipientOwner): void {
       {
         config,
         schema: {
+          summary: `Sets one of the \`${part}\` of a preference set`,
           description: `Deprecated. Sets one of the \`${part}\` of a preference set.`,
           deprecated: true,
           tags,

@@ -31,7 +31,7 @@ export function previewTemplateRoutes(app: App, services: Services): void {
   app.post(
     '/v1/workflows/:workflow_key/steps/:step_ref/preview_template',
     {
-      config: { access: 'service' },
+      config: { access: 'service', errors: ['resource_missing', 'workflow_missing'] },
       schema: {
         description:
           'Renders a channel step of the published workflow for a recipient. Nothing is sent, recorded or changed.',

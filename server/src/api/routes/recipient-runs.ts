@@ -102,6 +102,7 @@ export function recipientRunRoutes(app: App, services: Services): void {
   app.get(
     '/v1/workflow_recipient_runs/:id',
     {
+      config: { errors: ['resource_missing'] },
       schema: {
         description: 'Reads what a workflow did for a recipient, step by step.',
         tags,

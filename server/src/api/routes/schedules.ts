@@ -129,6 +129,7 @@ export function scheduleRoutes(app: App, services: Services): void {
   app.post(
     '/v1/schedules',
     {
+      config: { errors: ['workflow_missing', 'channel_invalid'] },
       validatorCompiler: unchecked,
       onRequest: refuseQuarantined(services),
       schema: {
@@ -152,6 +153,7 @@ export function scheduleRoutes(app: App, services: Services): void {
   app.post(
     '/v1/schedules/bulk/create',
     {
+      config: { errors: ['workflow_missing', 'channel_invalid'] },
       validatorCompiler: unchecked,
       onRequest: refuseQuarantined(services),
       schema: {
@@ -178,6 +180,7 @@ export function scheduleRoutes(app: App, services: Services): void {
   app.put(
     '/v1/schedules',
     {
+      config: { errors: ['resource_missing', 'channel_invalid'] },
       validatorCompiler: unchecked,
       schema: {
         description:

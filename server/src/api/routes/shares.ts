@@ -44,7 +44,7 @@ export function shareRoutes(app: App, services: Services): void {
   app.patch(
     '/ops/v1/shares/:account',
     {
-      config: { access: 'operator' },
+      config: { access: 'operator', errors: ['resource_missing'] },
       schema: { ...schema, params: Type.Object({ account: Type.String() }) },
     },
     async (request, reply) =>
@@ -56,7 +56,7 @@ export function shareRoutes(app: App, services: Services): void {
   app.patch(
     '/ops/v1/shares/:account/:slug',
     {
-      config: { access: 'operator' },
+      config: { access: 'operator', errors: ['resource_missing'] },
       schema: { ...schema, params: Type.Object({ account: Type.String(), slug: Type.String() }) },
     },
     async (request, reply) => {

@@ -19,7 +19,11 @@ import { answers, Nullable, openObject } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const tags = ['Providers', 'Slack'];
-const config = { access: 'granted', capability: 'slack/channels_read' } as const;
+const config = {
+  access: 'granted',
+  capability: 'slack/channels_read',
+  errors: ['resource_missing', 'channel_invalid', 'provider_unavailable'],
+} as const;
 const params = Type.Object({ channel_id: Type.String({ description: 'The id of the channel.' }) });
 const Owner = Type.Any({
   description:

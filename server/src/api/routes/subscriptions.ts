@@ -89,6 +89,7 @@ export function subscriptionRoutes(app: App, services: Services): void {
   app.post(
     path,
     {
+      config: { errors: ['channel_invalid'] },
       schema: {
         description:
           'Subscribes up to 100 recipients to an object; those that come with properties are identified. A subscription that exists gets the given properties.',
@@ -137,6 +138,7 @@ export function subscriptionRoutes(app: App, services: Services): void {
     path,
     {
       schema: {
+        summary: 'Lists who subscribes to an object, or what it subscribes to',
         description:
           'Lists who subscribes to an object (`mode=object`, by collection and id), or what the object itself subscribes to (`mode=recipient`, the newest first).',
         tags,

@@ -25,7 +25,11 @@ import { answers, Nullable, openObject } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const tags = ['Providers', 'Microsoft Teams'];
-const config = { access: 'granted', capability: 'ms_teams/channels_read' } as const;
+const config = {
+  access: 'granted',
+  capability: 'ms_teams/channels_read',
+  errors: ['resource_missing', 'channel_invalid', 'provider_unavailable'],
+} as const;
 const params = Type.Object({ channel_id: Type.String({ description: 'The id of the channel.' }) });
 const ownerQuery = {
   ms_teams_tenant_object: Type.Any({

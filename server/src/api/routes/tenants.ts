@@ -31,6 +31,7 @@ export function tenantRoutes(app: App, services: Services): void {
   app.put(
     '/v1/tenants/:tenant_id',
     {
+      config: { errors: ['channel_invalid'] },
       schema: {
         description:
           'Creates a tenant or merges into it. `settings.preference_set` merges; with `"__persistence_strategy__": "replace"` it replaces, and null clears it.',
@@ -52,6 +53,7 @@ export function tenantRoutes(app: App, services: Services): void {
   app.get(
     '/v1/tenants/:tenant_id',
     {
+      config: { errors: ['resource_missing'] },
       schema: {
         description: 'Reads a tenant.',
         tags,

@@ -31,7 +31,7 @@ export function userRoutes(app: App, services: Services): void {
   app.put(
     '/v1/users/:user_id',
     {
-      config: { access: 'public', capability: 'user/write' },
+      config: { access: 'public', capability: 'user/write', errors: ['channel_invalid'] },
       schema: {
         description:
           'Creates a user or merges the given properties into it. `preferences` and `channel_data` are set beside the properties.',
@@ -53,7 +53,7 @@ export function userRoutes(app: App, services: Services): void {
   app.get(
     '/v1/users/:user_id',
     {
-      config: { access: 'public', capability: 'user/read' },
+      config: { access: 'public', capability: 'user/read', errors: ['resource_missing'] },
       schema: {
         description: 'Reads a user.',
         tags: ['Users'],
@@ -88,6 +88,7 @@ export function userRoutes(app: App, services: Services): void {
   app.post(
     '/v1/users/:user_id/merge',
     {
+      config: { errors: ['resource_missing'] },
       schema: {
         description:
           'Merges the user `from_user_id` into this one and deletes it. Properties are deep-merged, preference sets and channel data that this user does not have are added, and messages of the last 30 days become his within minutes; where both have something, this user’s own stays. Subscriptions and schedules of the other are not taken over, and its runs under way end.',

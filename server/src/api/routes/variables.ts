@@ -60,7 +60,7 @@ export function variableRoutes(app: App, services: Services): void {
   app.put(
     '/control/v1/variables/:key',
     {
-      config: service,
+      config: { ...service, errors: ['conflict'] },
       schema: {
         description:
           'Sets a variable, of all environments or of one. Runs see it within two seconds as `vars.<key>`. ' +
@@ -97,7 +97,7 @@ export function variableRoutes(app: App, services: Services): void {
   app.delete(
     '/control/v1/variables/:key',
     {
-      config: service,
+      config: { ...service, errors: ['resource_missing'] },
       schema: {
         description: 'Removes a variable, or only its value of one environment.',
         tags,

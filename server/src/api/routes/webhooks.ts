@@ -132,7 +132,7 @@ export function webhookRoutes(app: App, services: Services): void {
   app.post(
     path,
     {
-      config: service,
+      config: { ...service, errors: ['conflict'] },
       schema: {
         summary: 'Add a webhook',
         description:
@@ -156,7 +156,7 @@ export function webhookRoutes(app: App, services: Services): void {
   app.get(
     `${path}/:id`,
     {
-      config: service,
+      config: { ...service, errors: ['resource_missing'] },
       schema: {
         summary: 'Get a webhook',
         description: 'One webhook, and how it does.',
@@ -173,7 +173,7 @@ export function webhookRoutes(app: App, services: Services): void {
   app.patch(
     `${path}/:id`,
     {
-      config: service,
+      config: { ...service, errors: ['resource_missing'] },
       schema: {
         summary: 'Change a webhook',
         description: 'Changes what is given. New events are those of which it is told from now on.',
@@ -191,7 +191,7 @@ export function webhookRoutes(app: App, services: Services): void {
   app.delete(
     `${path}/:id`,
     {
-      config: service,
+      config: { ...service, errors: ['resource_missing'] },
       schema: {
         summary: 'Remove a webhook',
         description: 'Removes a webhook; what waited for it is sent to nobody.',
@@ -210,7 +210,7 @@ export function webhookRoutes(app: App, services: Services): void {
   app.post(
     `${path}/:id/disable`,
     {
-      config: service,
+      config: { ...service, errors: ['resource_missing'] },
       schema: {
         summary: 'Disable a webhook',
         description: 'Nothing is sent to it and nothing is recorded for it until it is enabled.',
@@ -235,7 +235,7 @@ export function webhookRoutes(app: App, services: Services): void {
   app.post(
     `${path}/:id/enable`,
     {
-      config: service,
+      config: { ...service, errors: ['resource_missing'] },
       schema: {
         summary: 'Enable a webhook',
         description: 'Its events are sent again, also those that waited while it was suspended.',
@@ -251,7 +251,7 @@ export function webhookRoutes(app: App, services: Services): void {
   app.post(
     `${path}/:id/rotate`,
     {
-      config: service,
+      config: { ...service, errors: ['resource_missing'] },
       schema: {
         summary: 'Make a new secret',
         description:
@@ -268,7 +268,7 @@ export function webhookRoutes(app: App, services: Services): void {
   app.get(
     `${path}/:id/deliveries`,
     {
-      config: service,
+      config: { ...service, errors: ['resource_missing'] },
       schema: {
         summary: 'List what was sent',
         description: 'The events of the last 30 days with every attempt, newest first.',
@@ -295,7 +295,7 @@ export function webhookRoutes(app: App, services: Services): void {
   app.post(
     `${path}/:id/replay`,
     {
-      config: service,
+      config: { ...service, errors: ['resource_missing', 'conflict'] },
       schema: {
         summary: 'Send again',
         description:

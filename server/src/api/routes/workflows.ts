@@ -45,7 +45,11 @@ const TriggerBody = Type.Object(
       ),
     ),
   },
-  { examples: [{ recipients: ['mara'], actor: 'jonas', data: { text: 'Hello' } }] },
+  {
+    examples: [
+      { recipients: ['mara'], actor: 'jonas', data: { comment: 'Shall we open with it?' } },
+    ],
+  },
 );
 
 const CancelBody = Type.Object(
@@ -65,6 +69,14 @@ export function workflowRoutes(app: App, services: Services): void {
   app.post(
     '/v1/workflows/:key/trigger',
     {
+      config: {
+        errors: [
+          'workflow_missing',
+          'workflow_inactive',
+          'channel_invalid',
+          'idempotency_conflict',
+        ],
+      },
       validatorCompiler: unchecked,
       onRequest: refuseQuarantined(services),
       onResponse: countRefused(services),
@@ -121,8 +133,10 @@ export function workflowRoutes(app: App, services: Services): void {
   app.post(
     '/v1/workflows/:key/cancel',
     {
+      config: { errors: ['workflow_missing'] },
       validatorCompiler: unchecked,
       schema: {
+        summary: 'Cancels runs that wait in a delay',
         description:
           'Cancels the runs with this cancellation key that are paused in a delay, for everybody or for some recipients.',
         tags,
