@@ -32,7 +32,7 @@ function userRoutes(app: App, services: Services): void {
   app.get(
     '/v1/users/:user_id/preference_center/config',
     {
-      config: { access: 'public', capability: 'preferences/read' },
+      config: { access: 'public', capability: 'preferences/read', errors: ['resource_missing'] },
       schema: {
         description:
           'Reads what the preference center shows to a user: its rows, the branding, whose it is. A center that is not enabled has the row of commercial messages alone.',
@@ -61,6 +61,7 @@ function userRoutes(app: App, services: Services): void {
   app.post(
     '/v1/users/:user_id/preference_center/signed_url',
     {
+      config: { errors: ['resource_missing'] },
       schema: {
         description:
           'Makes the link to the preference center of a user. Whoever has it may change the default preferences of this user; it does not expire. Templates have it as `vars.manage_preferences_url`.',
