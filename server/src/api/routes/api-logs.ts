@@ -100,7 +100,7 @@ export function apiLogRoutes(app: App, services: Services): void {
   app.get(
     '/control/v1/api_logs/:id',
     {
-      config: { access: 'service' },
+      config: { access: 'service', errors: ['resource_missing'] },
       schema: {
         summary: 'Get an API log',
         description: 'The request whose answer had this `x-request-id`.',
