@@ -114,8 +114,9 @@ export async function createKey(
   });
 }
 
-/** Authors that the audit log has of its own: the server, its quarantine, tokens without a name. */
-const SYSTEM_AUTHOR = /^(belfry|quarantine|operator_\d+)$|\((quarantine|operator_\d+)\)$/i;
+/** Authors that the audit log has of its own: the server, its quarantine, tokens without a name, accounts' tokens. */
+const SYSTEM_AUTHOR =
+  /^(belfry|quarantine|(operator|service)_\d+)$|\((quarantine|(operator|service)_\d+)\)$/i;
 
 type Owner = { readonly accountId?: number; readonly environmentId?: number };
 

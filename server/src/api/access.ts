@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import type { Access, ServiceAccess } from '../accounts/access.ts';
+import type { By } from '../accounts/audit.ts';
 import {
   type Capability,
   permitsOn,
@@ -156,6 +157,13 @@ export function environmentContext(
 export function serviceOf(request: FastifyRequest): ServiceAccess {
   if (request.access?.kind === 'service') return request.access;
   throw new Error(`${request.routeOptions.url ?? ''} is not restricted to service tokens`);
+}
+
+/** Who changes something of the account, for the audit log: the token by its id, with the name that it was given. */
+export function serviceBy(request: FastifyRequest): By {
+  const { tokenId, name } = serviceOf(request);
+  const token = `service_${tokenId}`;
+  return { author: name === '' ? token : `${name} (${token})`, reason: '' };
 }
 
 /** An environment of the service token's account: by its slug, or `development`. */

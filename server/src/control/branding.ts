@@ -1,3 +1,4 @@
+import { type By, byItself, writeAudit } from '../accounts/audit.ts';
 import type { Context } from '../context.ts';
 import type { Queryable } from '../db/database.ts';
 import { lockEnvironments, raiseRevision } from './publish-rows.ts';
@@ -49,6 +50,7 @@ export async function readBranding(db: Queryable, accountId: number): Promise<Br
 export async function changeBranding(
   ctx: Context,
   input: { readonly accountId: number; readonly branding: Branding },
+  by: By = byItself,
 ): Promise<Branding> {
   const { accountId, branding } = input;
   return ctx.db.transaction(async (tx) => {
@@ -61,6 +63,9 @@ export async function changeBranding(
       [accountId, JSON.stringify(branding)],
     );
     await raiseRevision(tx, accountId, undefined);
+    const concerned = { fields: Object.keys(branding).join(' ') };
+    const entry = { ...by, action: 'branding', scope: { accountId }, concerned };
+    await writeAudit(tx, entry, ctx.clock.now());
     return readBranding(tx, accountId);
   });
 }

@@ -1,3 +1,4 @@
+import { type AuditEntry, type By, byItself, writeAudit } from '../accounts/audit.ts';
 import type { Context, Environment } from '../context.ts';
 import type { Queryable } from '../db/database.ts';
 import { BelfryError, invalidField } from '../lib/errors.ts';
@@ -50,6 +51,7 @@ type Row = Omit<Variable, 'inserted_at' | 'updated_at'> & {
 export async function setVariable(
   ctx: Context & { readonly secrets: SecretBox },
   input: SetVariable,
+  by: By = byItself,
 ): Promise<Variable> {
   const { accountId, key, value, environment } = input;
   refuseBad(input);
@@ -85,8 +87,18 @@ export async function setVariable(
     );
     if (!row) throw new Error('an upsert without a condition wrote nothing');
     await raiseRevision(tx, accountId, environment?.id);
+    const entry = { ...by, action: 'variable set', ...about(input), concerned: { key, type } };
+    await writeAudit(tx, entry, ctx.clock.now());
     return listed(row);
   });
+}
+
+/** What the audit log says a change was made to. */
+function about({
+  accountId,
+  environment,
+}: Pick<SetVariable, 'accountId' | 'environment'>): Pick<AuditEntry, 'scope'> {
+  return { scope: environment ? { environmentId: environment.id } : { accountId } };
 }
 
 /** Removes a variable, or only its value of one environment. Throws `resource_missing`. */
@@ -97,6 +109,7 @@ export async function unsetVariable(
     readonly key: string;
     readonly environment?: Environment | undefined;
   },
+  by: By = byItself,
 ): Promise<void> {
   const { accountId, key, environment } = input;
   await ctx.db.transaction(async (tx) => {
@@ -129,6 +142,8 @@ export async function unsetVariable(
       );
     }
     await raiseRevision(tx, accountId, environment?.id);
+    const entry = { ...by, action: 'variable unset', ...about(input), concerned: { key } };
+    await writeAudit(tx, entry, ctx.clock.now());
   });
 }
 

@@ -46,6 +46,34 @@ test('a variable has a value, values of environments, and is gone when it is uns
   expect((await unset('')).status).toBe(404);
 });
 
+test('changes of variables and branding are in the audit log, with who made them and without values', async () => {
+  const of = { key: account.service_token };
+  await set('audited', { value: 'hush-audited', type: 'secret' });
+  await set('audited', { value: 'hush-audited-2' }, '?environment=production');
+  await api.call('DELETE', '/control/v1/variables/audited?environment=production', of);
+  await api.call('DELETE', '/control/v1/variables/audited', of);
+  await api.call('DELETE', '/control/v1/variables/audited', of);
+  const body = { primary_color: '#123456', logo_url: null };
+  await api.call('PUT', '/control/v1/branding', { ...of, body });
+  const { body: log } = await api.call('GET', '/ops/v1/audit?limit=5', { key: api.operatorToken });
+  const author = expect.stringMatching(/\(service_\d+\)$|^service_\d+$/);
+  const ofAccount = { account: expect.any(String) };
+  const ofEnvironment = { ...ofAccount, environment: 'production' };
+  expect(log.entries).toMatchObject([
+    {
+      author,
+      action: 'branding',
+      scope: ofAccount,
+      concerned: { fields: 'primary_color logo_url' },
+    },
+    { author, action: 'variable unset', scope: ofAccount, concerned: { key: 'audited' } },
+    { author, action: 'variable unset', scope: ofEnvironment, concerned: { key: 'audited' } },
+    { author, action: 'variable set', scope: ofEnvironment, concerned: { type: 'secret' } },
+    { author, action: 'variable set', scope: ofAccount, concerned: { key: 'audited' } },
+  ]);
+  expect(JSON.stringify(log)).not.toMatch(/hush-audited|123456/);
+});
+
 test('a secret is in no answer and not readable in the database', async () => {
   const answer = await set('token', { value: 'hush-1', type: 'secret' });
   expect(answer.body.value).toBe('••••••••');

@@ -15,7 +15,7 @@ const Line = Type.Object({
   author: Type.String(),
   action: Type.String({
     description:
-      'hold, slow, discard, release, replay, export, drop, key create, key revoke, account create, environment change, share change, limits, quarantine.',
+      'hold, slow, discard, release, replay, export, drop, key create, key revoke, account create, environment change, share change, limits, quarantine, variable set, variable unset, branding.',
   }),
   scope: ScopeAnswer,
   order: Nullable(Type.Integer()),
@@ -31,7 +31,7 @@ export function opsAuditRoutes(app: App, services: Services): void {
       config: { access: 'operator', errors: ['resource_missing'] },
       schema: {
         description:
-          'Lists what operators did, and what their orders did by themselves, newest first.',
+          'Lists what operators did, what their orders did by themselves, and changes of variables and branding, newest first.',
         tags: ['Operator'],
         querystring: Type.Object({
           account: Type.Optional(Type.String({ description: 'Name or id.' })),

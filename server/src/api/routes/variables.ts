@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { BRANDING_FIELDS, changeBranding, readBranding } from '../../control/branding.ts';
 import { listVariables, setVariable, unsetVariable } from '../../control/variables.ts';
-import { requireEnvironment, serviceOf } from '../access.ts';
+import { requireEnvironment, serviceBy, serviceOf } from '../access.ts';
 import type { App } from '../route.ts';
 import { Nullable } from '../schemas.ts';
 import type { Services } from '../services.ts';
@@ -90,6 +90,7 @@ export function variableRoutes(app: App, services: Services): void {
           description: request.body.description,
           environment,
         },
+        serviceBy(request),
       );
     },
   );
@@ -113,6 +114,7 @@ export function variableRoutes(app: App, services: Services): void {
       await unsetVariable(
         { db, clock, log },
         { accountId: serviceOf(request).accountId, key: request.params.key, environment },
+        serviceBy(request),
       );
       return reply.code(204).send(null);
     },
@@ -147,6 +149,7 @@ export function variableRoutes(app: App, services: Services): void {
       changeBranding(
         { db, clock, log },
         { accountId: serviceOf(request).accountId, branding: request.body },
+        serviceBy(request),
       ),
   );
 }
