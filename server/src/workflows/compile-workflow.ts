@@ -1,6 +1,6 @@
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import type { CompiledWorkflow } from './compiled-workflow.ts';
-import { workflowNeeds } from './condition-needs.ts';
+import { looksAtActivities, workflowNeeds } from './condition-needs.ts';
 import { compileConditions } from './conditions.ts';
 import { compileSteps } from './program.ts';
 import type { CompileEnvironment } from './step.ts';
@@ -44,6 +44,7 @@ export function compileWorkflow(input: CompileWorkflowInput): CompiledWorkflow {
       ? { conditions: compileConditions(conditions) }
       : {}),
     ...(needs ? { needs } : {}),
+    ...(looksAtActivities(content, input.environment) ? { looksAtActivities: true as const } : {}),
     ...(steps.some((step) => step.needsChannelData) ? { needsChannelData: true as const } : {}),
     ...(frequency === 'once_per_recipient' || frequency === 'once_per_recipient_per_tenant'
       ? { once: frequency }

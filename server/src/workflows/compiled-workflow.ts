@@ -16,6 +16,8 @@ export type CompiledWorkflow = {
   readonly conditions?: (scope: RunScope) => boolean;
   /** What its conditions need beside the run; absent: nothing. */
   readonly needs?: ConditionNeeds;
+  /** Something of it looks at `activities`. */
+  readonly looksAtActivities?: true;
   /** A step looks at the recipients' push tokens or chat connections. */
   readonly needsChannelData?: true;
   /** Whose later triggers are dropped; absent: nobody's. */

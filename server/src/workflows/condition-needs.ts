@@ -16,6 +16,9 @@ const STATUS =
 
 /** What may be the status of a message where a template reads it by another name, as partials do. */
 const STATUS_NAME = /delivery_status|engagement_status|\bstatus\b/;
+/** Names in JSON text, where the letter before one can be of an escaped line break. */
+const REFS = /(?:\\[nrt]|\b)refs\b/;
+const ACTIVITIES = /(?:\\[nrt]|\b)activities\b/;
 /** Where steps and templates name a layout, a partial, or a visual block that is one. */
 const LAYOUT_USE = /"layout_key":"([^"\\]+)"/g;
 const PARTIAL_USE = /(?:render(?:\s|\\[nrt])*(?:\\"|')|"key":")([a-z0-9_-]+)/g;
@@ -34,6 +37,19 @@ export function workflowNeeds(
   content: JsonObject,
   environment: CompileEnvironment,
 ): ConditionNeeds | undefined {
+  const pieces = piecesOf(content, environment);
+  const needs = conditionNeeds(pieces);
+  if (needs?.messages || !hasStatusInPartials(pieces, environment)) return needs;
+  return { audiences: needs?.audiences ?? [], messages: true };
+}
+
+/** Whether a template or condition of a workflow may look at `activities`; partials see what they are given. */
+export function looksAtActivities(content: JsonObject, environment: CompileEnvironment): boolean {
+  return ACTIVITIES.test(JSON.stringify(piecesOf(content, environment)));
+}
+
+/** A workflow, and the rules, channels and layouts that it sends with. */
+function piecesOf(content: JsonObject, environment: CompileEnvironment): Json {
   const text = JSON.stringify(content);
   const groupKeys = [...text.matchAll(/"channel_group_key":"([^"\\]+)"/g)];
   const rules = groupKeys.flatMap(([, key = '']) => environment.channelGroup(key)?.rules ?? []);
@@ -49,10 +65,7 @@ export function workflowNeeds(
     const layout = environment.layout(key);
     return layout ? [[layout.html, layout.text, ...layout.footerLinks]] : [];
   });
-  const rest = conditions.filter((one) => one !== undefined);
-  const needs = conditionNeeds([content, ...rest, ...layouts]);
-  if (needs?.messages || !hasStatusInPartials([content, layouts], environment)) return needs;
-  return { audiences: needs?.audiences ?? [], messages: true };
+  return [content, ...conditions.filter((one) => one !== undefined), ...layouts];
 }
 
 /**
@@ -61,7 +74,7 @@ export function workflowNeeds(
  */
 function hasStatusInPartials(content: Json, { templates }: CompileEnvironment): boolean {
   const text = JSON.stringify(content);
-  if (!/\brefs\b/.test(text)) return false;
+  if (!REFS.test(text)) return false;
   const known = new Set<string>();
   const open = keysIn(text, PARTIAL_USE);
   for (let key = open.pop(); key !== undefined; key = open.pop()) {

@@ -16,6 +16,8 @@ export type RunScopeInput = {
   readonly refs?: JsonObject;
   /** Absent: the run came out of no batch. */
   readonly batch?: BatchScope;
+  /** Whether somebody looks at the one activity of a run outside of a batch; it is a copy of the data. */
+  readonly listsActivity?: boolean;
   readonly audiences?: JsonObject;
   /** Absent: templates cannot look anybody up. */
   readonly lookup?: Lookup;
@@ -56,11 +58,17 @@ export function runScope(input: RunScopeInput): RunScope {
     total_activities: run.total_activities,
     total_actors: run.total_actors,
     refs: input.refs ?? NO_REFS,
-    activities: batch?.activities ?? [activityOf(input.data, actor, input.recipient)],
+    activities: batch?.activities ?? (input.listsActivity ? [onlyActivity(input)] : NO_ACTIVITIES),
     actors: batch?.actors ?? (actor ? [actor] : []),
     $audiences: input.audiences ?? NO_AUDIENCES,
     [lookup]: input.lookup,
   };
+}
+
+const NO_ACTIVITIES: readonly JsonObject[] = [];
+
+function onlyActivity({ data, actor, recipient }: RunScopeInput | RunScope): JsonObject {
+  return activityOf(data, actor, recipient);
 }
 
 const ONE_ACTIVITY = { total_activities: 1, total_actors: 1 };
@@ -83,11 +91,14 @@ export function withChanges(
   },
   isOfBatch: boolean,
 ): RunScope {
-  const data = changes.data ?? scope.data;
-  const recipient = changes.recipient ?? scope.recipient;
-  const tenant = changes.tenant ?? scope.tenant;
-  const activities = isOfBatch ? scope.activities : [activityOf(data, scope.actor, recipient)];
-  return { ...scope, data, recipient, tenant, activities };
+  const changed = {
+    ...scope,
+    data: changes.data ?? scope.data,
+    recipient: changes.recipient ?? scope.recipient,
+    tenant: changes.tenant ?? scope.tenant,
+  };
+  if (isOfBatch || scope.activities.length === 0) return changed;
+  return { ...changed, activities: [onlyActivity(changed)] };
 }
 
 /** What templates see of an activity: its data, who did it and for whom, whatever the data has under these names. */

@@ -311,3 +311,19 @@ describe('preferences with a tenant [preferences.per_tenant] [trigger.tenant]', 
     );
   });
 });
+
+test('a run outside of a batch lists itself as the one activity, after a wait too', async () => {
+  const list =
+    '{% for a in activities %}[{{ a.n }} {{ a.data.n }} {{ a.recipient.id }}]{% endfor %}';
+  const of = await world.workflow({
+    steps: [feedStep(list, 'one'), delayStep(60), feedStep(list, 'two')],
+  });
+  const { refs, runIds } = await world.accept({
+    ...of,
+    recipients: [{ recipient: 'ian' }],
+    data: { n: 7 },
+  });
+  await world.executeAll(refs);
+  const messages = await rows.messagesOf(world.test.db, runIds[0] ?? '');
+  expect(messages.map(({ content }) => content.body)).toEqual(['[7 7 ian]', '[7 7 ian]']);
+});

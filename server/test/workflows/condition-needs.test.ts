@@ -1,5 +1,9 @@
 import { expect, test } from 'vitest';
-import { conditionNeeds, workflowNeeds } from '../../src/workflows/condition-needs.ts';
+import {
+  conditionNeeds,
+  looksAtActivities,
+  workflowNeeds,
+} from '../../src/workflows/condition-needs.ts';
 import { environment as bare } from './support.ts';
 
 test('a template of a step’s name, again and again, keeps nobody for minutes', () => {
@@ -48,6 +52,21 @@ test.each([
     expect(workflowNeeds({ steps: [{}] }, environment)).toBeUndefined();
   },
 );
+
+test.each([
+  [{ template: { markdown_body: '{% for a in activities %}{{ a.n }}{% endfor %}' } }, true],
+  [{ template: { markdown_body: "{% render 'list', all:\nactivities %}" } }, true],
+  [{ conditions: { all: [{ variable: '{{ activities[0].n }}' }] } }, true],
+  [{ template: { settings: { layout_key: 'list' } } }, true],
+  [{ template: { markdown_body: '{{ total_activities }} {{ run.total_activities }}' } }, false],
+])('whether the step %j looks at activities: %s', (step, expected) => {
+  const layout = { html: '{{ content }}', text: '', isMjml: false, footerLinks: [] };
+  const environment = {
+    ...bare,
+    layout: () => ({ ...layout, html: '{{ content }}{{ activities | size }}' }),
+  };
+  expect(looksAtActivities({ steps: [step] }, environment)).toBe(expected);
+});
 
 test('a workflow needs message statuses for a partial in a visual block of its own', () => {
   const templates = {

@@ -49,6 +49,7 @@ export function scopeWith(data: JsonObject = {}, recipient: JsonObject = {}): Ru
     workflow: { key: 'test' },
     vars: {},
     timestamp: new Date(nowMs).toISOString(),
+    listsActivity: true,
   });
 }
 

@@ -130,6 +130,7 @@ export function shareTrigger(
   const lookup = around.lookUps.of(environmentId);
   const timestamp = new Date(around.nowMs).toISOString();
   const workflowScope = workflow instanceof Error ? {} : workflow.scope;
+  const listsActivity = !(workflow instanceof Error) && workflow.looksAtActivities === true;
   return {
     trigger,
     environmentId,
@@ -147,6 +148,7 @@ export function shareTrigger(
         workflow: workflowScope,
         vars,
         timestamp,
+        listsActivity,
         ...refsOf(state, around),
         ...(audiences ? { audiences } : {}),
         lookup,
