@@ -73,6 +73,16 @@ async function takePreferenceCenter(browser: Browser, server: StartedServer): Pr
   await page.close();
 }
 
+/** An operation of the API reference, sent. */
+async function takeReference(browser: Browser, { origin, development }: StartedServer) {
+  const page = await openAt(browser, `${origin}/docs#putUsersUserId`, 'light');
+  await page.getByLabel('Key: a secret key').fill(development.secret_key);
+  await page.getByRole('button', { name: 'Send', exact: true }).click();
+  await page.locator('.result h3').waitFor();
+  await page.screenshot({ path: join(images, 'api-reference.png') });
+  await page.close();
+}
+
 await mkdir(images, { recursive: true });
 const server = await startWholeServer();
 try {
@@ -80,6 +90,7 @@ try {
   try {
     await takeDemo(browser, server.origin, 'light', 'demo.png');
     await takeMessages(browser, server);
+    await takeReference(browser, server);
     await takePreferenceCenter(browser, server);
     await takeDemo(browser, server.origin, 'dark', 'demo-dark.png');
     await takeExamples(browser, server);

@@ -25,7 +25,11 @@ export default defineConfig({
           },
         ],
       },
-      input: { demo: page('index.html'), messages: page('dev/messages/index.html') },
+      input: {
+        demo: page('index.html'),
+        messages: page('dev/messages/index.html'),
+        reference: page('docs/index.html'),
+      },
     },
   },
   // `npm run dev -w web` beside a running server.
@@ -35,7 +39,6 @@ export default defineConfig({
       '/ws': { target: 'ws://127.0.0.1:4400', ws: true },
       '/dev/demo': 'http://127.0.0.1:4400',
       '^/dev/messages(\\.json|/.)': 'http://127.0.0.1:4400',
-      '/docs': 'http://127.0.0.1:4400',
     },
   },
 });

@@ -60,16 +60,7 @@ test('a part that is down makes it not ready, by name', async () => {
   await app.close();
 });
 
-test('the API reference and everything that it loads is served', async () => {
-  const page = await api.call('GET', '/docs');
-  expect(page.headers['content-type']).toBe('text/html; charset=utf-8');
-  const loads = [...page.text.matchAll(/(?:src|href)="(\/docs\/[^"]+)"/g)].map(([, url]) => url);
-  expect(loads).toHaveLength(4);
-  for (const url of [...loads, '/docs/']) {
-    const answer = await api.call('GET', url ?? '');
-    expect([url, answer.status]).toEqual([url, 200]);
-    expect(answer.text.length).toBeGreaterThan(100);
-  }
+test('the API is served as a document to everybody', async () => {
   const document = (await api.call('GET', '/v1/openapi')).body;
   expect(document.openapi).toBe('3.1.0');
   expect(Object.keys(document.paths)).toContain('/v1/workflows/{key}/trigger');

@@ -17,16 +17,18 @@ afterEach(() => rm(directory, { recursive: true, force: true }));
 async function fillDirectory(): Promise<void> {
   await mkdir(join(directory, 'assets'));
   await mkdir(join(directory, 'dev', 'messages'), { recursive: true });
+  await mkdir(join(directory, 'docs'));
   await writeFile(join(directory, 'index.html'), 'the demo');
+  await writeFile(join(directory, 'docs', 'index.html'), 'the reference');
   await writeFile(join(directory, 'dev', 'messages', 'index.html'), 'the viewer');
   await writeFile(join(directory, 'favicon.svg'), '<svg/>');
   await writeFile(join(directory, 'assets', 'demo-abc.js'), 'let x');
   await writeFile(join(directory, '.source-hash'), 'not for anybody');
 }
 
-function serve() {
+function serve(demo = true) {
   const app = fastify().withTypeProvider<TypeBoxTypeProvider>();
-  registerPages(app, directory);
+  registerPages(app, directory, { demo });
   return app;
 }
 
@@ -36,6 +38,8 @@ test('pages are revalidated, may load only from here and cannot be framed', asyn
   for (const [path, body] of [
     ['/', 'the demo'],
     ['/dev/messages', 'the viewer'],
+    ['/docs', 'the reference'],
+    ['/docs/', 'the reference'],
   ]) {
     const response = await app.inject(path ?? '');
     expect(response.statusCode).toBe(200);
@@ -43,6 +47,18 @@ test('pages are revalidated, may load only from here and cannot be framed', asyn
     expect(response.headers['cache-control']).toBe('no-cache');
     expect(response.headers['content-security-policy']).toContain("default-src 'none'");
     expect(response.headers['content-security-policy']).toContain("frame-ancestors 'none'");
+  }
+  await app.close();
+});
+
+test('without the demo the API reference and its files are left', async () => {
+  await fillDirectory();
+  const app = serve(false);
+  for (const path of ['/docs', '/assets/demo-abc.js', '/favicon.svg']) {
+    expect((await app.inject(path)).statusCode, path).toBe(200);
+  }
+  for (const path of ['/', '/dev/messages', '/dev/mail']) {
+    expect((await app.inject(path)).statusCode, path).toBe(404);
   }
   await app.close();
 });
@@ -78,7 +94,7 @@ test('nothing else of the folder is served', async () => {
     '/assets/..%2f.source-hash',
     '/assets/../index.html',
     '/v1/users/x',
-    '/docs',
+    '/docs/index.html',
   ]) {
     const response = await app.inject(path);
     expect(response.statusCode, path).toBeGreaterThanOrEqual(400);

@@ -1,4 +1,4 @@
-type Place = 'demo' | 'messages';
+type Place = 'demo' | 'messages' | 'reference';
 
 /** The bar on top of each page: the mark, and the ways to the other pages. */
 export function PageHeader({ place }: { readonly place: Place }) {
@@ -15,7 +15,7 @@ export function PageHeader({ place }: { readonly place: Place }) {
         <a href="/dev/messages" aria-current={place === 'messages' ? 'page' : undefined}>
           Messages
         </a>
-        <a href="/docs">
+        <a href="/docs" aria-current={place === 'reference' ? 'page' : undefined}>
           API <span className="wide-only">reference</span>
         </a>
       </nav>

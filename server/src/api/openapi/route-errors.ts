@@ -86,7 +86,7 @@ export function errorComponents(sets: readonly (readonly ErrorCode[])[]): {
   const examples = codes.map((code) => {
     const { meaning, status, type } = errorCatalogue[code];
     const [message = meaning] = meaning.split(/(?<=\.) /);
-    return [code, { summary: message, value: { code, message, status, type } }];
+    return [code, { summary: meaning, value: { code, message, status, type } }];
   });
   return {
     responses: Object.fromEntries(responses.sort(byName)),

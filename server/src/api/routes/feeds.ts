@@ -108,6 +108,7 @@ export function feedRoutes(app: App, services: Services): void {
         errors: ['resource_missing', 'channel_invalid'],
       },
       schema: {
+        summary: 'Lists the items of a feed',
         description:
           'Lists the items of a user’s in-app feed, newest first, with the counts of the whole view. The feed of an unknown user is empty.',
         tags: ['Feeds'],

@@ -35,28 +35,51 @@ const contentSecurityPolicy = [
   "frame-ancestors 'none'",
 ].join('; ');
 
+/** The API reference shows nothing that anybody wrote but us, and talks to this server alone. */
+const referencePolicy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "font-src 'self'",
+  "connect-src 'self'",
+  "form-action 'none'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
 const pageHeaders = {
   'content-type': 'text/html; charset=utf-8',
   'cache-control': 'no-cache',
-  'content-security-policy': contentSecurityPolicy,
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
   'x-frame-options': 'DENY',
   'cross-origin-opener-policy': 'same-origin',
 } as const;
 
-/** The demo page at `/`, the viewer at `/dev/messages`, and their files under `/assets/`. */
+/** The API reference at `/docs`, the demo page at `/`, the viewer at `/dev/messages`, and their files. */
 export function pageRoutes(app: App, { config }: Services): void {
   // Without services only the API is described.
-  if (config?.demo === false) return;
-  registerPages(app, builtPages);
+  registerPages(app, builtPages, { demo: config?.demo !== false });
 }
 
 /** The same from any folder; without a build in it, the pages say how to make one. */
-export function registerPages(app: App, directory: string): void {
-  const built = existsSync(join(directory, 'index.html'));
-  servePage(app, '/', readPage(directory, 'index.html'));
-  servePage(app, '/dev/messages', readPage(directory, 'dev', 'messages', 'index.html'));
+export function registerPages(
+  app: App,
+  directory: string,
+  { demo }: { readonly demo: boolean },
+): void {
+  const reference = readPage(directory, 'docs', 'index.html');
+  servePage(app, '/docs', reference, referencePolicy);
+  servePage(app, '/docs/', reference, referencePolicy);
+  if (demo) demoPages(app, directory);
+  if (existsSync(join(directory, 'index.html'))) serveFiles(app, directory);
+}
+
+function demoPages(app: App, directory: string): void {
+  servePage(app, '/', readPage(directory, 'index.html'), contentSecurityPolicy);
+  const viewer = readPage(directory, 'dev', 'messages', 'index.html');
+  servePage(app, '/dev/messages', viewer, contentSecurityPolicy);
   // Where it was while it showed only e-mails.
   app.get(
     '/dev/mail',
@@ -65,8 +88,10 @@ export function registerPages(app: App, directory: string): void {
       reply.redirect('/dev/messages?type=email', 301);
     },
   );
-  if (!built) return;
+}
 
+/** What the pages load. */
+function serveFiles(app: App, directory: string): void {
   const icon = readFileSync(join(directory, 'favicon.svg'));
   app.get(
     '/favicon.svg',
@@ -80,7 +105,7 @@ export function registerPages(app: App, directory: string): void {
     },
   );
 
-  // In a plugin of its own, so that its `sendFile` does not meet the one of the API reference.
+  // In a plugin of its own, for the hook that opens its routes to everybody.
   app.register(async (assets) => {
     assets.addHook('onRoute', (route) => {
       route.config = { ...route.config, access: 'none' };
@@ -105,9 +130,9 @@ function readPage(...path: readonly string[]): Buffer | undefined {
   return existsSync(file) ? readFileSync(file) : undefined;
 }
 
-function servePage(app: App, path: string, page: Buffer | undefined): void {
+function servePage(app: App, path: string, page: Buffer | undefined, policy: string): void {
   const handler = (_request: unknown, reply: FastifyReply) => {
-    reply.headers(pageHeaders);
+    reply.headers({ ...pageHeaders, 'content-security-policy': policy });
     if (page) reply.send(page);
     else reply.status(503).send(notBuilt);
   };
@@ -122,9 +147,9 @@ const notBuilt = `<!doctype html>
 <title>Belfry: pages not built</title>
 <style>body{font:1rem/1.6 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1.5rem}code{font-family:ui-monospace,monospace}</style>
 <h1>The web pages are not built yet</h1>
-<p>The server runs, and so does the API. To see the demo and the message viewer, build the pages and start again:</p>
+<p>The server runs, and so does the API. To see the demo, the message viewer and the API reference, build the pages and start again:</p>
 <pre><code>npm ci --include=dev
 npm start</code></pre>
-<p>The API reference is at <a href="/docs">/docs</a>.</p>
+<p>The API as OpenAPI 3.1 is at <a href="/v1/openapi">/v1/openapi</a>.</p>
 </html>
 `;

@@ -33,6 +33,7 @@ export function userRoutes(app: App, services: Services): void {
     {
       config: { access: 'public', capability: 'user/write', errors: ['channel_invalid'] },
       schema: {
+        summary: 'Identifies a user',
         description:
           'Creates a user or merges the given properties into it. `preferences` and `channel_data` are set beside the properties.',
         tags: ['Users'],
