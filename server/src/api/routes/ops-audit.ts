@@ -30,6 +30,7 @@ export function opsAuditRoutes(app: App, services: Services): void {
     {
       config: { access: 'operator', errors: ['resource_missing'] },
       schema: {
+        summary: 'Lists what was changed, and by whom',
         description:
           'Lists what operators did, what their orders did by themselves, and changes of variables and branding, newest first.',
         tags: ['Operator'],
