@@ -56,7 +56,9 @@ export async function api(
       ],
     ];
     const figures: Record<string, number> = {};
+    const only = options.get('only');
     for (const [name, requestOf] of requests) {
+      if (only !== undefined && only !== name) continue;
       say(`${name}: ${connections} connections for ${seconds} s`);
       const before = usageOf(server.pid, server.postgresPid());
       const { perSecond, p99Ms } = await closedLoop(server, connections, seconds, requestOf);

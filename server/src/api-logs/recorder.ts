@@ -3,11 +3,13 @@ import type { Clock } from '../lib/clock.ts';
 import { type Debt, NO_DEBT, repaid, waitMs } from '../lib/debt.ts';
 import type { Logger } from '../lib/log.ts';
 import { createLruCache } from '../lib/lru.ts';
-import { keptBody, keptPath } from './redact.ts';
+import { keptBody, keptPath, TOO_LONG } from './redact.ts';
 
 const FLUSH_MS = 500;
 /** Rows of a statement. */
 const BATCH = 1_000;
+/** A longer answer is a list, and would be parsed for nothing. */
+const MAX_ANSWER_CHARACTERS = 16_384;
 const MAX_QUEUED = 4_000;
 const MAX_QUEUED_CHARACTERS = 16_000_000;
 /** What an account may have recorded at once, in seconds of its rate. */
@@ -100,7 +102,7 @@ export function createRecorder(options: {
       ...rest,
       path: keptPath(url),
       request: keptBody(request) ?? null,
-      response: keptBody(parsed(response)) ?? null,
+      response: keptAnswer(response),
     };
     queuedCharacters += sizeOf(row);
     queue.push(row);
@@ -180,11 +182,13 @@ function sizeOf({ path, request, response }: Row): number {
   return path.length + (request?.length ?? 0) + (response?.length ?? 0);
 }
 
-function parsed(text: string | undefined): unknown {
+function keptAnswer(text: string | undefined): string | null {
+  if (text === undefined) return null;
+  if (text.length > MAX_ANSWER_CHARACTERS) return TOO_LONG;
   try {
-    return text === undefined ? undefined : JSON.parse(text);
+    return keptBody(JSON.parse(text)) ?? null;
   } catch {
-    return undefined;
+    return null;
   }
 }
 

@@ -4,6 +4,9 @@ const REDACTED = '[REDACTED]';
 const TRUNCATED = '[TRUNCATED]';
 const TRUNCATED_KEY = '__knock_truncated__';
 
+/** A body of which nothing is kept but that it was. */
+export const TOO_LONG = JSON.stringify({ [TRUNCATED_KEY]: true });
+
 const MAX_STRING_BYTES = 1_024;
 const MAX_BODY_CHARACTERS = 16_384;
 const MAX_DEPTH = 12;

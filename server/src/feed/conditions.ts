@@ -21,17 +21,33 @@ export const JOINED_TABLES = `message m
 join workflow_version v on v.id = m.version_id
 left join workflow_run r on r.id = m.workflow_run_id`;
 
-/** What waits for its send window is in no feed, and nobody can have seen it. */
-export const HAS_ARRIVED = `(m.scheduled_at is null
-  or exists (select from delivery arrival where arrival.message_id = m.id))`;
-
-export function feedConditions(filter: FeedFilter, values: Values): string[] {
-  return [...lastingConditions(filter, values), ...changingConditions(filter)];
+/** The tables that the conditions of these filters are over. */
+export function feedTables(filters: readonly FeedFilter[]): string {
+  return needsVersion(filters)
+    ? JOINED_TABLES
+    : 'message m\nleft join workflow_run r on r.id = m.workflow_run_id';
 }
 
-/** Those that are true or false for the whole life of an item. */
+/** Whether a condition of these filters is over `workflow_version v`. */
+export function needsVersion(filters: readonly FeedFilter[]): boolean {
+  return filters.some(({ workflowCategories }) => workflowCategories);
+}
+
+/** Of a message that waited for its send window: it has left. */
+export const HAS_LEFT = 'exists (select from delivery arrival where arrival.message_id = m.id)';
+
+/** What waits for its send window is in no feed, and nobody can have seen it. */
+export const HAS_ARRIVED = `(m.scheduled_at is null
+  or ${HAS_LEFT})`;
+
+/** Those that an item in the view meets. */
+export function feedConditions(filter: FeedFilter, values: Values): string[] {
+  return [HAS_ARRIVED, ...lastingConditions(filter, values), ...changingConditions(filter)];
+}
+
+/** Those that are true or false for the whole life of an item that has arrived. */
 export function lastingConditions(filter: FeedFilter, values: Values): string[] {
-  const conditions = [HAS_ARRIVED, ...timeConditions(filter.insertedAt, values)];
+  const conditions = timeConditions(filter.insertedAt, values);
   if (filter.source !== undefined) conditions.push(`m.workflow_key = ${values.add(filter.source)}`);
   if (filter.tenant !== undefined) {
     const tenant = `m.tenant = ${values.add(filter.tenant)}`;

@@ -5,8 +5,10 @@ import {
   allOf,
   changingConditions,
   createValues,
-  JOINED_TABLES,
+  feedTables,
+  HAS_ARRIVED,
   lastingConditions,
+  needsVersion,
   type Values,
 } from './conditions.ts';
 import type { FeedFilter } from './feed-filter.ts';
@@ -73,7 +75,7 @@ async function countByGroup(
     prepared(`select count(*) filter (where is_old) as old_items,
   ${countColumns(filters, values)}
 from ${items}
-${filters.some(({ workflowCategories }) => workflowCategories) ? 'join workflow_version v on v.id = m.version_id' : ''}`),
+${needsVersion(filters) ? 'join workflow_version v on v.id = m.version_id' : ''}`),
     values.list,
   );
   if ((row?.old_items ?? 0) > FEW_ITEMS) {
@@ -92,12 +94,13 @@ async function countByRow(
   const values = feedValues(topic, input);
   const [row] = await db.query<CountRow>(
     `select ${countColumns(filters, values)}
-from ${JOINED_TABLES}
+from ${feedTables(filters)}
 cross join (values (1)) as item(n)
 where m.environment_id = $1
   and m.collection = '$users'
   and m.recipient_id = $2
-  and m.channel_id = $3`,
+  and m.channel_id = $3
+  and ${HAS_ARRIVED}`,
     values.list,
   );
   return countsOf(filters, row);

@@ -1,6 +1,9 @@
+import type { EnvironmentContext } from '../context.ts';
+import { prepared } from '../db/prepared.ts';
 import type { JsonObject } from '../lib/json.ts';
 import { recipientAnswer } from '../recipients/answer.ts';
-import { USERS } from '../recipients/reference.ts';
+import type { RecipientRow } from '../recipients/recipient.ts';
+import { type RecipientKey, USERS } from '../recipients/reference.ts';
 import { referenceFromJson } from './recipient-reference.ts';
 
 /** A row of `recipient`, as `embeddedColumns` makes it. */
@@ -32,15 +35,55 @@ export function embeddedRecipient(
   row: EmbeddedRow | null,
   seenAt: Date,
 ): JsonObject | undefined {
+  if (row === null) return missingRecipient(reference, seenAt);
+  return recipientAnswer({
+    ...row,
+    created_at: new Date(row.created_at),
+    updated_at: new Date(row.updated_at),
+  });
+}
+
+/** Shows a recipient as `embeddedRecipient` does, whoever of them was read before. */
+export type ShowRecipient = (reference: unknown, seenAt: Date) => JsonObject | undefined;
+
+/** Reads the recipients that these references name, each once: a page names the same few again and again. */
+export async function readRecipients(
+  { db, environment }: Pick<EnvironmentContext, 'db' | 'environment'>,
+  references: readonly unknown[],
+): Promise<ShowRecipient> {
+  const keys = new Map(
+    references.flatMap((reference) => {
+      const key = keyOf(reference);
+      return key === undefined ? [] : [[nameOf(key), key] as const];
+    }),
+  );
+  const wanted = [...keys.values()];
+  const rows = await db.query<RecipientRow>(
+    prepared(`select r.collection, r.id, r.properties, r.created_at, r.updated_at
+from unnest($2::text[], $3::text[]) as wanted(collection, id)
+join recipient r on r.environment_id = $1
+  and r.collection = wanted.collection
+  and r.id = wanted.id`),
+    [environment.id, wanted.map(({ collection }) => collection), wanted.map(({ id }) => id)],
+  );
+  const answers = new Map(rows.map((row) => [nameOf(row), recipientAnswer(row)]));
+  return (reference, seenAt) => {
+    const key = keyOf(reference);
+    if (key === undefined) return undefined;
+    return answers.get(nameOf(key)) ?? missingRecipient(reference, seenAt);
+  };
+}
+
+function missingRecipient(reference: unknown, seenAt: Date): JsonObject | undefined {
+  const key = keyOf(reference);
+  return key && recipientAnswer({ ...key, properties: {}, created_at: seenAt, updated_at: seenAt });
+}
+
+function keyOf(reference: unknown): RecipientKey | undefined {
   const known = referenceFromJson(reference);
-  if (known === undefined) return undefined;
-  if (row) {
-    return recipientAnswer({
-      ...row,
-      created_at: new Date(row.created_at),
-      updated_at: new Date(row.updated_at),
-    });
-  }
-  const key = typeof known === 'string' ? { collection: USERS, id: known } : known;
-  return recipientAnswer({ ...key, properties: {}, created_at: seenAt, updated_at: seenAt });
+  return typeof known === 'string' ? { collection: USERS, id: known } : known;
+}
+
+function nameOf({ collection, id }: RecipientKey): string {
+  return `${collection}\u0000${id}`;
 }

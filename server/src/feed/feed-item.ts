@@ -1,10 +1,11 @@
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import { ksuidFromUuid } from '../lib/ksuid.ts';
 import { versionUuid } from '../lib/version-uuid.ts';
-import { type ActivityRow, activity, actorsOf, batchOf } from './activities.ts';
-import { type EmbeddedRow, embeddedRecipient } from './embedded-recipient.ts';
+import { type Activity, type ActivityRow, activity, actorsOf, batchOf } from './activities.ts';
+import type { ShowRecipient } from './embedded-recipient.ts';
 import { type FeedBlock, feedBlocks } from './feed-blocks.ts';
 import { mergedData } from './message-json.ts';
+import type { StepTemplate } from './step-templates.ts';
 import { type Tracking, trackedFeedContent } from './tracked-links.ts';
 
 export type FeedMode = 'compact' | 'rich';
@@ -16,6 +17,7 @@ export type FeedRow = {
   readonly batch: Json;
   readonly workflow_key: string;
   readonly version_id: number;
+  readonly step_ref: string;
   readonly tenant: string | null;
   readonly content: JsonObject;
   readonly trigger_data: JsonObject | null;
@@ -28,30 +30,35 @@ export type FeedRow = {
   readonly link_clicked_at: Date | null;
   readonly run_data: JsonObject | null;
   readonly actor: Json;
-  readonly actor_row: EmbeddedRow | null;
-  readonly user_row: EmbeddedRow | null;
-  readonly categories: Json;
-  readonly template: Json;
 };
 
-/**
- * A feed item as it goes over the wire. `newest`: the newest activities of its batch; absent for one that came out of
- * none.
- */
-export function feedItem(
-  row: FeedRow,
-  userId: string,
-  mode: FeedMode,
-  newest?: readonly ActivityRow[],
-  tracking?: Tracking,
-): FeedItem {
+/** What the items of a page are shown with. */
+export type FeedView = {
+  readonly userId: string;
+  readonly mode: FeedMode;
+  /** The user and the actors of items that came out of no batch. */
+  readonly recipient: ShowRecipient;
+  readonly step: (row: FeedRow) => StepTemplate | undefined;
+  /** The newest activities of batches, by message. */
+  readonly batches: ReadonlyMap<string, readonly ActivityRow[]>;
+  /** Absent: links are shown as they were written. */
+  readonly tracking?: Tracking | undefined;
+};
+
+/** A feed item as it goes over the wire. */
+export function feedItem(row: FeedRow, view: FeedView): FeedItem {
+  const { mode, tracking } = view;
   const id = ksuidFromUuid(row.id);
   const data = shown(mergedData(row.run_data, row.trigger_data) ?? {});
-  const recipient = embeddedRecipient(userId, row.user_row, row.inserted_at) ?? null;
-  const activities = (newest ?? [onlyActivity(row)]).map((one) => {
-    const { data: itsData, ...rest } = activity(one, recipient);
-    return { ...rest, data: shown(itsData ?? {}) };
-  });
+  const recipient = view.recipient(view.userId, row.inserted_at) ?? null;
+  const newest = view.batches.get(row.id);
+  const activities = newest
+    ? newest.map((one) => {
+        const { data: itsData, ...rest } = activity(one, recipient);
+        return { ...rest, data: shown(itsData ?? {}) };
+      })
+    : [onlyActivity(row, view.recipient, { recipient, data })];
+  const step = view.step(row);
   const actors = actorsOf(activities);
   const batch = batchOf(row.batch);
   const content = trackedFeedContent(tracking, row.id, row.content);
@@ -64,7 +71,7 @@ export function feedItem(
     activities,
     actors,
     archived_at: iso(row.archived_at),
-    blocks: feedBlocks(content, isJsonObject(row.template) ? row.template : null),
+    blocks: feedBlocks(content, isJsonObject(step?.template) ? step.template : null),
     clicked_at: iso(row.link_clicked_at),
     data,
     inserted_at: insertedAt,
@@ -76,7 +83,7 @@ export function feedItem(
       __typename: 'Workflow',
       key: row.workflow_key,
       version_id: versionUuid(row.version_id),
-      categories: Array.isArray(row.categories) ? row.categories : [],
+      categories: Array.isArray(step?.categories) ? step.categories : [],
     },
     tenant: row.tenant,
     total_activities: batch?.totalActivities ?? 1,
@@ -92,14 +99,20 @@ function shown({ attachments: _, ...data }: JsonObject): JsonObject {
 }
 
 /** The trigger itself, where there was no batch. */
-function onlyActivity(row: FeedRow): ActivityRow {
+function onlyActivity(
+  row: FeedRow,
+  show: ShowRecipient,
+  shared: Pick<Activity, 'recipient' | 'data'>,
+): Activity {
+  const at = row.accepted_at ?? row.inserted_at;
+  const time = at.toISOString();
   return {
-    id: row.recipient_run_id,
-    actor: row.actor,
-    actor_row: row.actor_row,
-    data: row.run_data,
-    own_data: row.trigger_data,
-    accepted_at: row.accepted_at ?? row.inserted_at,
+    __typename: 'Activity',
+    id: ksuidFromUuid(row.recipient_run_id),
+    actor: show(row.actor, at) ?? null,
+    ...shared,
+    inserted_at: time,
+    updated_at: time,
   };
 }
 

@@ -8,12 +8,12 @@ import {
   allOf,
   createValues,
   feedConditions,
-  JOINED_TABLES,
+  feedTables,
   RUN_DATA,
   type Values,
 } from './conditions.ts';
 import { countFeed, type FeedMetadata, feedMetadata } from './count-feed.ts';
-import { embeddedColumns } from './embedded-recipient.ts';
+import { readRecipients } from './embedded-recipient.ts';
 import { readExcludedPaths } from './exclude-fields.ts';
 import { type FeedFilter, readFeedFilter } from './feed-filter.ts';
 import { type FeedItem, type FeedMode, type FeedRow, feedItem } from './feed-item.ts';
@@ -25,6 +25,7 @@ import {
   rawParameter,
   textParameter,
 } from './query-reader.ts';
+import { readStepTemplates } from './step-templates.ts';
 import type { Tracking } from './tracked-links.ts';
 
 const LATEST_ARRIVAL_MS = 86_400_000;
@@ -88,14 +89,18 @@ export async function listFeed(
     countFeed(ctx.db, topic, [query.filter], { nowMs: ctx.clock.now() }),
   ]);
   const { rows, info } = cutPage(query.page, read);
-  const batches = await newestActivities(
-    ctx.db,
-    rows.flatMap((row) => (row.batch === null ? [] : [row.id])),
-  );
-  return {
-    entries: await mapInTurns(rows, (row) =>
-      feedItem(row, userId, query.mode, batches.get(row.id), input.tracking),
+  const isOfBatch = (row: FeedRow): boolean => row.batch !== null;
+  const [recipient, step, batches] = await Promise.all([
+    readRecipients(ctx, [userId, ...rows.flatMap((row) => (isOfBatch(row) ? [] : [row.actor]))]),
+    readStepTemplates(ctx.db, rows),
+    newestActivities(
+      ctx.db,
+      rows.filter(isOfBatch).map(({ id }) => id),
     ),
+  ]);
+  const view = { userId, mode: query.mode, recipient, step, batches, tracking: input.tracking };
+  return {
+    entries: await mapInTurns(rows, (row) => feedItem(row, view)),
     meta: feedMetadata(counts),
     page_info: info,
     vars: input.vars ?? {},
@@ -118,40 +123,19 @@ async function readRows(
     );
   }
   return ctx.db.query<FeedRow>(
-    prepared(`with page as materialized (
-  select m.id, m.workflow_key, m.version_id, m.step_ref, m.recipient_run_id, m.batch, m.tenant, m.content,
-    m.trigger_data, m.inserted_at, m.updated_at, m.seen_at, m.read_at, m.interacted_at,
-    m.archived_at, m.link_clicked_at,
-    ${RUN_DATA} as run_data,
-    r.actor, r.accepted_at
-  from ${JOINED_TABLES}
-  where m.environment_id = $1
-    and m.collection = '$users'
-    and m.recipient_id = $2
-    and m.channel_id = $3
-    and ${allOf(conditions)}
-  order by ${backward ? 'm.inserted_at asc, m.id asc' : 'm.id desc'}
-  limit $4
-), step as materialized (
-  select s.version_id, s.step_ref, v.content -> 'categories' as categories,
-    jsonb_path_query_first(
-      v.content, '$.** ? (@.ref == $ref).template', jsonb_build_object('ref', s.step_ref)
-    ) as template
-  from (select distinct version_id, step_ref from page) s
-  join workflow_version v on v.id = s.version_id
-)
-select page.*, step.categories, step.template,
-  ${embeddedColumns('a')} as actor_row,
-  ${embeddedColumns('u')} as user_row
-from page
-join step using (version_id, step_ref)
-left join recipient a on a.environment_id = $1
-  and a.collection = coalesce(page.actor ->> 'collection', '$users')
-  and a.id = coalesce(page.actor ->> 'id', page.actor #>> '{}')
-left join recipient u on u.environment_id = $1
-  and u.collection = '$users'
-  and u.id = $2
-order by ${backward ? 'page.inserted_at asc, page.id asc' : 'page.id desc'}`),
+    prepared(`select m.id, m.workflow_key, m.version_id, m.step_ref, m.recipient_run_id, m.batch, m.tenant, m.content,
+  m.trigger_data, m.inserted_at, m.updated_at, m.seen_at, m.read_at, m.interacted_at, m.archived_at,
+  m.link_clicked_at,
+  ${RUN_DATA} as run_data,
+  r.actor, r.accepted_at
+from ${feedTables([filter])}
+where m.environment_id = $1
+  and m.collection = '$users'
+  and m.recipient_id = $2
+  and m.channel_id = $3
+  and ${allOf(conditions)}
+order by ${backward ? 'm.inserted_at asc, m.id asc' : 'm.id desc'}
+limit $4`),
     values.list,
   );
 }

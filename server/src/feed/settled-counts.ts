@@ -1,4 +1,5 @@
 import type { Database, Queryable } from '../db/database.ts';
+import { HAS_LEFT } from './conditions.ts';
 import type { FeedTopic } from './feed-topic.ts';
 
 /** Items older than this become settled: many times what an executor may be silent before it is killed. */
@@ -43,6 +44,7 @@ export function countedItems(bound: string): string {
     and m.recipient_id = $2
     and m.channel_id = $3
     and m.scheduled_at is not null
+    and ${HAS_LEFT}
   union all
   select null, c.tenant, c.workflow_key, c.version_id, null, '-infinity',
     case when c.state & 1 > 0 then '-infinity'::timestamptz end,

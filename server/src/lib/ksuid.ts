@@ -8,15 +8,30 @@ const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 const EPOCH_SECONDS = 1_400_000_000;
 const LENGTH = 27;
 
+/** As many digits as fit into a number, so that few divisions are of large integers. */
+const CHUNK_DIGITS = 8;
+const CHUNK = 62n ** BigInt(CHUNK_DIGITS);
+
 /** The public id of a row with this UUID. */
 export function ksuidFromUuid(uuid: string): string {
   const hex = uuid.replaceAll('-', '');
   const seconds = Math.floor(Number.parseInt(hex.slice(0, 12), 16) / 1000) - EPOCH_SECONDS;
-  let value = (BigInt(seconds) << 128n) | BigInt(`0x${hex}`);
+  let value = BigInt(`0x${seconds.toString(16)}${hex}`);
   let text = '';
-  for (let i = 0; i < LENGTH; i++) {
-    text = ALPHABET[Number(value % 62n)] + text;
-    value /= 62n;
+  while (text.length + CHUNK_DIGITS <= LENGTH) {
+    text = digits(Number(value % CHUNK), CHUNK_DIGITS) + text;
+    value /= CHUNK;
+  }
+  return digits(Number(value), LENGTH - text.length) + text;
+}
+
+function digits(value: number, count: number): string {
+  let rest = value;
+  let text = '';
+  for (let i = 0; i < count; i++) {
+    const next = Math.floor(rest / 62);
+    text = ALPHABET.charAt(rest - next * 62) + text;
+    rest = next;
   }
   return text;
 }
