@@ -40,6 +40,9 @@ export function createDatabaseShares(options: {
   });
   const meters = createLruCache<Meter>(ACCOUNTS, Number.POSITIVE_INFINITY);
 
+  // The same to everybody who asks: what is remembered of a database is remembered by it.
+  const views = createLruCache<Database>(ACCOUNTS, Number.POSITIVE_INFINITY);
+
   const measure = (accountId: number, ms: number): Meter => {
     const now = nowMs();
     const key = String(accountId);
@@ -89,13 +92,20 @@ export function createDatabaseShares(options: {
     }
   };
 
+  const viewOf = (accountId: number): Database => ({
+    query: <Row>(...query: Parameters<Queryable['query']>): Promise<Row[]> =>
+      hold(accountId, () => db.query<Row>(...query)),
+    transaction: (work) => hold(accountId, () => db.transaction(work)),
+    close: db.close,
+  });
+
   return {
-    of: (accountId) => ({
-      query: <Row>(...query: Parameters<Queryable['query']>): Promise<Row[]> =>
-        hold(accountId, () => db.query<Row>(...query)),
-      transaction: (work) => hold(accountId, () => db.transaction(work)),
-      close: db.close,
-    }),
+    of: (accountId) => {
+      const key = String(accountId);
+      const view = views.get(key, 0) ?? viewOf(accountId);
+      views.set(key, view, 0);
+      return view;
+    },
     msPerSecond: (accountId) => measure(accountId, 0).ms / METER_S,
     waiting: gate.waiting,
   };

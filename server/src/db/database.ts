@@ -151,3 +151,9 @@ function describe(error: Error): string {
 export function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined;
 }
+
+/** The server refused a statement for what was in it and did nothing of it: not that it was busy, ended it or is gone. */
+export function isRefusedStatement(error: unknown): boolean {
+  const state = sqlState(error);
+  return state !== undefined && /^(?:2[1-8]|42|54)/.test(state);
+}

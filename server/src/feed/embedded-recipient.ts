@@ -1,8 +1,7 @@
 import type { EnvironmentContext } from '../context.ts';
-import { prepared } from '../db/prepared.ts';
 import type { JsonObject } from '../lib/json.ts';
 import { recipientAnswer } from '../recipients/answer.ts';
-import type { RecipientRow } from '../recipients/recipient.ts';
+import { findRecipients } from '../recipients/recipient.ts';
 import { type RecipientKey, USERS } from '../recipients/reference.ts';
 import { referenceFromJson } from './recipient-reference.ts';
 
@@ -48,7 +47,7 @@ export type ShowRecipient = (reference: unknown, seenAt: Date) => JsonObject | u
 
 /** Reads the recipients that these references name, each once: a page names the same few again and again. */
 export async function readRecipients(
-  { db, environment }: Pick<EnvironmentContext, 'db' | 'environment'>,
+  ctx: EnvironmentContext,
   references: readonly unknown[],
 ): Promise<ShowRecipient> {
   const keys = new Map(
@@ -57,15 +56,7 @@ export async function readRecipients(
       return key === undefined ? [] : [[nameOf(key), key] as const];
     }),
   );
-  const wanted = [...keys.values()];
-  const rows = await db.query<RecipientRow>(
-    prepared(`select r.collection, r.id, r.properties, r.created_at, r.updated_at
-from unnest($2::text[], $3::text[]) as wanted(collection, id)
-join recipient r on r.environment_id = $1
-  and r.collection = wanted.collection
-  and r.id = wanted.id`),
-    [environment.id, wanted.map(({ collection }) => collection), wanted.map(({ id }) => id)],
-  );
+  const rows = await findRecipients(ctx, [...keys.values()]);
   const answers = new Map(rows.map((row) => [nameOf(row), recipientAnswer(row)]));
   return (reference, seenAt) => {
     const key = keyOf(reference);

@@ -1,7 +1,8 @@
 import type { EnvironmentContext } from '../context.ts';
-import type { Queryable } from '../db/database.ts';
+import { isRefusedStatement, type Queryable } from '../db/database.ts';
 import { prepared } from '../db/prepared.ts';
 import { invalidField } from '../lib/errors.ts';
+import { gathering } from '../lib/gather.ts';
 import { isJsonObject, type JsonObject } from '../lib/json.ts';
 import { timeOrderedUuid } from '../lib/uuid.ts';
 import { signalsSql } from '../signals/signals-sql.ts';
@@ -91,11 +92,43 @@ export async function updateMessageStatus(
     readonly metadata?: JsonObject | undefined;
   } & MessageScope,
 ): Promise<Message> {
-  const { messageId, ...rest } = input;
-  const [message] = await updateMessageStatuses(ctx, { ...rest, messageIds: [messageId] });
-  if (!message) throw messageMissing(messageId);
-  return message;
+  const { messageId, status, metadata, userId, tenants } = input;
+  if (metadata !== undefined) {
+    const [message] = await updateMessageStatuses(ctx, { ...input, messageIds: [messageId] });
+    if (!message) throw messageMissing(messageId);
+    return message;
+  }
+  const scope = { userId, tenants };
+  const group = `${ctx.environment.id} ${status} ${JSON.stringify(scope)}`;
+  return updateTogether(ctx.db, group, { ctx, messageId, status, scope });
 }
+
+type Update = {
+  readonly ctx: EnvironmentContext;
+  readonly messageId: string;
+  readonly status: MessageStatus;
+  readonly scope: MessageScope;
+};
+
+const MAX_TOGETHER = 100;
+const TRANSACTIONS = 2;
+
+/** Messages that are given the same status at the same time, by callers who may touch the same, share a transaction. */
+const updateTogether = gathering<Update, Message>({
+  run: async (updates) => {
+    const [first] = updates;
+    if (!first) return [];
+    const { ctx, status, scope } = first;
+    const messageIds = updates.map(({ messageId }) => messageId);
+    const messages = await updateMessageStatuses(ctx, { ...scope, status, messageIds });
+    const byId = new Map(messages.map((message) => [message.id, message]));
+    return messageIds.map((id) => byId.get(id) ?? messageMissing(id));
+  },
+  maxItems: MAX_TOGETHER,
+  maxUnderWay: TRANSACTIONS,
+  nameOf: ({ messageId }) => messageId,
+  isRefusal: isRefusedStatement,
+});
 
 /** Changes rows that the transaction has locked (with `CHANGING`), and records an event for each. */
 export async function applyStatus(

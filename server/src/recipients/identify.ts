@@ -1,6 +1,8 @@
 import type { EnvironmentContext } from '../context.ts';
 import { textArray } from '../db/array-literal.ts';
-import type { Queryable } from '../db/database.ts';
+import { isRefusedStatement, type Queryable } from '../db/database.ts';
+import type { BelfryError } from '../lib/errors.ts';
+import { gathering } from '../lib/gather.ts';
 import { deepMerge, isJsonObject, type JsonObject } from '../lib/json.ts';
 import { movedZonesSql } from '../signals/moved-zones-sql.ts';
 import { signalsSql } from '../signals/signals-sql.ts';
@@ -32,12 +34,15 @@ export const MOVED = `
         select environment_id, collection, id, properties ->> 'timezone' as timezone
         from written`;
 
+// Sorted, so that two batches cannot deadlock.
 const identifyStatement = {
   name: 'identify',
   text: `
     with written as (
       insert into recipient as r (environment_id, collection, id, properties)
-      values ($1, $2, $3, $4)
+      select $1, collection, id, properties
+      from unnest($2::text[], $3::text[], $4::jsonb[]) as given (collection, id, properties)
+      order by collection, id
       on conflict (environment_id, collection, id) do update
       set properties = jsonb_deep_merge(r.properties, excluded.properties),
         updated_at = now()
@@ -144,25 +149,56 @@ export async function identify(
   ctx: EnvironmentContext,
   recipient: InlineRecipient,
 ): Promise<RecipientRow> {
-  const text = propertiesText(recipient);
-  const { collection, id, preferences, channelData } = recipient;
-  const write = async (tx: Queryable): Promise<RecipientRow> => {
-    const [row] = await tx.query<RecipientRow>(identifyStatement, [
-      ctx.environment.id,
-      collection,
-      id,
-      text,
-    ]);
-    if (!row) throw tooManyProperties(recipient);
-    return row;
-  };
-  if (!preferences && !channelData && !recipient.replacesPreferences) return write(ctx.db);
+  const given = { ctx, key: recipient, text: propertiesText(recipient) };
+  if (!recipient.preferences && !recipient.channelData && !recipient.replacesPreferences) {
+    return identifyTogether(ctx.db, String(ctx.environment.id), given);
+  }
   return ctx.db.transaction(async (tx) => {
     await dropReplaced(ctx, tx, [recipient]);
-    const row = await write(tx);
+    const [row] = await writeProperties(tx, ctx.environment.id, [given]);
+    if (row instanceof Error || row === undefined) throw row ?? tooManyProperties(recipient);
     await writeParts(ctx, tx, [recipient]);
     return row;
   });
+}
+
+type Given = {
+  readonly ctx: EnvironmentContext;
+  readonly key: RecipientKey;
+  /** Properties, as JSON. */
+  readonly text: string;
+};
+
+/** Of up to 256 kB each. */
+const MAX_WRITTEN = 50;
+const WRITES = 2;
+
+/** Recipients of an environment that are identified at the same time share a statement, and a commit. */
+const identifyTogether = gathering<Given, RecipientRow>({
+  run: async (given) => {
+    const [first] = given;
+    return first ? writeProperties(first.ctx.db, first.ctx.environment.id, given) : [];
+  },
+  maxItems: MAX_WRITTEN,
+  maxUnderWay: WRITES,
+  nameOf: ({ key }) => keyText(key),
+  isRefusal: isRefusedStatement,
+});
+
+/** For each the row as it is now, or why there is none; each recipient is there once. */
+async function writeProperties(
+  tx: Queryable,
+  environmentId: number,
+  given: readonly Given[],
+): Promise<(RecipientRow | BelfryError)[]> {
+  const rows = await tx.query<RecipientRow>(identifyStatement, [
+    environmentId,
+    textArray(given.map(({ key }) => key.collection)),
+    textArray(given.map(({ key }) => key.id)),
+    textArray(given.map(({ text }) => text)),
+  ]);
+  const byName = new Map(rows.map((row) => [keyText(row), row]));
+  return given.map(({ key }) => byName.get(keyText(key)) ?? tooManyProperties(key));
 }
 
 /**
