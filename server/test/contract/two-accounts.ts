@@ -1,3 +1,4 @@
+import type { JsonObject } from '../../src/lib/json.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { feedStep } from '../support/engine-world.ts';
 import { waitFor } from '../support/wait.ts';
@@ -113,6 +114,11 @@ export async function startTwoAccounts(
     return state === 'paused' && status === 'delivered' ? true : undefined;
   });
   const feed = mine.channels['in-app'] ?? '';
+  const log = await waitFor('the log of a request', async () => {
+    const { entries } = await call('GET', '/control/v1/api_logs', credentials.service_token);
+    return entries[0];
+  });
+  const webhook = await shareThings(call, credentials.service_token);
   return {
     url,
     operator,
@@ -154,6 +160,13 @@ export async function startTwoAccounts(
       'broadcasts.id': [broadcast.id],
       'workflows.key': ['owned-flow'],
       'audiences.key': ['owned-audience'],
+      'variables.key': ['owned_variable'],
+      access_token_object: [{ collection: 'owned-things', object_id: 'owned-object' }],
+      ms_teams_tenant_object: [{ collection: 'owned-things', object_id: 'owned-object' }],
+      // Both accounts have one.
+      'channels.key': ['chat'],
+      'webhooks.id': [webhook],
+      'api_logs.id': [log.id],
       account: ['demo'],
       workflow_run_id: [message.source.workflow_run_id],
     },
@@ -167,29 +180,61 @@ export async function startTwoAccounts(
   };
 }
 
-/** Written behind what happens, at its own pace. */
-const BOOKS = ['ledger_minute', 'ledger_settled', 'feed_count', 'feed_settled'];
+type Call = (method: string, path: string, token: string, body?: object) => Promise<JsonObject>;
 
-/** All rows of the tables that belong to the environment `demo/development`. */
+/** What an account has beside its environments' things; the id of its webhook, which gets nothing. */
+async function shareThings(call: Call, token: string): Promise<string> {
+  const control = (method: string, path: string, body: object) =>
+    call(method, `/control/v1/${path}`, token, body);
+  await control('PUT', 'variables/owned_variable', { value: MARK });
+  await control('PUT', 'branding', { logo_url: `https://example.com/${MARK}.png` });
+  await control('PUT', 'channels/chat/provider', { bot_id: MARK });
+  await control('PUT', 'preference_center', {
+    enabled: true,
+    config: { title: MARK, body: MARK, rows: [] },
+  });
+  const { id } = await control('POST', 'webhooks', {
+    url: `https://${MARK}.example.com/`,
+    events: ['message.bounced'],
+  });
+  await control('POST', `webhooks/${id}/disable`, { reason: MARK });
+  return String(id);
+}
+
+/** Written behind what happens, at its own pace. */
+const BOOKS = [
+  'ledger_minute',
+  'ledger_settled',
+  'feed_count',
+  'feed_settled',
+  'api_log',
+  'api_log_skipped',
+];
+
+/** What its service token changes. */
+const OF_ACCOUNT = ['channel', 'channel_group', 'environment', 'service_token', 'variable'];
+
+/** All rows of the tables that belong to the account `demo` or to its environment `development`. */
 async function digestOf(database: TestDatabase): Promise<string> {
-  const tables = await database.db.query<{ readonly name: string }>(
-    `select c.relname as name
+  const tables = await database.db.query<{ readonly name: string; readonly owner: string }>(
+    `select c.relname as name, a.attname as owner
      from pg_class c
-     join pg_attribute a on a.attrelid = c.oid and a.attname = 'environment_id'
-     where c.relkind in ('r', 'p')
+     join pg_attribute a on a.attrelid = c.oid
+     where (a.attname = 'environment_id' or a.attname = 'account_id' and c.relname = any($2))
+       and c.relkind in ('r', 'p')
        and not c.relispartition
        and c.relnamespace = 'public'::regnamespace
        and c.relname <> all($1)
      order by 1`,
-    [BOOKS],
+    [BOOKS, OF_ACCOUNT],
   );
   const digests: string[] = [];
-  for (const { name } of tables) {
+  for (const { name, owner } of tables) {
     const [row] = await database.db.query<{ readonly digest: string | null }>(
       `select md5(string_agg(t::text, ' ' order by t::text)) as digest
        from ${name} t
-       where t.environment_id = (
-         select e.id
+       where t.${owner} in (
+         select ${owner === 'account_id' ? 'a.id' : 'e.id'}
          from environment e
          join account a on a.id = e.account_id
          where a.name = 'demo' and e.slug = 'development'
