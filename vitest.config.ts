@@ -6,7 +6,8 @@ export default defineConfig({
     globalSetup: ['server/test/support/global-setup.ts'],
     // Each file has processes and databases of its own; two at a time keep a small machine honest.
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // For a machine that is busy with something else; a test that works takes a fraction.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
   },
 });

@@ -6,6 +6,8 @@ import { waitFor } from './wait.ts';
 /** A user is merged into another and a third is deleted: messages move once, and nobody else loses any. */
 export async function inDeletion(server: FaultServer, point: FaultPoint): Promise<void> {
   const workflow = point.replaceAll('.', '-');
+  // Whoever died at the point before may do so late.
+  await server.ensureRunning();
   await server.push(workflow, [feedStep('Hi')]);
   const [stays = '', merged = '', gone = '', other = ''] = ['a', 'b', 'c', 'd'].map(
     (name) => `${workflow}-${name}`,

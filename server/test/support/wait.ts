@@ -2,7 +2,7 @@
 export async function waitFor<Value>(
   what: string,
   probe: () => Value | undefined | Promise<Value | undefined>,
-  timeoutMs = 10_000,
+  timeoutMs = 20_000,
 ): Promise<Value> {
   const giveUpAt = Date.now() + timeoutMs;
   for (;;) {
