@@ -1,6 +1,7 @@
 import { Check } from 'typebox/schema';
 import { isJsonObject, type Json, type JsonObject } from '../../lib/json.ts';
-import { exampleValues } from './example-values.ts';
+import { valuesOfFields } from './example-values.ts';
+import { valuesOfThings } from './example-values-of.ts';
 
 /** In an answer every field is shown; in a request those that say something by themselves. */
 type Side = 'request' | 'answer';
@@ -18,9 +19,11 @@ type Place = {
 
 const TIME = '2026-03-14T09:26:53.589Z';
 
+const exampleValues = { ...valuesOfFields, ...valuesOfThings };
+
 /**
  * An example that fits a JSON schema: what the schema itself gives as one (`examples`), else made of
- * `exampleValues` by the names of its fields. Throws where a text has no value of its name, so that no
+ * values by the names of its fields. Throws where a text has no value of its name, so that no
  * example says `"string"`.
  */
 export function exampleOf(schema: JsonObject, place: Place): Json {
