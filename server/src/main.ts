@@ -13,6 +13,7 @@ import { createRecorder } from './api-logs/recorder.ts';
 import { type Feeder, startFeeder } from './broadcasts/feeder.ts';
 import { startHousekeeping } from './broadcasts/housekeeping.ts';
 import { createBudgets } from './budgets/budgets.ts';
+import { createDatabaseShares } from './budgets/database-shares.ts';
 import { createLoopPressure, highPressureOf } from './budgets/pressure.ts';
 import type { Config } from './config.ts';
 import type { Context } from './context.ts';
@@ -27,7 +28,7 @@ import { StartError } from './db/start-error.ts';
 import { startDeletionClock } from './deletion/deletion-clock.ts';
 import { type RunningEngine, startEngine } from './engine/start.ts';
 import { countFeed } from './feed/count-feed.ts';
-import { createFeedHub, FEED_COUNTS, type FeedHub } from './feed/feed-hub.ts';
+import { createFeedHub, type FeedHub } from './feed/feed-hub.ts';
 import { createLinkTokens } from './feed/link-tokens.ts';
 import { installationSecret, prepareFirstStart } from './first-start.ts';
 import { createCatalogs } from './guides/catalog.ts';
@@ -50,7 +51,9 @@ import { startSender } from './webhooks/start-sender.ts';
 
 /** For keys and operators, for counts of feeds, for requests of accounts. */
 const ACCOUNT_CONNECTIONS = 8;
-const API_CONNECTIONS = 2 + FEED_COUNTS + ACCOUNT_CONNECTIONS;
+/** For counts of the feeds that somebody looks at. */
+const FEED_CONNECTIONS = 4;
+const API_CONNECTIONS = 2 + FEED_CONNECTIONS + ACCOUNT_CONNECTIONS;
 const API_STATEMENT_MS = 20_000;
 const ENGINE_CONNECTIONS = 3;
 /** For what operators ask of the queue: the deeper it is, the longer it takes. */
@@ -147,10 +150,19 @@ async function build(
 
   const parts: Record<string, PartState> = {};
   let engine: RunningEngine | undefined;
+  // By environment, as the feeds that wait to be counted.
+  const feedShares = createDatabaseShares({
+    db,
+    connections: FEED_CONNECTIONS,
+    nowMs: () => performance.now(),
+  });
   const hub: FeedHub = createFeedHub({
     ...ctx,
     count: (topic, filters, settledBefore) =>
-      countFeed(db, topic, filters, { nowMs: systemClock.now(), settledBefore }),
+      countFeed(feedShares.of(topic.environmentId), topic, filters, {
+        nowMs: systemClock.now(),
+        settledBefore,
+      }),
     watch: async (topics) => engine?.watchFeeds(topics, []),
     unwatch: async (topics) => engine?.watchFeeds([], topics),
   });

@@ -86,6 +86,13 @@ function callerError(thrown: unknown): BelfryError {
       { retryAfterMs: DATABASE_RETRY_MS },
     );
   }
+  if (isDatabaseBusy(thrown)) {
+    return new BelfryError(
+      'overloaded',
+      'The database was too busy with this; nothing was accepted, send the request again',
+      { retryAfterMs: DATABASE_RETRY_MS },
+    );
+  }
   switch (errorCode(thrown)) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new BelfryError('request_too_large', 'The body is larger than 10 MB');
@@ -125,6 +132,14 @@ const LOST_CONNECTION_CODES = new Set([
   'ENOTFOUND',
   'EHOSTUNREACH',
 ]);
+
+/**
+ * Whether the database ended a statement for others' sake, and so did nothing: it took too long (57014), would have waited for ever
+ * (class 40), or could not have a lock (55P03).
+ */
+function isDatabaseBusy(thrown: unknown): boolean {
+  return /^(?:57014|40...|55P03)$/.test(sqlState(thrown) ?? '');
+}
 
 /** Whether the database is gone, starting, stopping or out of connections (classes 08, 53, 57P). */
 function isDatabaseLoss(thrown: unknown): boolean {

@@ -1,6 +1,7 @@
-import type { Database } from '../db/database.ts';
+import { type Database, isRefusedStatement } from '../db/database.ts';
 import { prepared } from '../db/prepared.ts';
 import { lowestUuidAt } from '../lib/address.ts';
+import { gathering } from '../lib/gather.ts';
 import {
   allOf,
   changingConditions,
@@ -54,6 +55,9 @@ export async function countFeed(
   return filters.map((filter) => (needsRows(filter) ? byRow : byGroup).shift() ?? NOTHING);
 }
 
+/** Nobody asks what is settled. */
+const NEVER_MS = 0;
+
 const NOTHING: FeedCounts = { total: 0, unread: 0, unseen: 0, ever: 0, settled: 0 };
 
 /** Whether a group of items does not say which of them match. */
@@ -68,20 +72,70 @@ async function countByGroup(
   input: CountInput,
 ): Promise<FeedCounts[]> {
   if (filters.length === 0) return [];
-  const values = feedValues(topic, input);
-  const before = lowestUuidAt(Math.max(0, input.nowMs - SETTLE_AFTER_MS));
-  const items = countedItems(values.add(before));
-  const [row] = await db.query<CountRow & { readonly old_items: number }>(
-    prepared(`select count(*) filter (where is_old) as old_items,
+  const group = `${topic.environmentId} ${JSON.stringify(filters)}`;
+  const { counts, oldItems } = await countTogether(db, group, { db, topic, filters, input });
+  if (oldItems > FEW_ITEMS) {
+    await settleFeed(db, topic, { before: settleBound(input.nowMs), nowMs: input.nowMs });
+  }
+  return counts;
+}
+
+type Asked = {
+  readonly db: Database;
+  readonly topic: FeedTopic;
+  readonly filters: readonly FeedFilter[];
+  readonly input: CountInput;
+};
+
+type Counted = { readonly counts: FeedCounts[]; readonly oldItems: number };
+
+const MAX_TOGETHER = 100;
+const STATEMENTS = 2;
+
+/** Feeds of an environment that are counted at the same time by the same filters are counted by one statement. */
+const countTogether = gathering<Asked, Counted>({
+  run: async (asked) => {
+    const [first] = asked;
+    return first ? countMany(first, asked) : [];
+  },
+  maxItems: MAX_TOGETHER,
+  maxUnderWay: STATEMENTS,
+  isRefusal: isRefusedStatement,
+});
+
+async function countMany(
+  { db, topic, filters }: Asked,
+  asked: readonly Asked[],
+): Promise<Counted[]> {
+  // Who says the earliest time may be told of an item once too often, and never of one too few.
+  const settledBefore = Math.min(
+    ...asked.map(({ input }) => input.settledBefore?.getTime() ?? NEVER_MS),
+  );
+  const nowMs = Math.min(...asked.map(({ input }) => input.nowMs));
+  const values = createValues(
+    topic.environmentId,
+    asked.map((one) => one.topic.userId),
+    asked.map((one) => one.topic.channelId),
+    new Date(settledBefore),
+  );
+  const items = countedItems(values.add(settleBound(nowMs)));
+  const rows = await db.query<CountRow & { readonly nth: number; readonly old_items: number }>(
+    prepared(`select t.nth, counted.*
+from unnest($2::text[], $3::uuid[]) with ordinality as t(user_id, channel_id, nth)
+cross join lateral (
+  select count(*) filter (where is_old) as old_items,
   ${countColumns(filters, values)}
-from ${items}
-${needsVersion(filters) ? 'join workflow_version v on v.id = m.version_id' : ''}`),
+  from ${items}
+  ${needsVersion(filters) ? 'join workflow_version v on v.id = m.version_id' : ''}
+) counted
+order by t.nth`),
     values.list,
   );
-  if ((row?.old_items ?? 0) > FEW_ITEMS) {
-    await settleFeed(db, topic, { before, nowMs: input.nowMs });
-  }
-  return countsOf(filters, row);
+  return rows.map((row) => ({ counts: countsOf(filters, row), oldItems: row.old_items }));
+}
+
+function settleBound(nowMs: number): string {
+  return lowestUuidAt(Math.max(0, nowMs - SETTLE_AFTER_MS));
 }
 
 async function countByRow(
@@ -91,7 +145,12 @@ async function countByRow(
   input: CountInput,
 ): Promise<FeedCounts[]> {
   if (filters.length === 0) return [];
-  const values = feedValues(topic, input);
+  const values = createValues(
+    topic.environmentId,
+    topic.userId,
+    topic.channelId,
+    input.settledBefore ?? new Date(NEVER_MS),
+  );
   const [row] = await db.query<CountRow>(
     `select ${countColumns(filters, values)}
 from ${feedTables(filters)}
@@ -104,10 +163,6 @@ where m.environment_id = $1
     values.list,
   );
   return countsOf(filters, row);
-}
-
-function feedValues(topic: FeedTopic, { settledBefore = new Date(0) }: CountInput): Values {
-  return createValues(topic.environmentId, topic.userId, topic.channelId, settledBefore);
 }
 
 /** Of items `m`, each standing for `n`; `$4` is when settled ones were inserted at the latest. */

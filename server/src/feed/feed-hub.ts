@@ -63,7 +63,7 @@ export type FeedHubOptions = WatchTopics & {
   ) => Promise<readonly FeedCounts[]>;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Count queries under way at the most. */
+  /** Feeds that are counted at the same time. */
   readonly concurrency?: number;
   readonly maxTopics?: number;
   /** How long a topic stays watched after its last viewer left. */
@@ -96,8 +96,8 @@ type Subscription = FeedSubscription & {
 
 type Reference = { readonly id: string; readonly key: string; readonly filter: FeedFilter };
 
-/** Count queries under way at the most, unless told. */
-export const FEED_COUNTS = 4;
+/** Feeds that are counted at the same time, unless told: by few statements, for they are counted together. */
+const FEEDS_AT_ONCE = 256;
 
 const SETTLED_MS = 30_000;
 const FILTERS_PER_QUERY = 20;
@@ -108,7 +108,7 @@ const MAX_RETRIES = 30;
 const defaultFilter: FeedFilter = { status: 'all', archived: 'exclude', insertedAt: {} };
 
 export function createFeedHub(options: FeedHubOptions): FeedHub {
-  const { clock, log, concurrency = FEED_COUNTS, maxTopics = 100_000, lingerMs = 5_000 } = options;
+  const { clock, log, concurrency = FEEDS_AT_ONCE, maxTopics = 100_000, lingerMs = 5_000 } = options;
   const topics = new Map<string, Topic>();
   const places = createDynamicThreshold(maxTopics);
   const watchList = createWatchList(options, log);

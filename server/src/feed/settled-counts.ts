@@ -14,9 +14,9 @@ export const LOWEST_ID = '00000000-0000-0000-0000-000000000000';
 const STATE = `((m.seen_at is not null)::int + 2 * (m.read_at is not null)::int + 4 * (m.archived_at is not null)::int)`;
 
 /**
- * A from item `m` with the columns of messages that filters look at and `n`, for environment `$1`, user `$2` and channel
- * `$3`: a row for each group of settled items, and one for each item since. `is_old` is true of items that could be
- * settled up to `bound`.
+ * A from item `m` with the columns of messages that filters look at and `n`, for environment `$1` and the feed in a row `t`:
+ * a row for each group of settled items, and one for each item since. `is_old` is true of items that could be settled up
+ * to `bound`.
  */
 export function countedItems(bound: string): string {
   const columns = `m.id, m.tenant, m.workflow_key, m.version_id, m.scheduled_at, m.inserted_at,
@@ -26,23 +26,23 @@ export function countedItems(bound: string): string {
   from message m
   where m.environment_id = $1
     and m.collection = '$users'
-    and m.recipient_id = $2
-    and m.channel_id = $3
+    and m.recipient_id = t.user_id
+    and m.channel_id = t.channel_id
     and m.scheduled_at is null
     and m.id >= coalesce((
       select settled_before
       from feed_settled
       where environment_id = $1
-        and recipient_id = $2
-        and channel_id = $3
+        and recipient_id = t.user_id
+        and channel_id = t.channel_id
     ), '${LOWEST_ID}')
   union all
   select ${columns}, 1, false
   from message m
   where m.environment_id = $1
     and m.collection = '$users'
-    and m.recipient_id = $2
-    and m.channel_id = $3
+    and m.recipient_id = t.user_id
+    and m.channel_id = t.channel_id
     and m.scheduled_at is not null
     and ${HAS_LEFT}
   union all
@@ -53,8 +53,8 @@ export function countedItems(bound: string): string {
     c.n, false
   from feed_count c
   where c.environment_id = $1
-    and c.recipient_id = $2
-    and c.channel_id = $3
+    and c.recipient_id = t.user_id
+    and c.channel_id = t.channel_id
 ) m`;
 }
 

@@ -5,6 +5,7 @@ import { buildApp } from '../../src/api/app.ts';
 import { createAuthentication } from '../../src/api/authentication.ts';
 import { openDatabase } from '../../src/db/database.ts';
 import { silentLog } from '../support/log.ts';
+import { waitFor } from '../support/wait.ts';
 import { startTestApi, type TestAccount, type TestApi } from './api-server.ts';
 
 let api: TestApi;
@@ -335,6 +336,29 @@ test('a database that is gone is a 503 that says to come back', async () => {
   expect(answer.headers['retry-after']).toBe('1');
   await app.close();
   await db.close();
+});
+
+test('a statement that the database ends because it is busy is a 503: send it again', async () => {
+  const { secretKey, development } = account;
+  const ada = { key: secretKey, body: { name: 'Ada' } };
+  await api.call('PUT', '/v1/users/ada', ada);
+  const { db } = api.ctx;
+  const answer = await db.transaction(async (tx) => {
+    await tx.query('select from recipient where environment_id = $1 for update', [development.id]);
+    const asked = api.call('PUT', '/v1/users/ada', ada);
+    await waitFor('the statement to be ended', async () => {
+      const [ended] = await db.query<{ ended: boolean }>(
+        `select pg_cancel_backend(pid) as ended
+         from pg_stat_activity
+         where datname = current_database()
+           and wait_event_type = 'Lock'`,
+      );
+      return ended?.ended ? true : undefined;
+    });
+    return asked;
+  });
+  expect(answer).toMatchObject({ status: 503, body: { code: 'overloaded' } });
+  expect(answer.headers['retry-after']).toBe('1');
 });
 
 test('a defect of ours is a 500 that tells nothing, and is logged with the request id', async () => {
