@@ -1,5 +1,6 @@
 import pg from 'pg';
 import type { Logger } from '../lib/log.ts';
+import { parseTimestamp } from './parse-timestamp.ts';
 
 /** A statement with an optional name; a named one is prepared once a connection. */
 export type Statement = string | { readonly name: string; readonly text: string };
@@ -43,8 +44,11 @@ const PEER_OPTIONS = [
   .map((setting) => `-c ${setting}`)
   .join(' ');
 
+const TIMESTAMPTZ = 1184;
 const INT8 = 20;
 pg.types.setTypeParser(INT8, Number);
+const parseAny = pg.types.getTypeParser(TIMESTAMPTZ);
+pg.types.setTypeParser(TIMESTAMPTZ, (text) => parseTimestamp(text, parseAny));
 
 /** A pool of connections. Connections are opened on first use and closed after 40 idle seconds. */
 export function openDatabase(options: DatabaseOptions): Database {
