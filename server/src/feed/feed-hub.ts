@@ -108,7 +108,13 @@ const MAX_RETRIES = 30;
 const defaultFilter: FeedFilter = { status: 'all', archived: 'exclude', insertedAt: {} };
 
 export function createFeedHub(options: FeedHubOptions): FeedHub {
-  const { clock, log, concurrency = FEEDS_AT_ONCE, maxTopics = 100_000, lingerMs = 5_000 } = options;
+  const {
+    clock,
+    log,
+    concurrency = FEEDS_AT_ONCE,
+    maxTopics = 100_000,
+    lingerMs = 5_000,
+  } = options;
   const topics = new Map<string, Topic>();
   const places = createDynamicThreshold(maxTopics);
   const watchList = createWatchList(options, log);

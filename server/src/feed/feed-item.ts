@@ -64,7 +64,7 @@ export function feedItem(row: FeedRow, view: FeedView): FeedItem {
   const content = trackedFeedContent(tracking, row.id, row.content);
   const insertedAt = row.inserted_at.toISOString();
   const updatedAt = (row.updated_at ?? row.inserted_at).toISOString();
-  return {
+  const item = {
     __typename: 'FeedItem',
     __cursor: id,
     id,
@@ -89,13 +89,15 @@ export function feedItem(row: FeedRow, view: FeedView): FeedItem {
     total_activities: batch?.totalActivities ?? 1,
     total_actors: batch?.totalActors ?? actors.length,
     updated_at: updatedAt,
-    ...(mode === 'compact' ? compact(data, actors) : {}),
   };
+  return mode === 'compact' ? { ...item, ...compact(data, actors) } : item;
 }
 
 /** Without the files that an e-mail of the workflow has. */
-function shown({ attachments: _, ...data }: JsonObject): JsonObject {
-  return data;
+function shown(data: JsonObject): JsonObject {
+  if (!('attachments' in data)) return data;
+  const { attachments: _, ...others } = data;
+  return others;
 }
 
 /** The trigger itself, where there was no batch. */

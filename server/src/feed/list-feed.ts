@@ -1,6 +1,8 @@
 import type { EnvironmentContext } from '../context.ts';
+import { isRefusedStatement } from '../db/database.ts';
 import { prepared } from '../db/prepared.ts';
 import { lowestUuidAt } from '../lib/address.ts';
+import { gathering } from '../lib/gather.ts';
 import type { JsonObject } from '../lib/json.ts';
 import { mapInTurns } from '../lib/map-in-turns.ts';
 import { newestActivities } from './activities.ts';
@@ -17,6 +19,7 @@ import { readRecipients } from './embedded-recipient.ts';
 import { readExcludedPaths } from './exclude-fields.ts';
 import { type FeedFilter, readFeedFilter } from './feed-filter.ts';
 import { type FeedItem, type FeedMode, type FeedRow, feedItem } from './feed-item.ts';
+import type { FeedTopic } from './feed-topic.ts';
 import { requireChannel } from './find-channel.ts';
 import { cutPage, type PageInfo, type PageRequest, readPage, readsBackward } from './page.ts';
 import {
@@ -85,7 +88,7 @@ export async function listFeed(
   await requireChannel(ctx, channelId, 'in_app_feed');
   const topic = { environmentId: ctx.environment.id, channelId, userId };
   const [read, [counts]] = await Promise.all([
-    readRows(ctx, userId, channelId, query),
+    readRows(ctx, topic, query),
     countFeed(ctx.db, topic, [query.filter], { nowMs: ctx.clock.now() }),
   ]);
   const { rows, info } = cutPage(query.page, read);
@@ -107,13 +110,54 @@ export async function listFeed(
   };
 }
 
-async function readRows(
+type Asked = {
+  readonly ctx: EnvironmentContext;
+  readonly topic: FeedTopic;
+  readonly query: Pick<FeedQuery, 'filter' | 'page'>;
+};
+
+/** Of up to 51 items each, with what they say. */
+const MAX_TOGETHER = 16;
+const STATEMENTS = 2;
+
+/** First pages of feeds of an environment that are asked for at the same time, by the same filter, are read by one statement. */
+const readTogether = gathering<Asked, FeedRow[]>({
+  run: async (asked) => {
+    const [first] = asked;
+    if (!first) return [];
+    const rows = await readPages(
+      first,
+      asked.map(({ topic }) => topic),
+    );
+    const pages: FeedRow[][] = asked.map(() => []);
+    for (const row of rows) pages[row.nth - 1]?.push(row);
+    return pages;
+  },
+  maxItems: MAX_TOGETHER,
+  maxUnderWay: STATEMENTS,
+  isRefusal: isRefusedStatement,
+});
+
+function readRows(
   ctx: EnvironmentContext,
-  userId: string,
-  channelId: string,
+  topic: FeedTopic,
   { filter, page }: FeedQuery,
 ): Promise<FeedRow[]> {
-  const values = createValues(ctx.environment.id, userId, channelId, page.size + 1);
+  const group = `${topic.environmentId} ${JSON.stringify([filter, page])}`;
+  return readTogether(ctx.db, group, { ctx, topic, query: { filter, page } });
+}
+
+/** The page of each of these feeds, one after the other. */
+function readPages(
+  { ctx, query: { filter, page } }: Asked,
+  topics: readonly FeedTopic[],
+): Promise<(FeedRow & { readonly nth: number })[]> {
+  const values = createValues(
+    ctx.environment.id,
+    topics.map(({ userId }) => userId),
+    topics.map(({ channelId }) => channelId),
+    page.size + 1,
+  );
   const conditions = feedConditions(filter, values);
   const backward = readsBackward(page);
   if (page.after !== undefined) conditions.push(`m.id < ${values.add(page.after)}`);
@@ -122,20 +166,27 @@ async function readRows(
       backward ? insertedSince(page.before, values) : `m.id > ${values.add(page.before)}`,
     );
   }
-  return ctx.db.query<FeedRow>(
-    prepared(`select m.id, m.workflow_key, m.version_id, m.step_ref, m.recipient_run_id, m.batch, m.tenant, m.content,
-  m.trigger_data, m.inserted_at, m.updated_at, m.seen_at, m.read_at, m.interacted_at, m.archived_at,
-  m.link_clicked_at,
-  ${RUN_DATA} as run_data,
-  r.actor, r.accepted_at
-from ${feedTables([filter])}
-where m.environment_id = $1
-  and m.collection = '$users'
-  and m.recipient_id = $2
-  and m.channel_id = $3
-  and ${allOf(conditions)}
-order by ${backward ? 'm.inserted_at asc, m.id asc' : 'm.id desc'}
-limit $4`),
+  const order = (row: string) =>
+    backward ? `${row}.inserted_at asc, ${row}.id asc` : `${row}.id desc`;
+  return ctx.db.query<FeedRow & { readonly nth: number }>(
+    prepared(`select t.nth, page.*
+from unnest($2::text[], $3::uuid[]) with ordinality as t(user_id, channel_id, nth)
+cross join lateral (
+  select m.id, m.workflow_key, m.version_id, m.step_ref, m.recipient_run_id, m.batch, m.tenant, m.content,
+    m.trigger_data, m.inserted_at, m.updated_at, m.seen_at, m.read_at, m.interacted_at, m.archived_at,
+    m.link_clicked_at,
+    ${RUN_DATA} as run_data,
+    r.actor, r.accepted_at
+  from ${feedTables([filter])}
+  where m.environment_id = $1
+    and m.collection = '$users'
+    and m.recipient_id = t.user_id
+    and m.channel_id = t.channel_id
+    and ${allOf(conditions)}
+  order by ${order('m')}
+  limit $4
+) page
+order by t.nth, ${order('page')}`),
     values.list,
   );
 }

@@ -33,6 +33,7 @@ export function markdownToHtml(source: string): string {
 
 /** The address, or an empty text where following it would run a script. */
 export function safeUrl(url: string): string {
+  if (/^https?:\/\//i.test(url)) return url;
   // Browsers drop control characters before they look for the protocol.
   const seen = url.replace(/[\p{Cc}\s]/gu, '');
   return markdown.validateLink(seen) ? url : '';

@@ -131,11 +131,12 @@ export function feedRoutes(app: App, services: Services): void {
         vars: await services.publicVars(ctx),
         tracking: tokens && { publicUrl: services.config.publicUrl, tokens },
       });
-      const blocks = await services.hideSecrets(
-        ctx,
-        page.entries.map((entry) => entry.blocks),
-      );
-      const entries = page.entries.map((entry, i) => ({ ...entry, blocks: blocks[i] ?? [] }));
+      const blocks = page.entries.map((entry) => entry.blocks);
+      const masked = await services.hideSecrets(ctx, blocks);
+      const entries =
+        masked === blocks
+          ? page.entries
+          : page.entries.map((entry, i) => ({ ...entry, blocks: masked[i] ?? [] }));
       return reply.send(excludeFields({ ...page, entries }, query.exclude));
     },
   );
