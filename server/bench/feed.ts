@@ -35,10 +35,10 @@ export async function feed(
     await writeHistory(server, environment?.id ?? 0, rows, say);
     const quietServer = { ...server, secretKey: quiet.environments.development.secret_key };
     const channel = server.channels['in-app'];
-    const one = (await call(server, 'GET', '/v1/messages?tenant=rare&page_size=1')) as {
-      items: { workflow_run_id: string; workflow_recipient_run_id: string }[];
-    };
-    const runId = one.items[0]?.workflow_run_id;
+    const [rare] = await server.db.query<{ id: string }>(
+      `select workflow_run_id as id from message where tenant = 'rare' order by id limit 1`,
+    );
+    const runId = rare?.id;
     const recent = new Date(Date.now() - 3_600_000).toISOString();
     const lists: readonly (readonly [string, string, typeof server?])[] = [
       ['feed', `/v1/users/user-{n}/feeds/${channel}?page_size=50`],

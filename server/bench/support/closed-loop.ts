@@ -19,7 +19,7 @@ const WARM_UP_SHARE = 0.2;
 
 /**
  * So many connections, each of which sends its next request when it has the answer, for so many seconds; what was sent
- * in a fifth of the time before that does not count. Throws at any answer but 2xx.
+ * in a fifth of the time before that does not count. A 429 is waited for and not counted; throws at any other answer but 2xx.
  */
 export async function closedLoop(
   server: BenchServer,
@@ -42,6 +42,12 @@ export async function closedLoop(
         const { method, path, body } = requestOf(n++);
         const sentMs = performance.now();
         const answer = await client.request({ method, path, headers, body: body ?? null });
+        if (answer.statusCode === 429) {
+          await answer.body.dump();
+          const seconds = Number(answer.headers['retry-after'] ?? 1);
+          await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
+          continue;
+        }
         if (answer.statusCode > 299) {
           const text = await answer.body.text();
           throw new Error(`${method} ${path} answered ${answer.statusCode}: ${text}`);
