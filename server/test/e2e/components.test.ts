@@ -116,8 +116,11 @@ test('a notification is toasted, shown in a cell, read and archived, as the comp
 
   await page.getByRole('button', { name: /mark all as read/i }).click();
   await expect
-    .poll(async () => (await sdk.users.feeds.listItems('mara', inApp())).meta.unread_count)
-    .toBe(0);
+    .poll(async () => {
+      const { entries } = await sdk.users.feeds.listItems('mara', inApp());
+      return entries.filter((entry) => entry.read_at === null);
+    })
+    .toEqual([]);
 
   await cells(page).first().hover();
   await cells(page).first().locator('.rnf-archive-notification-btn').click();
