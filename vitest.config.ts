@@ -9,5 +9,6 @@ export default defineConfig({
     // For a machine that is busy with something else; a test that works takes a fraction.
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 20_000 } },
   },
 });
