@@ -113,7 +113,11 @@ async function countMany(
   );
   const nowMs = Math.min(...asked.map(({ input }) => input.nowMs));
   // Not two arrays: the planner looks how long they are, finds one feed cheaper than its guess, and plans each time.
-  const feeds = asked.map((one) => [one.topic.userId, one.topic.channelId]);
+  const feeds = asked.map(({ topic: { userId, channelId } }) => [
+    // JSON of the database, unlike its text, takes no half of a surrogate pair.
+    userId.toWellFormed(),
+    channelId,
+  ]);
   const values = createValues(topic.environmentId, JSON.stringify(feeds), new Date(settledBefore));
   const items = countedItems(values.add(settleBound(nowMs)));
   const rows = await db.query<CountRow & { readonly nth: number; readonly old_items: number }>(

@@ -1,5 +1,5 @@
 import type { EnvironmentContext } from '../context.ts';
-import { isRefusedStatement, type Queryable } from '../db/database.ts';
+import type { Queryable } from '../db/database.ts';
 import { prepared } from '../db/prepared.ts';
 import { invalidField } from '../lib/errors.ts';
 import { gathering } from '../lib/gather.ts';
@@ -127,7 +127,8 @@ const updateTogether = gathering<Update, Message>({
   maxItems: MAX_TOGETHER,
   maxUnderWay: TRANSACTIONS,
   nameOf: ({ messageId }) => messageId,
-  isRefusal: isRefusedStatement,
+  // An id can be unknown, but nothing in it refused; and what was changed before a read failed must not be again.
+  isRefusal: () => false,
 });
 
 /** Changes rows that the transaction has locked (with `CHANGING`), and records an event for each. */

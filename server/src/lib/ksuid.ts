@@ -15,7 +15,11 @@ const CHUNK = 62n ** BigInt(CHUNK_DIGITS);
 /** The public id of a row with this UUID. */
 export function ksuidFromUuid(uuid: string): string {
   const hex = uuid.replaceAll('-', '');
-  const seconds = Math.floor(Number.parseInt(hex.slice(0, 12), 16) / 1000) - EPOCH_SECONDS;
+  // A clock that is years off must not stop a list: such an id names nothing.
+  const seconds = Math.max(
+    0,
+    Math.floor(Number.parseInt(hex.slice(0, 12), 16) / 1000) - EPOCH_SECONDS,
+  );
   let value = BigInt(`0x${seconds.toString(16)}${hex}`);
   let text = '';
   while (text.length + CHUNK_DIGITS <= LENGTH) {

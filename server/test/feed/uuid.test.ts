@@ -14,3 +14,9 @@ test('a time-ordered UUID is of version 7, begins with its time and is never the
   }
   expect(timeOrderedUuid(nowMs + 1) > timeOrderedUuid(nowMs)).toBe(true);
 });
+
+test('a UUID from before the epoch of public ids has one too, which names nothing', () => {
+  const text = ksuidFromUuid(timeOrderedUuid(Date.UTC(2001, 0)));
+  expect(text).toMatch(/^[0-9A-Za-z]{27}$/);
+  expect(uuidFromKsuid(text)).toBeUndefined();
+});
