@@ -35,6 +35,8 @@ export type Config = {
   readonly apiLogsPerSecond: number;
   readonly quarantine: QuarantineConfig;
   readonly retention: RetentionConfig;
+  /** Absent: what messages say stays in the database. */
+  readonly objectStore: ObjectStoreSettings | undefined;
 };
 
 /** Keys that the first start uses for `development` instead of new ones. */
@@ -61,6 +63,18 @@ type RetentionConfig = {
   readonly messages: number | undefined;
   readonly apiLogs: number | undefined;
   readonly audit: number | undefined;
+};
+
+/** See docs/operating/stores.md. */
+type ObjectStoreSettings = {
+  readonly bucket: string;
+  /** Of every key; ends with a slash, or is empty. */
+  readonly prefix: string;
+  /** Absent: AWS. */
+  readonly endpoint: string | undefined;
+  readonly region: string;
+  readonly minBytes: number;
+  readonly backlogBytes: number;
 };
 
 const QUARANTINE_MODES = ['act', 'shadow', 'off'] as const;
@@ -182,6 +196,27 @@ export const configVariables = [
     'Days that the audit log and the history of quarantine are kept, 7 to 3650; 0: for ever.',
   ],
   [
+    'BELFRY_OBJECT_STORE',
+    '(the database)',
+    'Bucket of an S3-compatible store for what messages say, `s3://bucket/prefix`. Credentials: `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or the role of the machine.',
+  ],
+  [
+    'BELFRY_OBJECT_STORE_ENDPOINT',
+    '(AWS)',
+    'Where that store is when it is not AWS, `https://objects.example.com`.',
+  ],
+  ['BELFRY_OBJECT_STORE_REGION', '(AWS_REGION, or us-east-1)', 'Region of the bucket.'],
+  [
+    'BELFRY_OBJECT_STORE_MIN_BYTES',
+    '2048',
+    'Contents of messages from so many bytes on go to the object store, 256 to 1048576.',
+  ],
+  [
+    'BELFRY_OBJECT_STORE_BACKLOG_MB',
+    '10240',
+    'Megabytes of contents that may wait in the database for the object store, 16 to 1000000; beyond it they stay in the database.',
+  ],
+  [
     'BELFRY_URL',
     '(from BELFRY_HOST and BELFRY_PORT)',
     'Server that the commands of the CLI talk to, `http://127.0.0.1:4400`.',
@@ -258,6 +293,44 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       apiLogs: days('BELFRY_RETENTION_API_LOGS_DAYS', read('BELFRY_RETENTION_API_LOGS_DAYS'), 30),
       audit: days('BELFRY_RETENTION_AUDIT_DAYS', read('BELFRY_RETENTION_AUDIT_DAYS'), 365),
     },
+    objectStore: objectStore(read),
+  };
+}
+
+function objectStore(read: (name: string) => string | undefined): ObjectStoreSettings | undefined {
+  const text = read('BELFRY_OBJECT_STORE');
+  const endpoint = url('BELFRY_OBJECT_STORE_ENDPOINT', read('BELFRY_OBJECT_STORE_ENDPOINT'), [
+    'http:',
+    'https:',
+  ]);
+  const minBytes = integer(
+    'BELFRY_OBJECT_STORE_MIN_BYTES',
+    read('BELFRY_OBJECT_STORE_MIN_BYTES'),
+    2_048,
+    256,
+    1_048_576,
+  );
+  const backlogMb = integer(
+    'BELFRY_OBJECT_STORE_BACKLOG_MB',
+    read('BELFRY_OBJECT_STORE_BACKLOG_MB'),
+    10_240,
+    16,
+    1_000_000,
+  );
+  if (text === undefined) return undefined;
+  const [, bucket, folder = ''] =
+    /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*))?$/.exec(text) ?? [];
+  if (bucket === undefined) {
+    throw new ConfigError('BELFRY_OBJECT_STORE', text, 'set s3://bucket or s3://bucket/prefix');
+  }
+  const prefix = folder.replace(/^\/+|\/+$/g, '');
+  return {
+    bucket,
+    prefix: prefix === '' ? '' : `${prefix}/`,
+    endpoint,
+    region: read('BELFRY_OBJECT_STORE_REGION') ?? read('AWS_REGION') ?? 'us-east-1',
+    minBytes,
+    backlogBytes: backlogMb * 1024 * 1024,
   };
 }
 

@@ -15,6 +15,7 @@ import { startHousekeeping } from './broadcasts/housekeeping.ts';
 import { createBudgets } from './budgets/budgets.ts';
 import { createDatabaseShares } from './budgets/database-shares.ts';
 import { createLoopPressure, highPressureOf } from './budgets/pressure.ts';
+import { type Carrier, startCarrier } from './carrier/start-carrier.ts';
 import type { Config } from './config.ts';
 import type { Context } from './context.ts';
 import { createEnvironmentsInUse } from './control/environments-in-use.ts';
@@ -196,6 +197,12 @@ async function build(
   });
   closers.push(engine.stop);
   const started = engine;
+  const carrier = carrierOf(config, {
+    databaseUrl: database.url,
+    isOwner: () => started.stats().owner,
+    log,
+  });
+  if (carrier) closers.push(carrier.stop);
   const broadcasts: Feeder = startFeeder({
     db: engineDb,
     clock: systemClock,
@@ -362,6 +369,19 @@ async function build(
     }),
     stop: close,
   };
+}
+
+/** Undefined: no store is configured, and there is nothing to carry. */
+function carrierOf(
+  { objectStore, logLevel }: Config,
+  {
+    databaseUrl,
+    isOwner,
+    log,
+  }: { readonly databaseUrl: string; readonly isOwner: () => boolean; readonly log: Logger },
+): Carrier | undefined {
+  if (objectStore === undefined) return undefined;
+  return startCarrier({ carrier: { databaseUrl, logLevel, bodies: objectStore }, isOwner, log });
 }
 
 /** Where a server that listens everywhere is reached from its own machine. */

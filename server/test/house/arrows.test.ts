@@ -28,6 +28,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   ],
   'api-logs': ['db', 'context'],
   budgets: ['db', 'accounts'],
+  bodies: ['db'],
+  carrier: ['db', 'bodies'],
   operations: ['db', 'context', 'accounts', 'recipients', 'feed'],
   engine: [
     ...['db', 'context', 'accounts', 'signals', 'recipients', 'feed'],
@@ -83,6 +85,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
       'budgets',
       'api',
       'api-logs',
+      'carrier',
     ],
     ...['first-start', 'start-quarantine', 'metrics'],
   ],
