@@ -1,8 +1,12 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
+
+/** Set by `npm run test:long`: also what takes minutes, or programs that it installs first. */
+const isLong = process.env.BELFRY_LONG === '1';
 
 export default defineConfig({
   test: {
     include: ['server/test/**/*.test.ts'],
+    exclude: [...configDefaults.exclude, ...(isLong ? [] : ['**/*.long.test.ts'])],
     globalSetup: ['server/test/support/global-setup.ts'],
     // Each file has processes and databases of its own; two at a time keep a small machine honest.
     maxWorkers: 2,
