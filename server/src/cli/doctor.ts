@@ -17,6 +17,7 @@ import {
   checkWebBuild,
 } from './doctor/machine.ts';
 import { checkMailServer, checkServer } from './doctor/network.ts';
+import { checkObjectStore } from './doctor/object-store.ts';
 import type { CommandResult } from './result.ts';
 import { type CommandContext, runCommand, withServerOptions } from './run-command.ts';
 import type { Style } from './style.ts';
@@ -32,7 +33,7 @@ export function doctorCommand(): Command {
 
 async function diagnose(ctx: CommandContext): Promise<CommandResult> {
   const { dataDir, url } = ctx.config;
-  const { databaseUrl, smtpUrl } = readConfig(ctx.env);
+  const { databaseUrl, smtpUrl, objectStore } = readConfig(ctx.env);
   const server = await checkServer(url);
   const checks: readonly Check[] = [
     checkNode(process.versions.node),
@@ -43,6 +44,7 @@ async function diagnose(ctx: CommandContext): Promise<CommandResult> {
       : await checkDatabase(databaseUrl, silentLog)),
     ...server.checks,
     await checkMailServer(smtpUrl),
+    ...(objectStore === undefined ? [] : [await checkObjectStore(objectStore)]),
     await checkWebBuild(),
     await checkCredentials(dataDir),
     checkClock(Date.now(), server.date),

@@ -90,7 +90,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     ...['first-start', 'start-quarantine', 'metrics'],
   ],
   drill: ['db', 'accounts'],
-  cli: ['db', 'context', 'config', 'accounts', 'control', 'ops', 'drill', 'main'],
+  cli: ['db', 'context', 'config', 'accounts', 'bodies', 'control', 'ops', 'drill', 'main'],
 };
 
 type Import = { readonly from: string; readonly to: string };

@@ -9,6 +9,7 @@ import { type Answer, readAll, type Stand, serveStand } from './serve.ts';
 const MOST_QUERY_BYTES = 1_000_000;
 /** Tables with no more rows than this keep them, so that a client finds its own notes again. */
 const MOST_KEPT_ROWS = 200;
+const UUIDS = /\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/g;
 
 export type LogStoreOptions = {
   readonly user: string;
@@ -52,7 +53,8 @@ type Table = {
 
 /**
  * Speaks as much of ClickHouse's HTTP interface as a client that ships rows needs: ping, DDL (taken as it is),
- * INSERT in JSONEachRow with de-duplication by token, and `select *` of tables that are small. Of the rows it
+ * INSERT in JSONEachRow or JSONCompactEachRow with de-duplication by token, which of some ids a table has, and
+ * `select *` of tables that are small. Of the rows it
  * keeps their ids only, which is what a drill asks: did each come, and did it count once.
  */
 export async function startLogStore(options: LogStoreOptions): Promise<LogStoreStandIn> {
@@ -118,7 +120,8 @@ async function serve(
     return await insert(tables, inQuery, url.searchParams, body);
   }
   const inBody = (await readAll(body, MOST_QUERY_BYTES)).toString();
-  return runQuery(options, tables, [inQuery, inBody].filter(Boolean).join('\n').trim());
+  const sql = [inQuery, inBody].filter(Boolean).join('\n').trim();
+  return runQuery(options, tables, withParameters(sql, url.searchParams));
 }
 
 function checkAccess(
@@ -139,6 +142,14 @@ function checkAccess(
   }
 }
 
+/** `{ids:Array(UUID)}` becomes the parameter's text. */
+function withParameters(sql: string, parameters: URLSearchParams): string {
+  return sql.replaceAll(
+    /\{(\w+):[^}]*\}/g,
+    (whole, name: string) => parameters.get(`param_${name}`) ?? whole,
+  );
+}
+
 function unzipped(request: IncomingMessage): Readable {
   // Its failure is that of whoever reads.
   return pipeline(request, createGunzip(), () => {});
@@ -150,13 +161,11 @@ async function insert(
   parameters: URLSearchParams,
   body: Readable,
 ): Promise<Answer> {
-  const [, name = '', format = ''] =
-    /^\s*insert\s+into\s+(\S+?)\s*(?:\([^)]*\))?\s*format\s+(\w+)\s*$/i.exec(query) ?? [];
+  const [, name = '', columns = '', format = ''] =
+    /^\s*insert\s+into\s+(\S+?)\s*(?:\(([^)]*)\))?\s*format\s+(\w+)\s*$/i.exec(query) ?? [];
   const table = tables.get(nameOf(name));
   if (!table) throw new ClickHouseError('UNKNOWN_TABLE', `Table ${name} does not exist.`);
-  if (format !== 'JSONEachRow') {
-    throw new ClickHouseError('SYNTAX_ERROR', `The stand-in reads JSONEachRow, not ${format}.`);
-  }
+  const idOf = idReader(format, columns);
   const lines: string[] = [];
   const ids: string[] = [];
   for await (const line of linesOf(body)) {
@@ -198,9 +207,19 @@ function written(rows: number): Answer {
   };
 }
 
-/** The row's `id`; without one the whole row stands for itself. Nothing is parsed that need not be. */
-function idOf(line: string): string {
-  return /"id":"([^"\\]+)"/.exec(line)?.[1] ?? line;
+/** How a row of a format tells its `id`. Nothing is parsed that need not be. */
+function idReader(format: string, columns: string): (line: string) => string {
+  switch (format) {
+    case 'JSONEachRow':
+      return (line) => /"id":"([^"\\]+)"/.exec(line)?.[1] ?? line;
+    case 'JSONCompactEachRow': {
+      const position = columns.split(',').findIndex((column) => nameOf(column) === 'id');
+      if (position === 0) return (line) => /^\["([^"\\]+)"/.exec(line)?.[1] ?? line;
+      return (line) => String((JSON.parse(line) as readonly unknown[])[position] ?? line);
+    }
+    default:
+      throw new ClickHouseError('SYNTAX_ERROR', `The stand-in does not read ${format}.`);
+  }
 }
 
 function runQuery(options: LogStoreOptions, tables: Map<string, Table>, sql: string): Answer {
@@ -235,6 +254,8 @@ function select(
   if (version) return [{ [version[1] ?? 'version()']: options.version }];
   const from = /\sfrom\s+(\S+)/i.exec(statement)?.[1];
   const table = from === undefined ? undefined : tables.get(nameOf(from));
+  const asked = statement.match(UUIDS);
+  if (table && asked) return asked.filter((id) => table.ids.has(id)).map((id) => ({ id }));
   if (!table || table.rows > MOST_KEPT_ROWS) {
     throw new ClickHouseError('SYNTAX_ERROR', `The stand-in cannot answer: ${statement}`);
   }

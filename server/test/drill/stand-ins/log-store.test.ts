@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type ClickHouseClient, createClient } from '@clickhouse/client';
+import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { NO_FAULTS } from '../../../src/drill/stand-ins/faults.ts';
 import { type LogStoreStandIn, startLogStore } from '../../../src/drill/stand-ins/log-store.ts';
@@ -31,6 +31,7 @@ function clientOf(changes: Partial<typeof access> = {}, gzip = false): ClickHous
     url: store.url,
     ...{ username: user, password, database },
     compression: { request: gzip, response: gzip },
+    log: { level: ClickHouseLogLevel.OFF },
   });
   clients.push(client);
   return client;
@@ -87,6 +88,22 @@ test('rows that come are counted by their ids, and none is missing', async () =>
   await insert(table, ids.slice(10_000));
   expect(store.missing(table, ids)).toBe(0);
   expect(store.tables()[table]).toMatchObject({ rows: 22_000, distinct: 20_000, inserts: 2 });
+});
+
+test('rows without names of columns are read too, and a table says which of some ids it has', async () => {
+  const table = await createTable();
+  const [first = '', second = '', third = ''] = newIds(3);
+  const client = clientOf();
+  const at = '2026-01-01 00:00:00';
+  const format = 'JSONCompactEachRow';
+  await client.insert({ table, columns: ['id', 'at'], values: [[first, at]], format });
+  await client.insert({ table, columns: ['at', 'id'], values: [[at, second]], format });
+  const found = await client.query({
+    query: `select id from ${table} where id in {ids:Array(UUID)}`,
+    query_params: { ids: [second, third, first] },
+    format: 'JSONEachRow',
+  });
+  expect(await found.json()).toEqual([{ id: second }, { id: first }]);
 });
 
 test('a batch with a token that was there is not inserted again', async () => {

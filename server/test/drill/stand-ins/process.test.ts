@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { getPriority } from 'node:os';
-import { createClient } from '@clickhouse/client';
+import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type StandIn, startStandIn } from '../../../src/drill/stand-in.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -20,6 +20,7 @@ test('a stand-in in a process of its own is directed and asked from here', async
   const client = createClient({
     url: store.url,
     ...{ username: 'belfry', password: 'secret', database: 'logs' },
+    log: { level: ClickHouseLogLevel.OFF },
   });
   try {
     await client.command({ query: 'create table event (id UUID) engine = Memory' });
