@@ -1,4 +1,4 @@
-import { beginBroadcast, broadcastState } from './broadcast.ts';
+import { broadcastState } from './broadcast.ts';
 import { beginFlood, nameCulprit, neighbours, PHASES } from './flood.ts';
 import { type Governed, govern } from './govern.ts';
 import type { LoadSummary } from './load/protocol.ts';
@@ -37,7 +37,6 @@ export async function incident(stage: Stage): Promise<Incident> {
   timeline.note(
     `the flood begins: ${stage.cast.culprit.account} sends ${plan.few.perSecond} triggers/s of ${plan.few.runs} recipients`,
   );
-  await beginBroadcast(stage);
   const naming = nameCulprit(stage, startedMs).then((named) => {
     timeline.note(
       named ? 'the culprit is named' : 'the culprit is not named',

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { isJsonObject } from '../lib/json.ts';
 import { compareAwake, describeStalls, type MachineStalls, stallsSentence } from './awake.ts';
-import { broadcastFinished } from './broadcast.ts';
+import { beginBroadcast, broadcastFinished } from './broadcast.ts';
 import { countBroadcast, countWork, runsStarted, type WorkCount } from './count-work.ts';
 import { type FigureName, type Figures, type Goal, goals, missedGoals } from './figures.ts';
 import {
@@ -115,6 +115,7 @@ async function play(
     `calm: ${cast.quiet.length} accounts send ${plan.quietPerSecond} triggers/s together, one sends 1/s`,
     await operator.traffic(),
   );
+  await beginBroadcast(stage);
   await neighbours(stage, PHASES.calm, plan.seconds.calm);
   await endOrdinary();
 

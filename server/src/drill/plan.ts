@@ -4,7 +4,7 @@ export type Plan = {
   /** Triggers a second of all quiet accounts together, one recipient each. */
   readonly quietPerSecond: number;
   readonly culpritUsers: number;
-  /** The neighbour's broadcast, paced so that it lasts as long as the flood. */
+  /** The neighbour's broadcast, paced so that it lasts from the beginning of calm to the end of the flood. */
   readonly broadcastPerSecond: number;
   readonly audience: number;
   /** The flood in few large triggers. */
@@ -40,7 +40,8 @@ const SHARES = {
   alone: 0.04,
 } as const;
 
-const FLOOD_SHARE = SHARES.few + SHARES.many + SHARES.executorKilled + SHARES.databaseRestarted;
+const BROADCAST_SHARE =
+  SHARES.calm + SHARES.few + SHARES.many + SHARES.executorKilled + SHARES.databaseRestarted;
 const BROADCAST_PER_SECOND = 200;
 
 /**
@@ -54,7 +55,7 @@ export function incidentPlan(minutes: number): Plan {
     quietPerSecond: 100,
     culpritUsers: 20_000,
     broadcastPerSecond: BROADCAST_PER_SECOND,
-    audience: BROADCAST_PER_SECOND * seconds(FLOOD_SHARE),
+    audience: BROADCAST_PER_SECOND * seconds(BROADCAST_SHARE),
     few: { perSecond: 25, runs: 1_000 },
     many: { perSecond: 7_500 },
     alone: { perSecond: 60, runs: 1_000 },
@@ -78,7 +79,7 @@ export const rehearsalPlan: Plan = {
   quietPerSecond: 12,
   culpritUsers: 500,
   broadcastPerSecond: 100,
-  audience: 1_300,
+  audience: 1_500,
   few: { perSecond: 10, runs: 200 },
   many: { perSecond: 150 },
   alone: { perSecond: 10, runs: 200 },

@@ -52,7 +52,7 @@ test('nothing starts after the answer to a hold', () => {
 test('a broadcast goes on through all of it, to everybody once', () => {
   expect(report.figures).toMatchObject({ broadcast_duplicates: 0, broadcast_missing: 0 });
   const states = report.timeline.map((event) => event.operator_sees);
-  expect(states).toContain('broadcast: finished, 1,300 of 1,300');
+  expect(states).toContain('broadcast: finished, 1,500 of 1,500');
 });
 
 test('the exit code says whether a goal was missed', () => {
