@@ -15,6 +15,8 @@ export type Config = {
   readonly dataDir: string;
   /** Absent: an embedded PostgreSQL in the data dir. */
   readonly databaseUrl: string | undefined;
+  /** With less free space than this for the embedded database nothing is accepted; undefined: from the disk's size. */
+  readonly diskFloorBytes: number | undefined;
   /** Absent: e-mail goes to the built-in viewer. */
   readonly smtpUrl: string | undefined;
   readonly mailFrom: string;
@@ -112,6 +114,11 @@ export const configVariables = [
     'DATABASE_URL',
     '(embedded PostgreSQL 18)',
     'URL of a PostgreSQL 15 or newer, `postgres://user:password@host:5432/name`.',
+  ],
+  [
+    'BELFRY_DISK_FLOOR_MB',
+    '(1024; of a disk below 20 GB 5 %, 128 at least)',
+    'Free space in MB below which the embedded database takes nothing new, 0 to 1048576; 0: never. See `docs/operating/full-disk.md`.',
   ],
   [
     'BELFRY_SMTP_URL',
@@ -248,6 +255,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     publicUrl: (publicUrl ?? localUrl(host, port)).replace(/\/+$/, ''),
     dataDir: resolve(read('BELFRY_DATA_DIR') ?? './.belfry'),
     databaseUrl: url('DATABASE_URL', read('DATABASE_URL'), ['postgres:', 'postgresql:']),
+    diskFloorBytes: megabytes('BELFRY_DISK_FLOOR_MB', read('BELFRY_DISK_FLOOR_MB')),
     smtpUrl: url('BELFRY_SMTP_URL', read('BELFRY_SMTP_URL'), ['smtp:', 'smtps:']),
     mailFrom: emailAddress(
       'BELFRY_MAIL_FROM',
@@ -393,6 +401,10 @@ function integer(
     throw new ConfigError(name, text, `set a whole number from ${least} to ${most}`);
   }
   return value;
+}
+
+function megabytes(name: string, text: string | undefined): number | undefined {
+  return text === undefined ? undefined : integer(name, text, 0, 0, 1_048_576) * 1_048_576;
 }
 
 /** The ledger looks back six days, so a week is the least. */

@@ -1,12 +1,10 @@
-import { existsSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Credentials } from './accounts/create-account.ts';
 import { buildApp } from './api/app.ts';
 import { createAuthentication } from './api/authentication.ts';
-import { expectFreePort, listen } from './api/listen.ts';
+import { listen } from './api/listen.ts';
 import type { PartState, Services } from './api/services.ts';
 import { attachSocket, type SocketServer } from './api/socket.ts';
 import { createRecorder } from './api-logs/recorder.ts';
@@ -23,7 +21,6 @@ import { createHideSecrets } from './control/hide-secrets.ts';
 import { createPublicVars } from './control/public-vars.ts';
 import { createPublishedWorkflows } from './control/published-workflows.ts';
 import { openDatabase } from './db/database.ts';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded.ts';
 import { migrate } from './db/migrate.ts';
 import { StartError } from './db/start-error.ts';
 import { startDeletionClock } from './deletion/deletion-clock.ts';
@@ -43,6 +40,7 @@ import { type Canary, startCanary } from './ops/canary.ts';
 import { readPastTraffic } from './ops/past-traffic.ts';
 import { prepareCanary } from './ops/prepare-canary.ts';
 import { createTraffic } from './ops/traffic.ts';
+import { openOwnDatabase } from './own-database.ts';
 import { createSubscriberTokens } from './recipients/subscriber-tokens.ts';
 import { startRetentionClock } from './retention/retention-clock.ts';
 import { startScheduleClock } from './schedules/schedule-clock.ts';
@@ -63,7 +61,6 @@ const QUEUE_CONNECTIONS = 2;
 const WEBHOOK_CONNECTIONS = 2;
 /** One, for logs of requests: they are written one batch after the other. */
 const API_LOG_CONNECTIONS = 1;
-const RESTART_DATABASE_MS = 200;
 
 export type RunningServer = {
   /** The origin, `http://HOST:PORT`. */
@@ -123,6 +120,7 @@ async function build(
   close: () => Promise<void>,
 ): Promise<RunningServer> {
   const database = await openOwnDatabase(config, log, closers);
+  const { disk } = database;
   await migrate(database.url, { log });
   const db = openDatabase({
     url: database.url,
@@ -193,6 +191,7 @@ async function build(
     },
     onFeeds: (feeds) => hub.notify(feeds),
     onStandby: (sentence) => options.onStandby?.(sentence),
+    isOutOfRoom: () => disk?.isOut() === true,
     signal: options.signal ?? new AbortController().signal,
   });
   closers.push(engine.stop);
@@ -203,11 +202,13 @@ async function build(
     log,
   });
   if (carrier) closers.push(carrier.stop);
+  // What makes work of its own accord rests while there is no room for it.
+  const mayMakeWork = (): boolean => started.stats().owner && disk?.isLow() !== true;
   const broadcasts: Feeder = startFeeder({
     db: engineDb,
     clock: systemClock,
     log,
-    isOwner: () => started.stats().owner,
+    isOwner: mayMakeWork,
     openStream: started.openBulkStream,
   });
   closers.push(broadcasts.close);
@@ -215,7 +216,7 @@ async function build(
     db: engineDb,
     clock: systemClock,
     log,
-    isOwner: () => started.stats().owner,
+    isOwner: mayMakeWork,
     openStream: started.openBulkStream,
   });
   closers.push(schedules.close);
@@ -308,6 +309,7 @@ async function build(
     recorder: perSecond === 0 ? undefined : recorder,
     quarantine,
     budgets,
+    disk,
     broadcasts,
     schedules,
     webhooks,
@@ -321,6 +323,7 @@ async function build(
       webhooks: webhooks.stats,
       retention: retention.stats,
       apiLogs: recorder.stats,
+      disk: () => disk?.state(),
       canary: () => canary?.status(),
       quarantine: quarantine.levels,
     }),
@@ -398,53 +401,6 @@ function canaryState(canary: Canary | undefined): Record<string, PartState> {
   const { missing = [], error } = status.last ?? {};
   const reason = `the last ${status.missedInARow} triggers of the server's own did not get through; not ${missing.join(', not ')}`;
   return { canary: { state: 'silent', reason: error ? `${reason} (${error})` : reason } };
-}
-
-type OwnDatabase = {
-  readonly url: string;
-  readonly state: () => Record<string, PartState>;
-  readonly pid: () => number | undefined;
-};
-
-/** The database by URL, or the embedded one, which is started again should it end. */
-async function openOwnDatabase(
-  config: Config,
-  log: Logger,
-  closers: (() => Promise<void>)[],
-): Promise<OwnDatabase> {
-  if (config.databaseUrl !== undefined) {
-    return { url: config.databaseUrl, state: () => ({}), pid: () => undefined };
-  }
-  // Nothing is made for a server that could not listen afterwards.
-  if (!existsSync(join(config.dataDir, 'postgres'))) await expectFreePort(config);
-  let stopping = false;
-  let postgres: EmbeddedPostgres | undefined;
-  const start = async (): Promise<EmbeddedPostgres> => {
-    postgres = await startEmbeddedPostgres({ dataDir: config.dataDir, log, onExit: restart });
-    return postgres;
-  };
-  const restart = async (reason: string): Promise<void> => {
-    postgres = undefined;
-    while (!stopping && !postgres) {
-      log.error({ reason }, 'the embedded database ended; starting it again');
-      await start().catch((error) => log.error({ err: error }, 'the database does not start'));
-      if (!postgres) await new Promise((resolve) => setTimeout(resolve, RESTART_DATABASE_MS));
-    }
-  };
-  const { url } = await start();
-  closers.push(async () => {
-    stopping = true;
-    await postgres?.stop();
-  });
-  return {
-    url,
-    pid: () => postgres?.pid,
-    state: () => ({
-      database: postgres
-        ? { state: 'up' }
-        : { state: 'down', reason: 'it ended and is being started' },
-    }),
-  };
 }
 
 function engineStates(engine: RunningEngine | undefined): Record<string, PartState> {

@@ -2,6 +2,7 @@ import { Counter, Gauge, Registry } from 'prom-client';
 import type { RecorderStats } from './api-logs/recorder.ts';
 import type { FeederStats } from './broadcasts/feeder.ts';
 import type { Budgets } from './budgets/budgets.ts';
+import type { DiskState } from './budgets/disk-room.ts';
 import type { OpenDeletions } from './deletion/open-deletions.ts';
 import type { EngineStats } from './engine/start.ts';
 import type { CanaryStatus } from './ops/canary.ts';
@@ -22,6 +23,8 @@ export function createMetrics(parts: {
   readonly webhooks: () => SenderStats | undefined;
   readonly retention: () => RetentionStats;
   readonly apiLogs: () => RecorderStats;
+  /** Undefined where the database is on somebody else's disk. */
+  readonly disk: () => DiskState | undefined;
   readonly canary: () => CanaryStatus | undefined;
 }): Registry {
   const registry = new Registry();
@@ -316,6 +319,28 @@ export function createMetrics(parts: {
       },
     }),
   );
+  const disk: readonly (readonly [string, string, keyof DiskState])[] = [
+    ['belfry_disk_free_bytes', 'Free space on the disk of the embedded database.', 'freeBytes'],
+    [
+      'belfry_disk_floor_bytes',
+      'With less free space than this nothing is accepted.',
+      'floorBytes',
+    ],
+  ];
+  for (const [name, help, stat] of disk) {
+    registry.registerMetric(
+      new Gauge({
+        name,
+        help,
+        registers: [],
+        collect() {
+          this.reset();
+          const state = parts.disk();
+          if (state) this.set(state[stat]);
+        },
+      }),
+    );
+  }
   registry.registerMetric(
     new Gauge({
       name: 'belfry_sockets',

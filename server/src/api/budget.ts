@@ -11,6 +11,10 @@ const UNKNOWN_BYTES = 1024 * 1024;
 
 const BODIES_RETRY_MS = 1_000;
 const QUEUE_RETRY_MS = 10_000;
+const DISK_RETRY_MS = 5_000;
+
+/** Whoever deletes is not kept from making room. */
+const WRITING_METHODS = new Set(['POST', 'PUT', 'PATCH']);
 
 /**
  * Decides, before a body is read and without asking anybody, whether its account may send it now. The server's own
@@ -20,15 +24,25 @@ export function registerBudget(app: App, services: Services): void {
   const rateTiers = createRateTiers();
   app.addHook('onRequest', (request, reply, done) => {
     const caller = callerOf(request.access);
-    if (!caller || isCanary(services, request)) {
-      done();
-      return;
-    }
     const { budgets, clock, config } = services;
     const { accept, bodies } = budgets;
     const refuse = (error: BelfryError): void => {
       void budgets.pause().then(() => done(error));
     };
+    if (caller && services.disk?.isLow() && WRITING_METHODS.has(request.method)) {
+      refuse(
+        new BelfryError(
+          'storage_full',
+          'The disk of the database is nearly full; nothing was accepted, send the request again after Retry-After',
+          { retryAfterMs: DISK_RETRY_MS, budget: 'disk' },
+        ),
+      );
+      return;
+    }
+    if (!caller || isCanary(services, request)) {
+      done();
+      return;
+    }
     if (config.rateLimits === 'knock') {
       const wait = rateTiers.enter(request, clock.now());
       if (wait > 0) {

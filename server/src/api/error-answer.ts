@@ -16,7 +16,8 @@ export function answerError(
   reply: FastifyReply,
 ): void {
   const error = callerError(thrown);
-  if (error.status >= 500) {
+  // Of a full disk one line is enough; more would fill it.
+  if (error.status >= 500 && error.code !== 'storage_full') {
     services.log.error(
       // Not the URL: a path can hold a whole key, a query a user's token.
       {

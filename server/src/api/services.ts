@@ -2,6 +2,7 @@ import type { Registry } from 'prom-client';
 import type { Recorder } from '../api-logs/recorder.ts';
 import type { Feeder } from '../broadcasts/feeder.ts';
 import type { Budgets } from '../budgets/budgets.ts';
+import type { DiskRoom } from '../budgets/disk-room.ts';
 import type { Config } from '../config.ts';
 import type { Context } from '../context.ts';
 import type { HideSecrets } from '../control/hide-secrets.ts';
@@ -45,6 +46,8 @@ export type Services = Context & {
   readonly linkTokens?: LinkTokens;
   readonly traffic: TrafficCounters;
   readonly budgets: Budgets;
+  /** Absent: the database is not on a disk of this machine, or that is no business of ours. */
+  readonly disk?: Pick<DiskRoom, 'isLow'> | undefined;
   /** Absent: no broadcast is sent by this server. Told when one was created or changed. */
   readonly broadcasts?: Pick<Feeder, 'wake'> | undefined;
   readonly schedules?: Pick<ScheduleClock, 'wake'> | undefined;

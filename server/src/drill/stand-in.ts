@@ -5,6 +5,7 @@ import { createPriority } from '../lib/priority.ts';
 import type { Counters } from './stand-ins/counters.ts';
 import { type Faults, NO_FAULTS } from './stand-ins/faults.ts';
 import type { TableCounts } from './stand-ins/log-store.ts';
+import type { Arrival } from './stand-ins/mail-sink.ts';
 import type {
   FromStandIn,
   StandInAnswer,
@@ -16,7 +17,7 @@ const ENTRY = fileURLToPath(new URL('./stand-ins/main.ts', import.meta.url));
 /** A store is another machine; here it shares the processors, so the server comes first. */
 const NICENESS = 10;
 
-/** A process that plays an object store or a log store. */
+/** A process that plays an object store, a log store or a mail server. */
 export type StandIn = {
   /** Its origin. */
   readonly url: string;
@@ -28,12 +29,14 @@ export type StandIn = {
   readonly tables: () => Promise<Readonly<Record<string, TableCounts>>>;
   /** Of a log store: how many of these ids never came to a table. */
   readonly missing: (table: string, ids: readonly string[]) => Promise<number>;
+  /** Of a mail sink. */
+  readonly arrivals: () => Promise<readonly Arrival[]>;
   readonly end: () => void;
 };
 
 /** Resolves when it listens. It ends with this process. */
 export async function startStandIn(
-  opening: Extract<StandInRequest, { readonly type: 'object-store' | 'log-store' }>,
+  opening: Extract<StandInRequest, { readonly type: 'object-store' | 'log-store' | 'mail-sink' }>,
 ): Promise<StandIn> {
   const child = fork(ENTRY, [], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -55,6 +58,7 @@ export async function startStandIn(
     counters: async () => (await ask({ type: 'counters' }, 'counters')).counters,
     tables: async () => (await ask({ type: 'tables' }, 'tables')).tables,
     missing: async (table, ids) => (await ask({ type: 'missing', table, ids }, 'missing')).missing,
+    arrivals: async () => (await ask({ type: 'arrivals' }, 'arrivals')).arrivals,
     end: () => {
       child.kill('SIGKILL');
     },

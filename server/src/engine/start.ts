@@ -94,6 +94,8 @@ export type EngineOptions = {
   readonly executor: Omit<ExecutorOptions, 'name' | 'databaseUrl' | 'concurrency'>;
   readonly onFeeds: (feeds: readonly FeedChange[]) => void;
   readonly onStandby: (sentence: string) => void;
+  /** While this is true nothing that waits is started; asked ten times a second. */
+  readonly isOutOfRoom?: () => boolean;
   /** Gives up waiting for ownership. */
   readonly signal: AbortSignal;
 };
@@ -282,7 +284,8 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
       for (const { laneId } of event.refs) shares.introduce(state, laneId);
     }
     const perExecutor = kind === RUNS ? RUN_SLOTS : WAITING_SLOTS;
-    state.slots = owner && !stopping ? pool.readyCount() * perExecutor : 0;
+    const mayStart = owner && !stopping && options.isOutOfRoom?.() !== true;
+    state.slots = mayStart ? pool.readyCount() * perExecutor : 0;
     for (const assignment of schedule(state, event, performance.now()))
       pool.assign(kind, assignment);
     const noisyMs = kind === RUNS ? noisyWakesMs(state) : undefined;

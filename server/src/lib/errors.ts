@@ -169,6 +169,12 @@ export const errorCatalogue = {
     type: 'api_error',
     meaning: 'The database cannot be reached. Nothing was accepted; send the request again.',
   },
+  storage_full: {
+    status: 503,
+    type: 'api_error',
+    meaning:
+      'The disk of the database is nearly full. Nothing was accepted; wait for `Retry-After` and send the request again. Reading still works.',
+  },
   overloaded: {
     status: 503,
     type: 'api_error',

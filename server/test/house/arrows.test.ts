@@ -53,6 +53,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'api-logs',
   ],
   'first-start': ['db', 'context', 'config', 'accounts', 'control'],
+  'own-database': ['db', 'config', 'budgets', 'api'],
   'start-quarantine': ['context', 'config', 'engine', 'ops'],
   metrics: [
     'api-logs',
@@ -87,7 +88,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
       'api-logs',
       'carrier',
     ],
-    ...['first-start', 'start-quarantine', 'metrics'],
+    ...['first-start', 'own-database', 'start-quarantine', 'metrics'],
   ],
   drill: ['db', 'accounts'],
   cli: ['db', 'context', 'config', 'accounts', 'bodies', 'control', 'ops', 'drill', 'main'],

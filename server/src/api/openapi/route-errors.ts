@@ -39,7 +39,10 @@ export function errorsOf({
       'missing_jwt_signing_key',
       'authorization',
     ]),
-    ...when(isOfEnvironment || access === 'service', ['rate_limited']),
+    ...when(isOfEnvironment || access === 'service', [
+      'rate_limited',
+      ...when(['POST', 'PUT', 'PATCH'].includes(method), ['storage_full']),
+    ]),
     ...when(method !== 'GET', ['malformed_json', 'request_too_large', 'unsupported_media_type']),
     ...when(namesEnvironment, ['resource_missing']),
     ...errors,

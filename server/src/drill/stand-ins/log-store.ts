@@ -213,9 +213,12 @@ function idReader(format: string, columns: string): (line: string) => string {
     case 'JSONEachRow':
       return (line) => /"id":"([^"\\]+)"/.exec(line)?.[1] ?? line;
     case 'JSONCompactEachRow': {
-      const position = columns.split(',').findIndex((column) => nameOf(column) === 'id');
-      if (position === 0) return (line) => /^\["([^"\\]+)"/.exec(line)?.[1] ?? line;
-      return (line) => String((JSON.parse(line) as readonly unknown[])[position] ?? line);
+      const names = columns.split(',').map(nameOf);
+      const position = names.findIndex((name) => name === 'id' || name === 'message_id');
+      // Most often nothing, or one number, stands before it.
+      const near = position === 0 ? /^\["([^"\\]+)"/ : position === 1 ? /^\[\d+,"([^"\\]+)"/ : /$^/;
+      return (line) =>
+        near.exec(line)?.[1] ?? String((JSON.parse(line) as readonly unknown[])[position] ?? line);
     }
     default:
       throw new ClickHouseError('SYNTAX_ERROR', `The stand-in does not read ${format}.`);

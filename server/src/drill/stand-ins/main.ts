@@ -2,6 +2,7 @@
 import { seededRandom } from '../random.ts';
 import { wallClockMs } from '../wall-clock.ts';
 import { type LogStoreStandIn, startLogStore } from './log-store.ts';
+import { type MailSink, startMailSink } from './mail-sink.ts';
 import { type ObjectStoreStandIn, startObjectStore } from './object-store.ts';
 import type { FromStandIn, StandInAnswer, StandInRequest, ToStandIn } from './protocol.ts';
 
@@ -10,6 +11,7 @@ const SEED = 6;
 const common = { nowMs: wallClockMs, random: seededRandom(SEED) };
 let objectStore: ObjectStoreStandIn | undefined;
 let logStore: LogStoreStandIn | undefined;
+let mailSink: MailSink | undefined;
 
 process.on('message', ({ number, request }: ToStandIn) => {
   handle(request)
@@ -26,6 +28,9 @@ async function handle(request: StandInRequest): Promise<StandInAnswer> {
     case 'log-store':
       logStore = await startLogStore({ ...request.options, ...common });
       return { type: 'open', url: logStore.url };
+    case 'mail-sink':
+      mailSink = await startMailSink(common);
+      return { type: 'open', url: mailSink.url };
     case 'faults':
       (objectStore ?? logStore)?.setFaults(request.faults);
       return { type: 'done' };
@@ -41,5 +46,7 @@ async function handle(request: StandInRequest): Promise<StandInAnswer> {
         type: 'missing',
         missing: logStore?.missing(request.table, request.ids) ?? request.ids.length,
       };
+    case 'arrivals':
+      return { type: 'arrivals', arrivals: mailSink?.arrivals() ?? [] };
   }
 }

@@ -1,6 +1,7 @@
 import type { Counters } from './counters.ts';
 import type { Faults } from './faults.ts';
 import type { LogStoreOptions, TableCounts } from './log-store.ts';
+import type { Arrival } from './mail-sink.ts';
 import type { ObjectStoreOptions } from './object-store.ts';
 
 /** What of the options goes over to another process: everything but clock and randomness. */
@@ -10,10 +11,12 @@ type Sent<Options> = Omit<Options, 'nowMs' | 'random'>;
 export type StandInRequest =
   | { readonly type: 'object-store'; readonly options: Sent<ObjectStoreOptions> }
   | { readonly type: 'log-store'; readonly options: Sent<LogStoreOptions> }
+  | { readonly type: 'mail-sink' }
   | { readonly type: 'faults'; readonly faults: Partial<Faults> }
   | { readonly type: 'counters' }
   | { readonly type: 'tables' }
-  | { readonly type: 'missing'; readonly table: string; readonly ids: readonly string[] };
+  | { readonly type: 'missing'; readonly table: string; readonly ids: readonly string[] }
+  | { readonly type: 'arrivals' };
 
 export type ToStandIn = { readonly number: number; readonly request: StandInRequest };
 
@@ -23,6 +26,7 @@ export type StandInAnswer =
   | { readonly type: 'counters'; readonly counters: Counters }
   | { readonly type: 'tables'; readonly tables: Readonly<Record<string, TableCounts>> }
   | { readonly type: 'missing'; readonly missing: number }
+  | { readonly type: 'arrivals'; readonly arrivals: readonly Arrival[] }
   | { readonly type: 'failed'; readonly reason: string };
 
 export type FromStandIn = { readonly number: number; readonly answer: StandInAnswer };

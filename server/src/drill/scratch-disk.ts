@@ -1,0 +1,60 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, open, rm, statfs } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** A small file system made for a drill, in a file that takes only the room that is used. */
+export type ScratchDisk = {
+  readonly path: string;
+  /** Takes room until so large a share of it is used, 0 to 1; returns the megabytes that are left. */
+  readonly fill: (share: number) => Promise<number>;
+  /** Gives back what `fill` took. */
+  readonly empty: () => Promise<void>;
+  readonly remove: () => Promise<void>;
+};
+
+/** Making one needs root, on Linux. */
+export class NoScratchDisk extends Error {}
+
+/** Throws `NoScratchDisk`, one sentence with the reason, where this machine does not let us mount one. */
+export async function makeScratchDisk(megabytes: number): Promise<ScratchDisk> {
+  const directory = await mkdtemp(join(tmpdir(), 'belfry-drill-disk-'));
+  const image = join(directory, 'image');
+  const path = join(directory, 'disk');
+  const filler = join(path, 'filler');
+  let isMounted = false;
+  const remove = async (): Promise<void> => {
+    if (isMounted) await run('umount', [path]);
+    isMounted = false;
+    await rm(directory, { recursive: true, force: true });
+  };
+  try {
+    await mkdir(path);
+    const file = await open(image, 'w');
+    await file.truncate(megabytes * 1024 ** 2);
+    await file.close();
+    // Nothing kept back for root, and nothing left to be initialised later.
+    const options = ['-q', '-F', '-m', '0', '-N', '100000', '-E', 'lazy_itable_init=0,nodiscard'];
+    await run('mkfs.ext4', [...options, image]);
+    await run('mount', ['-o', 'loop,noatime', image, path]);
+    isMounted = true;
+  } catch (error) {
+    await remove();
+    const reason = error instanceof Error ? error.message.trim().split('\n').at(-1) : error;
+    throw new NoScratchDisk(`a file system of its own cannot be mounted here (${reason})`);
+  }
+  return {
+    path,
+    fill: async (share) => {
+      const { blocks, bavail, bsize } = await statfs(path);
+      const bytes = Math.max(0, Math.floor((bavail - blocks * (1 - share)) * bsize));
+      await run('fallocate', ['-l', String(bytes), filler]);
+      return Math.round((bavail * bsize - bytes) / 1024 ** 2);
+    },
+    empty: () => rm(filler, { force: true }),
+    remove,
+  };
+}
