@@ -20,6 +20,83 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.log_capture_api_log()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into log_ring (slot, xid, number, at, source, environment_id, rows, ids)
+  select log_ring_slot(), pg_current_xact_id(), nextval('log_ring_number'), clock_timestamp(), 5,
+         environment_id, count(*), array_agg(id)
+  from written
+  group by environment_id;
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.log_capture_delivery()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into log_ring (slot, xid, number, at, source, rows, ids, numbers)
+  select log_ring_slot(), pg_current_xact_id(), nextval('log_ring_number'), clock_timestamp(), 4,
+         count(*), array_agg(message_id), array_agg(attempt)
+  from written
+  having count(*) > 0;
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.log_capture_message_event()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into log_ring (slot, xid, number, at, source, environment_id, rows, ids)
+  select log_ring_slot(), pg_current_xact_id(), nextval('log_ring_number'), clock_timestamp(), 1,
+         environment_id, count(*), array_agg(id)
+  from written
+  group by environment_id;
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.log_capture_recipient_run()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into log_ring (slot, xid, number, at, source, environment_id, rows, ids)
+  select log_ring_slot(), pg_current_xact_id(), nextval('log_ring_number'), clock_timestamp(), 2,
+         environment_id, count(*), array_agg(id)
+  from written
+  group by environment_id;
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.log_capture_recipient_run_segment()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into log_ring (slot, xid, number, at, source, rows, ids, numbers)
+  select log_ring_slot(), pg_current_xact_id(), nextval('log_ring_number'), clock_timestamp(), 3,
+         count(*), array_agg(recipient_run_id), array_agg(segment)
+  from written
+  having count(*) > 0;
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.log_ring_slot()
+ RETURNS smallint
+ LANGUAGE sql
+AS $function$
+  select (floor(extract(epoch from clock_timestamp()) / 30)::bigint % 16)::smallint
+$function$;
+
 create table account (
   id integer generated always as identity not null,
   public_id uuid default gen_random_uuid() not null,
@@ -557,6 +634,57 @@ create table leftover (
   constraint leftover_pkey PRIMARY KEY (kind, id),
   constraint leftover_kind_check CHECK ((kind = ANY (ARRAY['audience'::text, 'broadcast'::text])))
 );
+
+create table log_aside (
+  id bigint generated always as identity not null,
+  environment_id integer not null,
+  at timestamp with time zone not null,
+  source smallint not null,
+  rows integer not null,
+  ids uuid[] not null,
+  numbers smallint[],
+  constraint log_aside_pkey PRIMARY KEY (id)
+);
+CREATE INDEX log_aside_environment ON log_aside USING btree (environment_id, id);
+
+create table log_gap (
+  id bigint generated always as identity not null,
+  from_at timestamp with time zone,
+  until_at timestamp with time zone not null,
+  source smallint default 1 not null,
+  after_id uuid,
+  after_number smallint,
+  constraint log_gap_pkey PRIMARY KEY (id)
+);
+
+create table log_ring (
+  slot smallint not null,
+  xid xid8 not null,
+  number bigint not null,
+  at timestamp with time zone not null,
+  source smallint not null,
+  environment_id integer,
+  rows integer not null,
+  ids uuid[] not null,
+  numbers smallint[]
+) partition by list (slot);
+-- 16 partitions: CREATE INDEX {partition}_xid ON {partition} USING btree (xid, number);
+
+create table log_shipper (
+  only_row boolean default true not null,
+  cluster text not null,
+  store text,
+  shipped pg_snapshot not null,
+  shipped_at timestamp with time zone not null,
+  target pg_snapshot,
+  target_at timestamp with time zone,
+  after_xid xid8,
+  after_number bigint,
+  forgotten bigint not null,
+  version bigint default 0 not null,
+  constraint log_shipper_pkey PRIMARY KEY (only_row),
+  constraint log_shipper_only_row_check CHECK (only_row)
+) with (fillfactor=20);
 
 create table log_stream (
   stream smallint not null,

@@ -29,6 +29,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'api-logs': ['db', 'context'],
   budgets: ['db', 'accounts'],
   bodies: ['db'],
+  'log-store': ['db', 'recipients', 'feed', 'channels', 'runs'],
   carrier: ['db', 'bodies'],
   operations: ['db', 'context', 'accounts', 'recipients', 'feed'],
   engine: [

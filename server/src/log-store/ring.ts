@@ -1,0 +1,56 @@
+import { type Database, type Queryable, sqlState } from '../db/database.ts';
+import { limitLocks } from '../db/limit-locks.ts';
+
+const SLOTS = 16;
+const ROTATION_MS = 30_000;
+/** A writer may have read the clock some time ago. */
+const SPARE_MS = 5_000;
+const LOCK_WAIT_MS = 100;
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/** Bytes of the ring, indexes included. */
+export async function ringBytes(db: Queryable): Promise<number> {
+  const [row] = await db.query<{ bytes: number }>(
+    `select sum(pg_total_relation_size(inhrelid)) as bytes
+     from pg_inherits
+     where inhparent = 'log_ring'::regclass`,
+  );
+  return Number(row?.bytes ?? 0);
+}
+
+/** Gives back the slots in which everything is in the position. Returns how many; those that are open or in use stay. */
+export async function truncateShipped(db: Database, nowMs: number): Promise<number> {
+  const open = new Set(
+    [nowMs - SPARE_MS, nowMs, nowMs + SPARE_MS].map((ms) => Math.floor(ms / ROTATION_MS) % SLOTS),
+  );
+  let given = 0;
+  for (let slot = 0; slot < SLOTS; slot++) {
+    if (open.has(slot)) continue;
+    const [any] = await db.query(`select from log_ring_${slot} limit 1`);
+    if (any && (await truncateSlot(db, slot))) given += 1;
+  }
+  return given;
+}
+
+/** Whoever wrote to the slot and has not committed holds a lock on it, so the proof sees everything. */
+async function truncateSlot(db: Database, slot: number): Promise<boolean> {
+  try {
+    return await db.transaction(async (tx) => {
+      await limitLocks(tx, LOCK_WAIT_MS);
+      await tx.query(`lock table log_ring_${slot} in access exclusive mode`);
+      const [left] = await tx.query(
+        `select
+         from log_ring_${slot} r, log_shipper s
+         where r.xid >= pg_snapshot_xmin(s.shipped)
+           and not pg_visible_in_snapshot(r.xid, s.shipped)
+         limit 1`,
+      );
+      if (left) return false;
+      await tx.query(`truncate log_ring_${slot}`);
+      return true;
+    });
+  } catch (error) {
+    if (sqlState(error) === LOCK_NOT_AVAILABLE) return false;
+    throw error;
+  }
+}

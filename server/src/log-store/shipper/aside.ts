@@ -1,0 +1,102 @@
+import type { Database, Queryable } from '../../db/database.ts';
+import { logSources } from '../log-store.ts';
+import { type LoadedRows, loadRows, MOST_ROWS } from './load-rows.ts';
+import type { RingRow } from './ring-parts.ts';
+import { slices } from './ring-parts.ts';
+
+/** More than this of a part is more than a share, when others are in it. */
+const SHARE = 0.5;
+
+/** The environment that has more than its share of a part; null: none has. */
+export function greedyEnvironment(part: readonly RingRow[]): number | null {
+  const rows = new Map<number | null, number>();
+  let total = 0;
+  for (const row of part) {
+    rows.set(row.environment, (rows.get(row.environment) ?? 0) + row.rows);
+    total += row.rows;
+  }
+  for (const [environment, count] of rows) {
+    if (environment !== null && count > SHARE * total && count < total) return environment;
+  }
+  return null;
+}
+
+/** Copies what an environment has in a part, by its ids, to what is sent later. */
+export async function putAside(
+  tx: Queryable,
+  part: readonly RingRow[],
+  environment: number,
+): Promise<void> {
+  const own = part.filter((row) => row.environment === environment);
+  await tx.query(
+    `insert into log_aside (environment_id, at, source, rows, ids, numbers)
+     select $4, at, source, rows, ids, numbers
+     from log_ring
+     where xid between $1::xid8 and $2::xid8
+       and number = any($3::bigint[])
+     order by xid, number`,
+    [own[0]?.xid, own.at(-1)?.xid, own.map((row) => row.number), environment],
+  );
+}
+
+type AsideRow = { readonly id: number; readonly source: number; readonly rows: number };
+
+/** The oldest of what the environment after `environment` (in a circle) put aside; empty: nothing is. */
+export async function nextAside(
+  db: Database,
+  environment: number,
+): Promise<{ readonly environment: number; readonly rows: readonly AsideRow[] }> {
+  const [next] = await db.query<{ environment: number }>(
+    `select environment_id as environment
+     from log_aside
+     order by environment_id <= $1, environment_id
+     limit 1`,
+    [environment],
+  );
+  if (!next) return { environment: 0, rows: [] };
+  const rows = await db.query<AsideRow>(
+    `select id, source, rows
+     from (
+       select id, source, rows, sum(rows) over (order by id) - rows as before
+       from (
+         select id, source, rows
+         from log_aside
+         where environment_id = $1
+         order by id
+         limit 2000
+       ) next
+     ) part
+     where before < 20000
+     order by part.id`,
+    [next.environment],
+  );
+  return { environment: next.environment, rows };
+}
+
+export async function* loadAside(
+  db: Database,
+  rows: readonly AsideRow[],
+): AsyncGenerator<LoadedRows> {
+  for (const [index, source] of logSources.entries()) {
+    const own = rows.filter((row) => row.source === index + 1);
+    const total = own.reduce((sum, row) => sum + row.rows, 0);
+    for (const offset of slices(source, total)) {
+      yield loadRows(
+        db,
+        source,
+        `select k.id, k.number
+        from log_aside a
+        cross join lateral unnest(a.ids, a.numbers) with ordinality as k(id, number, n)
+        where a.id = any($1::bigint[])
+        order by a.id, k.n
+        offset $2
+        limit $3`,
+        [own.map((row) => row.id), offset, MOST_ROWS[source]],
+      );
+    }
+  }
+}
+
+export async function dropAside(db: Queryable, rows: readonly AsideRow[]): Promise<void> {
+  await db.query('delete from log_aside where id = any($1::bigint[])', [rows.map(({ id }) => id)]);
+}

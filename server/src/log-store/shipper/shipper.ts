@@ -1,0 +1,251 @@
+import type { Database } from '../../db/database.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import { createRest } from '../../lib/rest.ts';
+import { installCapture } from '../capture.ts';
+import type { LogSink } from '../log-store.ts';
+import { ringBytes, truncateShipped } from '../ring.ts';
+import { dropAside, greedyEnvironment, loadAside, nextAside, putAside } from './aside.ts';
+import { forgetDeleted } from './forget.ts';
+import { loadGapPage, nextGap } from './gaps.ts';
+import type { LoadedRows } from './load-rows.ts';
+import {
+  beginShipment,
+  endPart,
+  endShipment,
+  isOfThisCluster,
+  jumpToNow,
+  movePosition,
+  type Position,
+  readPosition,
+} from './position.ts';
+import { loadPart, nextPart, type RingRow } from './ring-parts.ts';
+
+/** Between shipments that had nothing. */
+const IDLE_MS = 1_000;
+const FIRST_RETRY_MS = 500;
+const LONGEST_RETRY_MS = 30_000;
+/** From which age on the store is behind. */
+export const LAGGING_MS = 30_000;
+const KEEP_EVERY_MS = 10_000;
+const VERIFY_EVERY_MS = 10_000;
+/** After a request whose end is unknown; the store ends it after one minute. */
+const IN_DOUBT_MS = 120_000;
+
+export type ShipperStats = {
+  /** Everything from before is in the store; undefined: not known yet. */
+  readonly dataAsOfMs: number | undefined;
+  readonly shippedRows: number;
+  readonly failures: number;
+  readonly backlogBytes: number;
+  /** Why the store did not take the last batch; undefined: it did. */
+  readonly trouble: string | undefined;
+  readonly gaps: number;
+};
+
+export type Shipper = {
+  readonly stats: () => ShipperStats;
+  /** Looks at once. */
+  readonly wake: () => void;
+  readonly close: () => Promise<void>;
+};
+
+export type ShipperOptions = {
+  readonly db: Database;
+  readonly sink: LogSink;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** From 0 to 1, for pauses. */
+  readonly random: () => number;
+  /** Bytes of the ring from which on its time is refilled from the tables instead. */
+  readonly backlogBytes: number;
+  /** After a request whose end is unknown nothing is deleted in the store for so long, in milliseconds. */
+  readonly inDoubtMs?: number;
+  readonly firstRetryMs?: number;
+};
+
+/** Ships until it is closed. One of a database at a time: the caller sees to that. See README.md. */
+export function startShipper(options: ShipperOptions): Shipper {
+  const { db, sink, clock, log, random } = options;
+  const { rest, wake } = createRest();
+  const stats = { shippedRows: 0, failures: 0, backlogBytes: 0, gaps: 0 };
+  let dataAsOfMs: number | undefined;
+  let trouble: string | undefined;
+  let isClosing = false;
+  let isCapturing = false;
+  let isPrepared = false;
+  let isLying = false;
+  let failedInARow = 0;
+  let keptMs = 0;
+  let verifiedMs = 0;
+  let asideEnvironment = 0;
+  let inDoubtUntilMs = clock.now() + (options.inDoubtMs ?? IN_DOUBT_MS);
+  const running = run();
+
+  async function run(): Promise<void> {
+    while (!isClosing) {
+      let restMs: number;
+      try {
+        restMs = (await round()) ? 0 : IDLE_MS;
+        if (trouble !== undefined) log.info('the log store takes batches again');
+        trouble = undefined;
+        failedInARow = 0;
+      } catch (error) {
+        restMs = retryMs();
+        failedInARow += 1;
+        stats.failures += 1;
+        inDoubtUntilMs = clock.now() + (options.inDoubtMs ?? IN_DOUBT_MS);
+        const reason = error instanceof Error ? error.message : String(error);
+        if (trouble !== reason)
+          log.warn({ reason, restMs }, 'shipping to the log store failed; it is tried again');
+        trouble = reason;
+      }
+      if (restMs > 0 && !isClosing) await rest(restMs);
+    }
+  }
+
+  /** Half of it by chance, so that what failed together does not come back together. */
+  function retryMs(): number {
+    const first = options.firstRetryMs ?? FIRST_RETRY_MS;
+    const ms = Math.min(LONGEST_RETRY_MS, first * 2 ** Math.min(failedInARow, 16));
+    return ms / 2 + (random() * ms) / 2;
+  }
+
+  /** Whether there may be more to do at once. */
+  async function round(): Promise<boolean> {
+    await prepare();
+    await keep();
+    let position = await readPosition(db);
+    if (!position) return false;
+    if (position.target === null) position = await beginShipment(db, position);
+    const part = await nextPart(db, position);
+    if (part.length > 0) {
+      await shipPart(position, part);
+      return true;
+    }
+    position = await endShipment(db, position);
+    dataAsOfMs = position.shippedAt.getTime();
+    if (clock.now() >= inDoubtUntilMs) position = await forgetDeleted(db, sink, position, send);
+    return (await shipAside()) || (await shipGap());
+  }
+
+  /** The triggers come first: what is written while the store cannot be reached is in the ring. */
+  async function prepare(): Promise<void> {
+    if (!isCapturing) {
+      const before = await readPosition(db);
+      await installCapture(db, (tx) => jumpToNow(tx, before?.shippedAt ?? null));
+      if (!(await isOfThisCluster(db))) {
+        log.warn('the database is of another cluster now: what was written since is looked for');
+        await db.transaction((tx) => jumpToNow(tx, before?.shippedAt ?? null));
+      }
+      isCapturing = true;
+    }
+    if (isPrepared) return;
+    const store = await sink.migrate();
+    const position = await readPosition(db);
+    if (position && position.store !== store) await changeStore(position, store);
+    isPrepared = true;
+  }
+
+  /** Whatever it has of us, it has not got everything. */
+  async function changeStore(position: Position, store: string): Promise<void> {
+    log.info({ store }, 'this log store is new: everything that is kept is sent to it');
+    await db.transaction(async (tx) => {
+      await movePosition(tx, position, 'store = $2', [store]);
+      await tx.query('delete from log_gap');
+      await tx.query('delete from log_aside');
+      await jumpToNow(tx, null);
+    });
+  }
+
+  async function keep(): Promise<void> {
+    if (clock.now() - keptMs < KEEP_EVERY_MS) return;
+    keptMs = clock.now();
+    await truncateShipped(db, keptMs);
+    stats.backlogBytes = await ringBytes(db);
+    const [gaps] = await db.query<{ count: number }>('select count(*)::int as count from log_gap');
+    stats.gaps = gaps?.count ?? 0;
+    if (stats.backlogBytes > options.backlogBytes) await overflow();
+  }
+
+  async function overflow(): Promise<void> {
+    const position = await readPosition(db);
+    if (!position) return;
+    log.warn(
+      { bytes: stats.backlogBytes, since: position.shippedAt },
+      'what waits for the log store is over its bound: it is looked for in the tables later',
+    );
+    await db.transaction(async (tx) => {
+      await movePosition(tx, position, 'target = null');
+      await jumpToNow(tx, position.shippedAt);
+    });
+    await truncateShipped(db, clock.now());
+    stats.backlogBytes = await ringBytes(db);
+  }
+
+  async function shipPart(position: Position, part: readonly RingRow[]): Promise<void> {
+    const last = part.at(-1);
+    if (!last) return;
+    const isBehind = clock.now() - position.shippedAt.getTime() > LAGGING_MS;
+    const greedy = isBehind ? greedyEnvironment(part) : null;
+    const now = greedy === null ? part : part.filter((row) => row.environment !== greedy);
+    for await (const rows of loadPart(db, now)) {
+      await send(rows, '');
+      await verify(rows);
+    }
+    await db.transaction(async (tx) => {
+      if (greedy !== null) await putAside(tx, part, greedy);
+      await endPart(tx, position, last);
+    });
+  }
+
+  async function shipAside(): Promise<boolean> {
+    const { environment, rows } = await nextAside(db, asideEnvironment);
+    if (rows.length === 0) return false;
+    for await (const loaded of loadAside(db, rows)) await send(loaded, '');
+    await dropAside(db, rows);
+    asideEnvironment = environment;
+    return true;
+  }
+
+  async function shipGap(): Promise<boolean> {
+    const gap = await nextGap(db);
+    if (!gap) return false;
+    const { rows, done } = await loadGapPage(db, gap);
+    if (rows) await send(rows, '');
+    await done();
+    return true;
+  }
+
+  async function send(rows: LoadedRows, purpose: string): Promise<void> {
+    if (rows.rows === 0) return;
+    // It may be in the store's list of tokens and nowhere else.
+    const again = isLying ? `-${clock.now()}` : '';
+    await sink.insert(rows, `${rows.source}-${purpose}${rows.hash}${again}`);
+    stats.shippedRows += rows.rows;
+  }
+
+  async function verify({ source, sample }: LoadedRows): Promise<void> {
+    if (
+      source !== 'message_event' ||
+      sample.length === 0 ||
+      clock.now() - verifiedMs < VERIFY_EVERY_MS
+    )
+      return;
+    const found = new Set(await sink.eventsAmong(sample));
+    isLying = sample.some((id) => !found.has(id));
+    if (isLying) throw new Error('the log store took a batch and does not have it');
+    verifiedMs = clock.now();
+  }
+
+  return {
+    stats: () => ({ ...stats, dataAsOfMs, trouble }),
+    wake,
+    close: async () => {
+      isClosing = true;
+      wake();
+      await running;
+      await sink.close();
+    },
+  };
+}
