@@ -46,11 +46,12 @@ function figuresTable({ figures, goals, missed }: DrillReport, style: Style): st
   return table(
     style,
     ['WHAT', 'GOAL', 'REACHED'],
-    figureNames.map((name): Cell[] => {
-      const reached = figures[name] === null ? 'not measured' : figures[name].toLocaleString('en');
+    figureNames(goals).map((name): Cell[] => {
+      const goal = goals[name];
+      const reached = figures[name]?.toLocaleString('en') ?? 'not measured';
       return [
-        goals[name].what,
-        goalText(goals[name]),
+        goal?.what ?? name,
+        goal ? goalText(goal) : '',
         missed.includes(name) ? { text: reached, mark: style.red } : reached,
       ];
     }),

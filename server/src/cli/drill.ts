@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { noisyNeighbour } from '../drill/noisy-neighbour.ts';
 import { incidentPlan, rehearsalPlan } from '../drill/plan.ts';
+import type { StoreOptions } from '../drill/stores.ts';
 import { drillView, timelineLine } from './drill-view.ts';
 import { startProgress } from './progress.ts';
 import { CliError, type CommandResult } from './result.ts';
@@ -18,6 +19,9 @@ const INTERRUPTED = 130;
 type DrillOptions = {
   readonly minutes?: string;
   readonly rehearsal?: boolean;
+  readonly objectStore?: boolean;
+  readonly logStore?: boolean;
+  readonly fullDisk?: boolean;
   readonly json?: boolean;
 };
 
@@ -34,6 +38,12 @@ export function drillCommand(): Command {
         new Option('--minutes <n>', 'how long it may take').default(String(DEFAULT_MINUTES)),
       )
       .option('--rehearsal', 'everything small and within a minute; speed is not judged')
+      .option('--object-store', 'bodies go to an object store, which is throttled to 5 % meanwhile')
+      .option('--log-store', 'events are shipped to a log store, which is cut off meanwhile')
+      .option(
+        '--full-disk',
+        'fill up the database’s disk; needs root. With a store that is done where possible.',
+      )
       .option('--json', 'one JSON document on stdout')
       .action((options: DrillOptions) => runCommand(options, (ctx) => play(ctx, options))),
   );
@@ -49,6 +59,7 @@ async function play(ctx: CommandContext, options: DrillOptions): Promise<Command
     const report = await noisyNeighbour({
       plan: options.rehearsal ? rehearsalPlan : incidentPlan(minutes),
       judgeSpeed: !options.rehearsal,
+      stores: storesOf(options),
       env: ctx.env,
       tell: (event) => {
         // Text has the timeline at its end.
@@ -71,6 +82,12 @@ async function play(ctx: CommandContext, options: DrillOptions): Promise<Command
   } finally {
     progress.end();
   }
+}
+
+function storesOf(options: DrillOptions): StoreOptions | undefined {
+  const { objectStore = false, logStore = false, fullDisk = false } = options;
+  if (!objectStore && !logStore && !fullDisk) return undefined;
+  return { objectStore, logStore, fullDisk: fullDisk ? 'must' : 'where possible' };
 }
 
 /** Aborted by the first signal; a second one ends the process at once and leaves the data dir behind. */

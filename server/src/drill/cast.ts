@@ -17,12 +17,15 @@ export type Cast = {
   readonly quiet: readonly Actor[];
   readonly culprit: Actor;
   readonly broadcaster: Actor;
+  /** Sends e-mails with a large body; only with an object store. */
+  readonly mailer: Actor | undefined;
 };
 
 export type CastSize = {
   readonly quietAccounts: number;
   readonly culpritUsers: number;
   readonly audience: number;
+  readonly hasMailer: boolean;
 };
 
 /** A feed message with a condition and a template. */
@@ -41,11 +44,38 @@ const STEPS = [
   },
 ] as const;
 
+type Steps = typeof STEPS | typeof MAIL_STEPS;
+
+const MAIL_USERS = 200;
+
+/** What each mail ends with, so that a body can be told from another and from half of one. */
+export function mailMark(number: number | string): string {
+  return `mail ${number} ends here`;
+}
+
+/** An e-mail with a body of about 4 KB. */
+const MAIL_STEPS = [
+  {
+    type: 'channel',
+    ref: 'email_1',
+    channel_key: 'email',
+    template: {
+      subject: 'Receipt #{{ data.drill }}',
+      text_body: `${'Thank you for your order, which is on its way to you. '.repeat(75)}${mailMark('{{ data.drill }}')}`,
+    },
+  },
+] as const;
+
 /** Makes the accounts, their users and their workflows. */
 export async function assembleCast(server: ScratchServer, size: CastSize): Promise<Cast> {
   // Nobody signs a user token here, so all accounts may share the keys, which take long to make.
   const signingKeys = await makeSigningKeys(2);
-  const make = async (account: string, workflowKey: string, users: number): Promise<Actor> => {
+  const make = async (
+    account: string,
+    workflowKey: string,
+    users: number,
+    steps: Steps = STEPS,
+  ): Promise<Actor> => {
     const credentials = await server.db.transaction((tx) =>
       insertAccount(tx, { name: account }, signingKeys),
     );
@@ -66,7 +96,7 @@ export async function assembleCast(server: ScratchServer, size: CastSize): Promi
        from generate_series(1, $3::int) as n`,
       [environmentId, 'user', users],
     );
-    await push(server, credentials.service_token, workflowKey);
+    await push(server, credentials.service_token, workflowKey, steps);
     return {
       account,
       environment: ENVIRONMENT,
@@ -89,15 +119,31 @@ export async function assembleCast(server: ScratchServer, size: CastSize): Promi
   }
   const culprit = await make('culprit', 'digest', size.culpritUsers);
   const broadcaster = await make('broadcaster', 'announcement', size.audience);
+  const mailer = size.hasMailer
+    ? await make('mailer', 'receipt-by-mail', MAIL_USERS, MAIL_STEPS)
+    : undefined;
+  if (mailer) {
+    await server.db.query(
+      `update recipient
+       set properties = properties || jsonb_build_object('email', id || '@example.com')
+       where environment_id = $1`,
+      [mailer.environmentId],
+    );
+  }
   await server.db.query('analyze recipient');
-  return { quiet, culprit, broadcaster };
+  return { quiet, culprit, broadcaster, mailer };
 }
 
-async function push(server: ScratchServer, serviceToken: string, key: string): Promise<void> {
+async function push(
+  server: ScratchServer,
+  serviceToken: string,
+  key: string,
+  steps: Steps,
+): Promise<void> {
   const response = await fetch(`${server.url}/control/v1/push?environment=${ENVIRONMENT}`, {
     method: 'POST',
     headers: { authorization: `Bearer ${serviceToken}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ workflows: [{ key, content: { name: key, steps: STEPS } }] }),
+    body: JSON.stringify({ workflows: [{ key, content: { name: key, steps } }] }),
   });
   if (!response.ok) throw new Error(`the push of ${key} was refused: ${await response.text()}`);
 }

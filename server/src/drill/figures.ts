@@ -11,6 +11,16 @@ export type Figures = {
   readonly started_after_hold: number | null;
   readonly broadcast_duplicates: number | null;
   readonly broadcast_missing: number | null;
+} & Partial<StoreFigures>;
+
+/** Those of the stores and the disk, where the drill has them. */
+export type StoreFigures = {
+  readonly bodies_unreadable: number | null;
+  readonly bodies_late: number | null;
+  readonly object_store_requests_per_s: number | null;
+  readonly log_gap: number | null;
+  readonly log_store_caught_up_s: number | null;
+  readonly disk_accepting_again_s: number | null;
 };
 
 export type FigureName = keyof Figures;
@@ -23,7 +33,42 @@ export type Goal = {
   readonly what: string;
 };
 
-export const goals: Readonly<Record<FigureName, Goal>> = {
+export type Goals = Readonly<Partial<Record<FigureName, Goal>>>;
+
+const objectStoreGoals = {
+  bodies_unreadable: {
+    ...{ bound: 'at most', value: 0, speed: false },
+    what: 'bodies of e-mails that cannot be read afterwards',
+  },
+  bodies_late: {
+    ...{ bound: 'at most', value: 0, speed: true },
+    what: 'e-mails delivered late while the object store is throttled',
+  },
+  object_store_requests_per_s: {
+    ...{ bound: 'at most', value: 100, speed: false },
+    what: 'requests to the object store in its busiest second',
+  },
+} as const satisfies Goals;
+
+const logStoreGoals = {
+  log_gap: {
+    ...{ bound: 'at most', value: 0, speed: false },
+    what: 'events, runs and deliveries missing in the log store afterwards',
+  },
+  log_store_caught_up_s: {
+    ...{ bound: 'reported', value: 0, speed: true },
+    what: 'seconds until the log store has caught up with its outage',
+  },
+} as const satisfies Goals;
+
+const diskGoals = {
+  disk_accepting_again_s: {
+    ...{ bound: 'less than', value: 5, speed: false },
+    what: 'seconds from room on the disk until triggers are accepted',
+  },
+} as const satisfies Goals;
+
+const baseGoals = {
   neighbours_p99_ratio: {
     ...{ bound: 'at most', value: 1.2, speed: true },
     what: 'neighbours’ trigger-to-delivered p99, flood over calm',
@@ -68,20 +113,40 @@ export const goals: Readonly<Record<FigureName, Goal>> = {
     ...{ bound: 'at most', value: 0, speed: false },
     what: 'recipients of the neighbour’s broadcast who got nothing',
   },
-};
+} as const satisfies Goals;
 
-export const figureNames = Object.keys(goals) as readonly FigureName[];
+/** Which figures a drill has. */
+export function goalsOf(parts: {
+  readonly objectStore: boolean;
+  readonly logStore: boolean;
+  readonly disk: boolean;
+}): Goals {
+  return {
+    ...baseGoals,
+    ...(parts.objectStore && objectStoreGoals),
+    ...(parts.logStore && logStoreGoals),
+    ...(parts.disk && diskGoals),
+  };
+}
 
 /** The figures that miss their goals; one that could not be measured misses it. */
-export function missedGoals(figures: Figures, only: 'all' | 'without speed'): FigureName[] {
-  return figureNames.filter((name) => {
+export function missedGoals(
+  goals: Goals,
+  figures: Figures,
+  only: 'all' | 'without speed',
+): FigureName[] {
+  return figureNames(goals).filter((name) => {
     const goal = goals[name];
-    return !(only === 'without speed' && goal.speed) && !isReached(goal, figures[name]);
+    return goal && !(only === 'without speed' && goal.speed) && !isReached(goal, figures[name]);
   });
 }
 
-export function isReached({ bound, value }: Goal, figure: number | null): boolean {
-  if (figure === null || Number.isNaN(figure)) return false;
+export function figureNames(goals: Goals): readonly FigureName[] {
+  return Object.keys(goals) as FigureName[];
+}
+
+export function isReached({ bound, value }: Goal, figure: number | null | undefined): boolean {
+  if (figure === null || figure === undefined || Number.isNaN(figure)) return false;
   switch (bound) {
     case 'at most':
       return figure <= value;

@@ -15,6 +15,7 @@ export const PHASES = {
   calm: 'calm',
   few: 'flood in few large triggers',
   many: 'flood in many single triggers',
+  diskFull: 'the disk 98 % full',
   again: 'few large triggers again',
   executorKilled: 'an executor killed',
   databaseRestarted: 'the database restarted',

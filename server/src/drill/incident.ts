@@ -1,8 +1,11 @@
 import { broadcastState } from './broadcast.ts';
 import { beginFlood, nameCulprit, neighbours, PHASES } from './flood.ts';
+import { type FullDisk, fillUpDisk } from './full-disk.ts';
 import { type Governed, govern } from './govern.ts';
 import type { LoadSummary } from './load/protocol.ts';
+import { isReady, unreadyParts } from './readiness.ts';
 import type { Stage } from './stage.ts';
+import { playStoreFaults, type StoreFaults } from './store-faults.ts';
 import { poll, waitMs, wallClockMs } from './wall-clock.ts';
 
 /** Into a phase before something breaks. */
@@ -22,6 +25,9 @@ export type Incident = {
   readonly executorBackSeconds: number | undefined;
   readonly databaseBackSeconds: number | undefined;
   readonly governed: Governed;
+  /** Undefined: no disk was filled up. */
+  readonly fullDisk: FullDisk | undefined;
+  readonly storeFaults: StoreFaults;
 };
 
 /**
@@ -33,6 +39,9 @@ export async function incident(stage: Stage): Promise<Incident> {
   const { seconds } = plan;
   const startedMs = wallClockMs();
   timeline.floodBegins(startedMs);
+  const faults = playStoreFaults(stage, seconds.few + seconds.many);
+  // Its failure is that of whoever waits for it.
+  faults.catch(() => {});
   let endFlood = beginFlood(stage, PHASES.few, plan.few);
   timeline.note(
     `the flood begins: ${stage.cast.culprit.account} sends ${plan.few.perSecond} triggers/s of ${plan.few.runs} recipients`,
@@ -58,6 +67,8 @@ export async function incident(stage: Stage): Promise<Incident> {
 
   endFlood = beginFlood(stage, PHASES.again, plan.few);
   timeline.note(PHASES.again, await backlog(stage));
+  const storeFaults = await faults;
+  const fullDisk = await fillUpDisk(stage);
   const executorBackSeconds = await breakSomething(
     stage,
     PHASES.executorKilled,
@@ -81,6 +92,7 @@ export async function incident(stage: Stage): Promise<Incident> {
   return {
     culpritNamedSeconds: named?.seconds,
     ...{ few, many, again, executorBackSeconds, databaseBackSeconds, governed },
+    ...{ fullDisk, storeFaults },
   };
 }
 
@@ -114,21 +126,6 @@ async function breakSomething(
   );
   await quiet;
   return backSeconds;
-}
-
-async function isReady(stage: Stage): Promise<boolean> {
-  return (await unreadyParts(stage)) === undefined;
-}
-
-/** The parts that `/readyz` calls anything but up; undefined when it answers 200. */
-async function unreadyParts(stage: Stage): Promise<string | undefined> {
-  const response = await fetch(`${stage.server.url}/readyz`);
-  const { parts } = (await response.json()) as {
-    readonly parts: Readonly<Record<string, { readonly state: string }>>;
-  };
-  if (response.status === 200) return undefined;
-  const down = Object.entries(parts).filter(([, { state }]) => state !== 'up');
-  return `/readyz: ${response.status}, ${down.map(([name, { state }]) => `${name} ${state}`).join(', ')}`;
 }
 
 async function backlog(stage: Stage): Promise<string> {

@@ -67,6 +67,14 @@ export function isRefused(row: SampleRow): boolean {
   return row[6] > 0;
 }
 
+/**
+ * The same without those that were accepted when they were tried again and were refused for want of room on the
+ * disk, which is what a full disk must do.
+ */
+export function isRefusedForGood(row: SampleRow): boolean {
+  return isRefused(row) && !(row[7] === '503 storage_full' && row[9] !== null);
+}
+
 function countReasons(rows: readonly SampleRow[]): Record<string, number> {
   const byReason = Map.groupBy(
     rows.flatMap((row) => row[7] ?? []),

@@ -3,7 +3,7 @@ import { isJsonObject } from '../lib/json.ts';
 import { compareAwake, describeStalls, type MachineStalls, stallsSentence } from './awake.ts';
 import { beginBroadcast, broadcastFinished } from './broadcast.ts';
 import { countBroadcast, countWork, runsStarted, type WorkCount } from './count-work.ts';
-import { type FigureName, type Figures, type Goal, goals, missedGoals } from './figures.ts';
+import { type FigureName, type Figures, type Goals, goalsOf, missedGoals } from './figures.ts';
 import {
   beginOrdinary,
   culpritRate,
@@ -17,12 +17,21 @@ import { exportDiscarded } from './govern.ts';
 import { type Incident, incident } from './incident.ts';
 import type { LoadSummary, SampleRow } from './load/protocol.ts';
 import { describeMachine } from './machine.ts';
+import { beginMails } from './mails.ts';
 import type { Stall } from './metronome/stall-watch.ts';
-import { compareWithCalm, describePhase, isRefused, type PhaseLatency } from './neighbours.ts';
+import {
+  compareWithCalm,
+  describePhase,
+  isRefused,
+  isRefusedForGood,
+  type PhaseLatency,
+} from './neighbours.ts';
 import { listOf } from './operator.ts';
 import type { Plan } from './plan.ts';
 import { drained, type Stage, setStage, startFlood } from './stage.ts';
 import { rounded } from './statistics.ts';
+import { judgeStores, type StoreDetails, type StoresSeen } from './store-figures.ts';
+import type { StoreOptions } from './stores.ts';
 import { createTimeline, type TimelineEvent } from './timeline.ts';
 import { wallClockMs } from './wall-clock.ts';
 
@@ -32,7 +41,7 @@ export type DrillReport = {
   readonly started_at: string;
   readonly seconds: number;
   readonly figures: Figures;
-  readonly goals: Readonly<Record<FigureName, Goal>>;
+  readonly goals: Goals;
   readonly missed: readonly FigureName[];
   readonly details: DrillDetails;
   readonly timeline: readonly TimelineEvent[];
@@ -61,10 +70,14 @@ type DrillDetails = {
   readonly queued_at_hold: number;
   readonly discarded_runs: number;
   readonly ledger: string;
+  /** Of a drill with stores. */
+  readonly stores?: StoreDetails;
 };
 
 export type DrillOptions = {
   readonly plan: Plan;
+  /** Undefined: the database alone. */
+  readonly stores?: StoreOptions | undefined;
   /** False where the machine is too busy, or the plan too small, for figures of speed. */
   readonly judgeSpeed: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -78,9 +91,14 @@ export async function noisyNeighbour(options: DrillOptions): Promise<DrillReport
   const startedMs = wallClockMs();
   const timeline = createTimeline(wallClockMs, options.tell);
   timeline.note('the drill begins: a server of its own, accounts, users and workflows are made');
-  const stage = await setStage(options.plan, options.env, timeline);
+  const stage = await setStage(options.plan, options.env, timeline, options.stores);
   try {
     const { figures, details } = await Promise.race([play(stage), whenAborted(options.signal)]);
+    const goals = goalsOf({
+      objectStore: stage.stores?.objectStore !== undefined,
+      logStore: stage.stores?.logStore !== undefined,
+      disk: stage.stores?.disk !== undefined || options.stores?.fullDisk === 'must',
+    });
     return {
       drill: 'noisy-neighbour',
       machine: describeMachine(),
@@ -88,7 +106,7 @@ export async function noisyNeighbour(options: DrillOptions): Promise<DrillReport
       seconds: rounded((wallClockMs() - startedMs) / 1_000),
       figures,
       goals,
-      missed: missedGoals(figures, options.judgeSpeed ? 'all' : 'without speed'),
+      missed: missedGoals(goals, figures, options.judgeSpeed ? 'all' : 'without speed'),
       details,
       timeline: timeline.events,
     };
@@ -110,16 +128,20 @@ async function play(
 ): Promise<{ readonly figures: Figures; readonly details: DrillDetails }> {
   const { plan, timeline, operator, cast, server } = stage;
   const endOrdinary = beginOrdinary(stage, PHASES.calm);
+  const endMails = beginMails(stage);
   await neighbours(stage, PHASES.warmUp, plan.seconds.warmUp);
   timeline.note(
     `calm: ${cast.quiet.length} accounts send ${plan.quietPerSecond} triggers/s together, one sends 1/s`,
     await operator.traffic(),
   );
   await beginBroadcast(stage);
+  const calmMs = wallClockMs();
   await neighbours(stage, PHASES.calm, plan.seconds.calm);
+  const floodMs = wallClockMs();
   await endOrdinary();
 
   const happened = await incident(stage);
+  await endMails?.();
   await broadcastFinished(stage);
   const isDrained = await drained(server, plan.drainSeconds);
   const drainedMs = wallClockMs();
@@ -129,6 +151,10 @@ async function play(
   const { environmentId } = cast.culprit;
   const startedAfterHold = await runsStarted(server.db, environmentId, heldMs, drainedMs);
   const alone = await playAlone(stage);
+  const stores = await judgeStores(stage, {
+    ...{ calm: { fromMs: calmMs, untilMs: floodMs }, floodMs },
+    ...{ faults: happened.storeFaults, fullDisk: happened.fullDisk },
+  });
   const stalls = await stage.metronome.stalls();
   timeline.note(stallsSentence(stalls));
   timeline.note('everything is counted', await ledgerState(stage));
@@ -138,13 +164,13 @@ async function play(
     ...(await stage.flood.samples(join(server.dataDir, 'flood.ndjson'))),
     ...alone.samples,
   ];
-  const neighbourWork = await countWork(server.db, quietRows);
+  const neighbourWork = await countWork(server.db, [...quietRows, ...stores.mailRows]);
   const discarded = await exportDiscarded(stage, discardId);
   const culpritWork = await countWork(server.db, culpritRows, discarded);
   return conclude(stage, {
     ...{ happened, quietRows, culpritRows, neighbourWork, culpritWork, startedAfterHold },
     discardedRuns: [...discarded.values()].reduce((sum, runs) => sum + runs, 0),
-    ...{ alone, stalls },
+    ...{ alone, stalls, stores },
     ledger: await ledgerState(stage),
   });
 }
@@ -210,6 +236,7 @@ async function conclude(
     readonly discardedRuns: number;
     readonly alone: Alone;
     readonly stalls: readonly Stall[] | null;
+    readonly stores: StoresSeen;
     readonly ledger: string;
   },
 ): Promise<{ readonly figures: Figures; readonly details: DrillDetails }> {
@@ -219,7 +246,7 @@ async function conclude(
   const rows = (phase: string): readonly SampleRow[] => byPhase.get(phase) ?? [];
   const floods = [rows(PHASES.few), rows(PHASES.many)];
   const ratios = compareWithCalm(rows(PHASES.calm), floods);
-  const refused = seen.quietRows.filter(isRefused).length;
+  const refused = [...seen.quietRows, ...seen.stores.mailRows].filter(isRefusedForGood).length;
   const undelivered = seen.quietRows.filter(([, , , , , delivered]) => delivered === null).length;
   const fewRate = await culpritRate(stage, few.startedMs, few.endedMs);
   const manyRate = await culpritRate(stage, many.startedMs, many.endedMs);
@@ -243,6 +270,7 @@ async function conclude(
     started_after_hold: seen.startedAfterHold,
     broadcast_duplicates: broadcast.duplicates,
     broadcast_missing: broadcast.missing,
+    ...seen.stores.figures,
   };
   const details: DrillDetails = {
     neighbours_p99_ratio_upper_95: ratios.upper95,
@@ -267,6 +295,7 @@ async function conclude(
     queued_at_hold: governed.depth,
     discarded_runs: seen.discardedRuns,
     ledger: seen.ledger,
+    ...(stage.stores && { stores: seen.stores.details }),
   };
   return { figures, details };
 }

@@ -4,6 +4,10 @@ export type Plan = {
   /** Triggers a second of all quiet accounts together, one recipient each. */
   readonly quietPerSecond: number;
   readonly culpritUsers: number;
+  /** E-mails of the neighbour whose bodies go to the object store; sent only with one. */
+  readonly mailsPerSecond: number;
+  /** Of the file system that is made to be filled up; it takes only what is used of it. */
+  readonly diskMegabytes: number;
   /** The neighbour's broadcast, paced so that it lasts from the beginning of calm to the end of the flood. */
   readonly broadcastPerSecond: number;
   readonly audience: number;
@@ -20,6 +24,8 @@ export type Plan = {
     readonly many: number;
     readonly executorKilled: number;
     readonly databaseRestarted: number;
+    /** With a disk that can be filled up. */
+    readonly diskFull: number;
     /** The operator looks at what is held before discarding it. */
     readonly held: number;
     readonly alone: number;
@@ -54,6 +60,8 @@ export function incidentPlan(minutes: number): Plan {
     quietAccounts: 200,
     quietPerSecond: 100,
     culpritUsers: 20_000,
+    mailsPerSecond: 20,
+    diskMegabytes: 20_000 + 4_000 * minutes,
     broadcastPerSecond: BROADCAST_PER_SECOND,
     audience: BROADCAST_PER_SECOND * seconds(BROADCAST_SHARE),
     few: { perSecond: 25, runs: 1_000 },
@@ -66,6 +74,7 @@ export function incidentPlan(minutes: number): Plan {
       many: seconds(SHARES.many),
       executorKilled: Math.max(8, seconds(SHARES.executorKilled)),
       databaseRestarted: Math.max(12, seconds(SHARES.databaseRestarted)),
+      diskFull: 15,
       held: seconds(SHARES.held),
       alone: Math.max(10, seconds(SHARES.alone)),
     },
@@ -78,6 +87,8 @@ export const rehearsalPlan: Plan = {
   quietAccounts: 12,
   quietPerSecond: 12,
   culpritUsers: 500,
+  mailsPerSecond: 5,
+  diskMegabytes: 3_000,
   broadcastPerSecond: 100,
   audience: 1_500,
   few: { perSecond: 10, runs: 200 },
@@ -90,6 +101,7 @@ export const rehearsalPlan: Plan = {
     many: 2,
     executorKilled: 3,
     databaseRestarted: 5,
+    diskFull: 4,
     held: 1,
     alone: 2,
   },

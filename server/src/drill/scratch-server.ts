@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -32,21 +32,27 @@ export type ScratchServer = {
 /**
  * Starts a server that has nothing to do with any other: its own data dir, embedded database and a free
  * port. It ends with this process, however that ends. `env` gives it the path and so on; what would lead it
- * to somebody's data is left out.
+ * to somebody's data is left out. `own` are variables for it, `disk` the folder of a disk of its own.
  */
 export async function startScratchServer(
   env: Readonly<Record<string, string | undefined>>,
+  {
+    own = {},
+    disk,
+  }: { readonly own?: Readonly<Record<string, string>>; readonly disk?: string | undefined } = {},
 ): Promise<ScratchServer> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'belfry-drill-'));
+  const dataDir = disk ? join(disk, 'data') : await mkdtemp(join(tmpdir(), 'belfry-drill-'));
+  if (disk) await mkdir(dataDir, { mode: 0o711 });
   const errors = await open(join(dataDir, 'server.log'), 'a');
   const child = spawn(process.execPath, [...NODE_FLAGS, BELFRY, 'start'], {
     env: {
       ...Object.fromEntries(
-        Object.entries(env).filter(([name]) => !/^(?:BELFRY_|PG|DATABASE_URL$)/.test(name)),
+        Object.entries(env).filter(([name]) => !/^(?:BELFRY_|AWS_|PG|DATABASE_URL$)/.test(name)),
       ),
       BELFRY_PORT: '0',
       BELFRY_LOG_LEVEL: 'warn',
       BELFRY_DATA_DIR: dataDir,
+      ...own,
     },
     // As a service: a session of its own, so that the processor is shared with it and not with its callers' threads.
     detached: true,

@@ -7,6 +7,7 @@ import { type Metronome, startMetronome } from './metronome.ts';
 import { createOperator, type Operator } from './operator.ts';
 import type { Plan } from './plan.ts';
 import { type ScratchServer, startScratchServer } from './scratch-server.ts';
+import { openStores, type StoreOptions, type Stores } from './stores.ts';
 import type { Timeline } from './timeline.ts';
 import { poll, waitMs } from './wall-clock.ts';
 
@@ -27,6 +28,10 @@ export type Stage = {
   readonly quiet: LoadGenerator;
   /** Plays the culprit. */
   readonly flood: LoadGenerator;
+  /** Plays the neighbour who sends e-mails. */
+  readonly mails: LoadGenerator | undefined;
+  /** Undefined: the server has its database alone. */
+  readonly stores: Stores | undefined;
   readonly timeline: Timeline;
   readonly metronome: Metronome;
   readonly destroy: () => Promise<void>;
@@ -36,16 +41,28 @@ export async function setStage(
   plan: Plan,
   env: Readonly<Record<string, string | undefined>>,
   timeline: Timeline,
+  storeOptions?: StoreOptions,
 ): Promise<Stage> {
-  const server = await startScratchServer(env);
+  const stores = storeOptions && (await openStores(storeOptions, plan, timeline));
+  const server = await startScratchServer(env, {
+    own: stores?.env ?? {},
+    disk: stores?.disk?.path,
+  }).catch(async (error) => {
+    await stores?.end();
+    throw error;
+  });
   const metronome = startMetronome();
   const players: { readonly end: () => void }[] = [metronome];
   const destroy = async (): Promise<void> => {
     for (const player of players) player.end();
     await server.destroy();
+    await stores?.end();
   };
   try {
-    const cast = await assembleCast(server, plan);
+    const cast = await assembleCast(server, {
+      ...plan,
+      hasMailer: stores?.objectStore !== undefined,
+    });
     const quiet = await startLoad({
       url: server.url,
       callers: cast.quiet,
@@ -55,8 +72,10 @@ export async function setStage(
     players.push(quiet);
     const flood = await startFlood(server, cast.culprit);
     players.push(flood);
+    const mails = cast.mailer && (await startMails(server, cast.mailer));
+    if (mails) players.push(mails);
     return {
-      ...{ plan, server, cast, quiet, flood, timeline, metronome, destroy },
+      ...{ plan, server, cast, quiet, flood, mails, stores, timeline, metronome, destroy },
       operator: createOperator(server),
     };
   } catch (error) {
@@ -82,6 +101,16 @@ export async function startFlood(
   const priority = createPriority(FLOOD_NICENESS, pino({ level: 'silent' }));
   if (flood.pid !== undefined) await priority.lower(flood.pid);
   return flood;
+}
+
+function startMails(server: ScratchServer, mailer: Caller): Promise<LoadGenerator> {
+  return startLoad({
+    url: server.url,
+    callers: [mailer],
+    careful: true,
+    feeds: false,
+    ...QUIET,
+  });
 }
 
 /** Resolves when nothing waits and nothing is under way; false when that takes too long. */

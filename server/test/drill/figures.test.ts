@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type Figures, figureNames, missedGoals } from '../../src/drill/figures.ts';
+import { type Figures, figureNames, goalsOf, missedGoals } from '../../src/drill/figures.ts';
 import type { SampleRow } from '../../src/drill/load/protocol.ts';
 import { compareWithCalm, describePhase } from '../../src/drill/neighbours.ts';
 
@@ -15,7 +15,16 @@ const good: Figures = {
   started_after_hold: 0,
   broadcast_duplicates: 0,
   broadcast_missing: 0,
+  bodies_unreadable: 0,
+  bodies_late: 0,
+  object_store_requests_per_s: 100,
+  log_gap: 0,
+  log_store_caught_up_s: 500,
+  disk_accepting_again_s: 4.9,
 };
+
+const goals = goalsOf({ objectStore: true, logStore: true, disk: true });
+const withoutStores = goalsOf({ objectStore: false, logStore: false, disk: false });
 
 const bad: Partial<Figures> = {
   neighbours_p99_ratio: 1.21,
@@ -28,20 +37,31 @@ const bad: Partial<Figures> = {
   started_after_hold: 1,
   broadcast_duplicates: 1,
   broadcast_missing: 1,
+  bodies_unreadable: 1,
+  bodies_late: 1,
+  object_store_requests_per_s: 101,
+  log_gap: 1,
+  disk_accepting_again_s: 5,
 };
 
 test('a figure beyond its goal misses it, and so does one that could not be measured', () => {
-  expect(missedGoals(good, 'all')).toEqual([]);
-  for (const name of figureNames) {
-    expect(missedGoals({ ...good, [name]: null }, 'all')).toEqual([name]);
-    if (name in bad) expect(missedGoals({ ...good, [name]: bad[name] }, 'all')).toEqual([name]);
+  expect(missedGoals(goals, good, 'all')).toEqual([]);
+  for (const name of figureNames(goals)) {
+    expect(missedGoals(goals, { ...good, [name]: null }, 'all')).toEqual([name]);
+    if (name in bad)
+      expect(missedGoals(goals, { ...good, [name]: bad[name] }, 'all')).toEqual([name]);
   }
+});
+
+test('a drill without stores has no figures of stores', () => {
+  expect(figureNames(withoutStores)).toHaveLength(11);
+  expect(missedGoals(withoutStores, { ...good, log_gap: 5 }, 'all')).toEqual([]);
 });
 
 test('a rehearsal judges losses and not speed', () => {
   const slow = { ...good, neighbours_p99_ratio: 9, flood_alone_runs_per_s: 10 };
-  expect(missedGoals(slow, 'without speed')).toEqual([]);
-  expect(missedGoals({ ...slow, neighbours_lost: 1 }, 'without speed')).toEqual([
+  expect(missedGoals(goals, slow, 'without speed')).toEqual([]);
+  expect(missedGoals(goals, { ...slow, neighbours_lost: 1 }, 'without speed')).toEqual([
     'neighbours_lost',
   ]);
 });

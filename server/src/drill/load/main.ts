@@ -53,7 +53,8 @@ async function openSender(options: LoadOptions): Promise<Sender> {
       feed.delivered += 1;
     }
   };
-  if (options.careful) {
+  const watches = options.careful && options.feeds !== false;
+  if (watches) {
     let next = 0;
     const join = async (): Promise<void> => {
       while (next < options.callers.length) {
@@ -66,7 +67,7 @@ async function openSender(options: LoadOptions): Promise<Sender> {
   }
   return createSender(options, {
     sending: (sample) => {
-      if (options.careful) feeds[sample.caller]?.waiting.push(sample);
+      if (watches) feeds[sample.caller]?.waiting.push(sample);
     },
     givenUp: (sample) => {
       const waiting = feeds[sample.caller]?.waiting ?? [];

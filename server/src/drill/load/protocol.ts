@@ -17,6 +17,8 @@ export type LoadOptions = {
    * idempotency key, as the SDKs do. Without it a refused trigger is given up.
    */
   readonly careful: boolean;
+  /** False: careful, and without sockets, for callers without a feed. */
+  readonly feeds?: boolean;
   readonly connections: number;
   /** Requests that are sent or wait for a connection, at the most; what falls due then is not sent. */
   readonly maxUnderWay: number;
