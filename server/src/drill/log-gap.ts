@@ -8,6 +8,7 @@ const SHIPPED = [
   { to: 'event', from: 'message_event', id: 'id' },
   { to: 'run', from: 'recipient_run', id: 'id' },
   { to: 'delivery', from: 'delivery', id: 'message_id' },
+  { to: 'api_log', from: 'api_log', id: 'id' },
 ] as const;
 
 /** Rows that are in the database and never came to the log store. */
