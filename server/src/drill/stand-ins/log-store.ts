@@ -254,7 +254,10 @@ function select(
 ): readonly unknown[] {
   if (/^select\s+(?:1|'ping')\s*$/i.test(statement)) return [{ 1: 1 }];
   const version = /^select\s+version\(\)(?:\s+as\s+(\w+))?/i.exec(statement);
-  if (version) return [{ [version[1] ?? 'version()']: options.version }];
+  if (version) {
+    const now = Math.floor(options.nowMs() / 1_000);
+    return [{ [version[1] ?? 'version()']: options.version, now }];
+  }
   const from = /\sfrom\s+(\S+)/i.exec(statement)?.[1];
   const table = from === undefined ? undefined : tables.get(nameOf(from));
   const asked = statement.match(UUIDS);
