@@ -283,7 +283,13 @@ async function build(
   });
   closers.push(apiLogDb.close);
   const { apiLogsPerSecond: perSecond } = config;
-  const recorder = createRecorder({ db: apiLogDb, clock: systemClock, log, perSecond });
+  const recorder = createRecorder({
+    db: apiLogDb,
+    clock: systemClock,
+    log,
+    perSecond,
+    hasRoom: () => disk?.isLow() !== true,
+  });
   closers.push(recorder.close);
   const traffic = createTraffic({ ...ctx, past: await readPastTraffic(ctx) });
   const quarantine = startQuarantine(ctx, { config, engine, traffic });

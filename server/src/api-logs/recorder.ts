@@ -66,8 +66,10 @@ export function createRecorder(options: {
   readonly clock: Clock;
   readonly log: Logger;
   readonly perSecond: number;
+  /** While it answers false requests are counted, and not recorded. */
+  readonly hasRoom?: () => boolean;
 }): Recorder {
-  const { db, clock, log, perSecond } = options;
+  const { db, clock, log, perSecond, hasRoom = () => true } = options;
   // After twice the burst's time nothing is owed any more.
   const good = createLruCache<Debt>(ACCOUNTS, 2 * BURST_SECONDS * 1_000);
   const failed = createLruCache<Debt>(ACCOUNTS, 2 * BURST_SECONDS * 1_000);
@@ -79,7 +81,8 @@ export function createRecorder(options: {
   let flushing = Promise.resolve();
 
   function mayRecord({ accountId, status }: AnsweredRequest, nowMs: number): boolean {
-    if (queue.length >= MAX_QUEUED || queuedCharacters >= MAX_QUEUED_CHARACTERS) return false;
+    if (!hasRoom() || queue.length >= MAX_QUEUED || queuedCharacters >= MAX_QUEUED_CHARACTERS)
+      return false;
     const debts = status < FAILED ? good : failed;
     const account = String(accountId);
     const debt = repaid(debts.get(account, nowMs) ?? NO_DEBT, perSecond, nowMs);

@@ -7,6 +7,9 @@ import type { Services } from './services.ts';
 import { isValidationFailure, validationError } from './validation.ts';
 
 const DATABASE_RETRY_MS = 1_000;
+const DISK_RETRY_MS = 5_000;
+/** SQLSTATE `disk_full`. */
+const DISK_FULL = '53100';
 
 /** Answers with the error's envelope; what a caller must not see goes into the log instead. */
 export function answerError(
@@ -80,6 +83,13 @@ export function answerUnreadableRequest(error: ConnectionError, socket: Socket):
 function callerError(thrown: unknown): BelfryError {
   if (thrown instanceof BelfryError) return thrown;
   if (isValidationFailure(thrown)) return validationError(thrown);
+  if (sqlState(thrown) === DISK_FULL) {
+    return new BelfryError(
+      'storage_full',
+      'The disk of the database is full; nothing was accepted, send the request again after Retry-After',
+      { retryAfterMs: DISK_RETRY_MS },
+    );
+  }
   if (isDatabaseLoss(thrown)) {
     return new BelfryError(
       'database_unavailable',

@@ -160,6 +160,23 @@ test('while the database is away a bounded number waits, and all of that is writ
   await database.drop();
 });
 
+test('while there is no room requests are counted, and not recorded', async () => {
+  const database = await createTestDatabase();
+  let hasRoom = false;
+  const own = createRecorder({
+    ...{ db: database.db, log: silentLog, perSecond: 1_000 },
+    clock: { now: () => Date.now() },
+    hasRoom: () => hasRoom,
+  });
+  own.record(request(Date.now()));
+  expect(own.stats()).toMatchObject({ queued: 0, skipped: 1 });
+  hasRoom = true;
+  own.record(request(Date.now()));
+  await own.close();
+  expect(own.stats()).toMatchObject({ recorded: 1, skipped: 1 });
+  await database.drop();
+});
+
 test('an entry that the database refuses holds up no other', async () => {
   const database = await createTestDatabase();
   const own = createRecorder({

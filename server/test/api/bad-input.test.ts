@@ -361,6 +361,25 @@ test('a statement that the database ends because it is busy is a 503: send it ag
   expect(answer.headers['retry-after']).toBe('1');
 });
 
+test('a database that has no room on its disk is a 503: send it again', async () => {
+  const { db } = api.ctx;
+  await db.query(
+    `create function no_room() returns trigger language plpgsql as
+     $$ begin raise exception 'could not extend file' using errcode = 'disk_full'; end $$`,
+  );
+  await db.query(
+    'create trigger no_room before insert on recipient for each row execute function no_room()',
+  );
+  try {
+    const { secretKey } = account;
+    const answer = await api.call('PUT', '/v1/users/grace', { key: secretKey, body: {} });
+    expect(answer).toMatchObject({ status: 503, body: { code: 'storage_full' } });
+    expect(answer.headers['retry-after']).toBe('5');
+  } finally {
+    await db.query('drop function no_room cascade');
+  }
+});
+
 test('a defect of ours is a 500 that tells nothing, and is logged with the request id', async () => {
   const lines: unknown[][] = [];
   const log = { ...silentLog, error: (...line: unknown[]) => lines.push(line) };

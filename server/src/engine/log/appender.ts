@@ -142,7 +142,7 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
           // Nothing was written, and waiting with it makes no room.
           inDoubt = undefined;
           log.error({ reason }, 'the database has no room for triggers');
-          for (const item of open) item.reject(noRoom(reason));
+          for (const item of open) item.reject(noRoom(error, reason));
           return;
         }
         connected = false;
@@ -318,9 +318,11 @@ function isShortage(error: unknown): boolean {
   return sqlState(error)?.startsWith('53') ?? false;
 }
 
-function noRoom(reason: string): BelfryError {
+const DISK_FULL = '53100';
+
+function noRoom(error: unknown, reason: string): BelfryError {
   return new BelfryError(
-    'overloaded',
+    sqlState(error) === DISK_FULL ? 'storage_full' : 'overloaded',
     `The database cannot store triggers now (${reason}); make room for it, then retry`,
     { retryAfterMs: 5_000 },
   );
