@@ -8,6 +8,8 @@ import { listen } from './api/listen.ts';
 import type { PartState, Services } from './api/services.ts';
 import { attachSocket, type SocketServer } from './api/socket.ts';
 import { createRecorder } from './api-logs/recorder.ts';
+import { lazyStore } from './bodies/lazy-store.ts';
+import { createBodyReader } from './bodies/read-bodies.ts';
 import { type Feeder, startFeeder } from './broadcasts/feeder.ts';
 import { startHousekeeping } from './broadcasts/housekeeping.ts';
 import { createBudgets } from './budgets/budgets.ts';
@@ -187,6 +189,7 @@ async function build(
       model: config.model,
       installationSecret: secret,
       publicUrl: config.publicUrl,
+      bodies: config.objectStore,
       logLevel: config.logLevel,
     },
     onFeeds: (feeds) => hub.notify(feeds),
@@ -231,9 +234,12 @@ async function build(
     db: engineDb,
     clock: systemClock,
     log,
+    hasBodies: config.objectStore !== undefined,
     isOwner: () => started.stats().owner,
   });
   closers.push(deletions.close);
+  const store = config.objectStore && lazyStore(config.objectStore, systemClock, Math.random);
+  closers.push(async () => store?.close());
   const webhookDb = openDatabase({
     url: database.url,
     max: WEBHOOK_CONNECTIONS,
@@ -305,6 +311,7 @@ async function build(
     publicVars: createPublicVars(),
     guides,
     guideHub,
+    bodies: createBodyReader({ db, store: store?.open }),
     secrets,
     hideSecrets: createHideSecrets(secrets),
     authentication: createAuthentication(ctx),
@@ -319,6 +326,9 @@ async function build(
     broadcasts,
     schedules,
     webhooks,
+    stores:
+      carrier &&
+      (() => ({ ...carrier.report(), keptBodies: started.stats().executors.keptBodies })),
     metrics: createMetrics({
       engine: () => engine?.stats(),
       sockets: () => sockets?.connectionCount() ?? 0,
@@ -330,6 +340,7 @@ async function build(
       retention: retention.stats,
       apiLogs: recorder.stats,
       disk: () => disk?.state(),
+      carrier: carrier?.report,
       canary: () => canary?.status(),
       quarantine: quarantine.levels,
     }),

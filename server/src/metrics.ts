@@ -3,11 +3,13 @@ import type { RecorderStats } from './api-logs/recorder.ts';
 import type { FeederStats } from './broadcasts/feeder.ts';
 import type { Budgets } from './budgets/budgets.ts';
 import type { DiskState } from './budgets/disk-room.ts';
+import type { CarrierReport } from './carrier/start-carrier.ts';
 import type { OpenDeletions } from './deletion/open-deletions.ts';
 import type { EngineStats } from './engine/start.ts';
 import type { CanaryStatus } from './ops/canary.ts';
 import type { RetentionStats } from './retention/retention-clock.ts';
 import type { ScheduleClockStats } from './schedules/schedule-clock.ts';
+import { registerStoreMetrics } from './store-metrics.ts';
 import type { SenderStats } from './webhooks/sender.ts';
 
 /** The server's numbers for Prometheus, read when they are asked for. */
@@ -25,6 +27,8 @@ export function createMetrics(parts: {
   readonly apiLogs: () => RecorderStats;
   /** Undefined where the database is on somebody else's disk. */
   readonly disk: () => DiskState | undefined;
+  /** Absent: no store is configured. */
+  readonly carrier?: (() => CarrierReport) | undefined;
   readonly canary: () => CanaryStatus | undefined;
 }): Registry {
   const registry = new Registry();
@@ -209,6 +213,9 @@ export function createMetrics(parts: {
       }),
     );
   }
+
+  if (parts.carrier)
+    registerStoreMetrics(registry, parts.carrier, () => parts.engine()?.executors.keptBodies ?? 0);
 
   registry.registerMetric(
     new Gauge({

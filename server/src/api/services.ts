@@ -1,5 +1,6 @@
 import type { Registry } from 'prom-client';
 import type { Recorder } from '../api-logs/recorder.ts';
+import type { BodyReader } from '../bodies/read-bodies.ts';
 import type { Feeder } from '../broadcasts/feeder.ts';
 import type { Budgets } from '../budgets/budgets.ts';
 import type { DiskRoom } from '../budgets/disk-room.ts';
@@ -20,6 +21,7 @@ import type { SubscriberTokens } from '../recipients/subscriber-tokens.ts';
 import type { ScheduleClock } from '../schedules/schedule-clock.ts';
 import type { RunningSender } from '../webhooks/start-sender.ts';
 import type { Authentication } from './authentication.ts';
+import type { StoresReport } from './store-status.ts';
 
 /** What the routes are built on. `main.ts` makes it; a test makes the parts that it needs. */
 export type Services = Context & {
@@ -37,6 +39,8 @@ export type Services = Context & {
   readonly secrets: SecretBox;
   /** Masks the secrets of an environment in what is answered of what its templates said once. */
   readonly hideSecrets: HideSecrets;
+  /** What messages say that is not in their rows; absent: all of it is. */
+  readonly bodies?: BodyReader | undefined;
   readonly authentication: Authentication;
   /** Absent: this server cannot read unsubscribe links. */
   readonly unsubscribeTokens?: SubscriberTokens;
@@ -56,6 +60,8 @@ export type Services = Context & {
   /** Absent: requests are not recorded. */
   readonly recorder?: Pick<Recorder, 'record'> | undefined;
   readonly quarantine: Quarantine;
+  /** Absent: no store beside the database is configured. */
+  readonly stores?: (() => StoresReport) | undefined;
   readonly metrics: Registry;
   readonly readiness: () => Readiness;
   /** Undefined while the server sends itself no triggers. */

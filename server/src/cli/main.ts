@@ -18,6 +18,7 @@ import { showFailure } from './run-command.ts';
 import { runsCommand } from './runs.ts';
 import { seedCommand } from './seed.ts';
 import { startCommand } from './start.ts';
+import { storesCommand } from './stores.ts';
 import { topCommand } from './top.ts';
 import { triggerCommand } from './trigger.ts';
 import { brandingCommand, variablesCommand } from './variables.ts';
@@ -69,6 +70,7 @@ export function createProgram(): Command {
   program.addCommand(accountCommand());
   program.addCommand(auditCommand());
   program.addCommand(ledgerCommand());
+  program.addCommand(storesCommand());
   program.addCommand(drillCommand());
   program.addCommand(seedCommand());
   program.addCommand(doctorCommand());

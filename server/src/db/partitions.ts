@@ -17,6 +17,7 @@ const PERIODS: Readonly<Record<string, Period>> = {
   batch_activity: 'month',
   message: 'month',
   delivery: 'month',
+  body_object: 'month',
   recipient_run: 'day',
   recipient_run_segment: 'day',
   message_event: 'day',
@@ -38,7 +39,7 @@ const LOCK_NOT_AVAILABLE = '55P03';
 const DEADLOCK_DETECTED = '40P01';
 
 /**
- * Makes the partitions that ids from about `nowMs` fall into: for workflow_run, batch_activity, message, delivery and
+ * Makes the partitions that ids from about `nowMs` fall into: for workflow_run, batch_activity, message, delivery, body_object and
  * quarantine_event the months (UTC) from the previous to the next but one, for recipient_run, recipient_run_segment,
  * message_event and api_log the days from two before to three after. One query when nothing is missing.
  * With another time than now it makes the partitions around that.

@@ -1,3 +1,4 @@
+import { recordErasures } from '../bodies/record-erasures.ts';
 import { plainArray, textArray } from '../db/array-literal.ts';
 import type { Database, Queryable } from '../db/database.ts';
 import { forgetFeeds } from '../feed/settled-counts.ts';
@@ -36,12 +37,14 @@ type Row = {
 
 /**
  * Deletes a page of messages of each, with all that hangs on them, or gives them to the user that it was merged into.
- * Returns how many each had; as many as `limit` means that there may be more.
+ * Returns how many each had; as many as `limit` means that there may be more. With `erasedAtMs`, what they say is recorded to
+ * be blanked in the object store.
  */
 export async function clearMessages(
   db: Database,
   deletions: readonly Deletion[],
   limit: number,
+  erasedAtMs?: number,
 ): Promise<readonly number[]> {
   const found = await db.query<Row>(PAGE, [...keysOf(deletions), triggersBefore(deletions), limit]);
   const counts = deletions.map(() => 0);
@@ -61,7 +64,7 @@ export async function clearMessages(
     const moved = found.filter((row) => isMoved(row, deletions));
     const gone = found.filter((row) => !isMoved(row, deletions));
     if (moved.length > 0) await move(tx, moved, deletions);
-    if (gone.length > 0) await remove(tx, gone);
+    if (gone.length > 0) await remove(tx, gone, erasedAtMs);
     faultPoint('deletion.before-commit');
   });
   return counts;
@@ -131,8 +134,13 @@ async function move(
   );
 }
 
-async function remove(tx: Queryable, rows: readonly Row[]): Promise<void> {
+async function remove(
+  tx: Queryable,
+  rows: readonly Row[],
+  erasedAtMs: number | undefined,
+): Promise<void> {
   const messages = plainArray(rows.map(({ id }) => id));
+  if (erasedAtMs !== undefined) await recordErasures(tx, messages, erasedAtMs);
   await tx.query(
     `delete from message_event
      where message_id = any($1::uuid[])

@@ -57,6 +57,8 @@ export type ExecutorPoolStats = {
   readonly restarts: number;
   readonly cpuMs: number;
   readonly rssBytes: number;
+  /** Contents that stayed in their messages because the ring of bodies was full, since the start. */
+  readonly keptBodies: number;
 };
 
 export type ExecutorPool = {
@@ -107,6 +109,7 @@ type Executor = {
   evaluating: PoisonedRun | undefined;
   cpuMs: number;
   rssBytes: number;
+  keptBodies: number;
 };
 
 /** Keeps executor processes alive and hands them work. */
@@ -123,6 +126,8 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
   let runs = 0;
   let messages = 0;
   let restarts = 0;
+  /** Of executors that are gone. */
+  let keptBefore = 0;
   const firstReady = Promise.withResolvers<void>();
 
   for (let position = 0; position < options.count; position++) start(position, FIRST_RESTART_MS);
@@ -153,6 +158,7 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
       evaluating: undefined,
       cpuMs: 0,
       rssBytes: 0,
+      keptBodies: 0,
     };
     executors.set(position, executor);
     // Not in its arguments, which every user of the machine can read.
@@ -172,6 +178,7 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
     const onEnd = (code: number | null, signal: NodeJS.Signals | null): void => {
       if (executors.get(position) !== executor) return;
       executors.delete(position);
+      keptBefore += executor.keptBodies;
       for (const resolve of executor.questions.values()) resolve();
       if (draining || (executor.leaving && executor.work.size === 0)) return;
       const livedMs = Date.now() - startedMs;
@@ -225,6 +232,7 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
       case 'pong':
         executor.cpuMs = message.cpuMs;
         executor.rssBytes = message.rssBytes;
+        executor.keptBodies = message.keptBodies ?? 0;
         break;
       case 'evaluating':
         executor.evaluating =
@@ -368,6 +376,7 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
         restarts,
         cpuMs: living.reduce((sum, executor) => sum + executor.cpuMs, 0),
         rssBytes: living.reduce((sum, executor) => sum + executor.rssBytes, 0),
+        keptBodies: living.reduce((sum, executor) => sum + executor.keptBodies, keptBefore),
       };
     },
     processIds: () => [...executors.values()].flatMap((executor) => executor.child.pid ?? []),

@@ -1,3 +1,4 @@
+import type { BodiesConfig } from '../bodies/config.ts';
 import type { ModelEndpoint } from '../workflows/step.ts';
 import type { FeedChange, PreviewAnswer, PreviewRequest } from './engine.ts';
 import type { ChunkRef, QueueKind } from './log/chunk.ts';
@@ -61,6 +62,8 @@ export type FromExecutor =
       readonly id: number;
       readonly cpuMs: number;
       readonly rssBytes: number;
+      /** Contents that stayed in their messages because the ring was full, since its start. */
+      readonly keptBodies?: number;
     }
   /** In careful work: the run that is evaluated next. */
   | {
@@ -90,5 +93,7 @@ export type ExecutorOptions = {
   readonly installationSecret: string;
   /** Where recipients reach the server; absent: messages have no links to it. */
   readonly publicUrl?: string;
+  /** Where contents of messages go; absent: they stay. */
+  readonly bodies?: BodiesConfig | undefined;
   readonly logLevel: string;
 };

@@ -1,3 +1,5 @@
+import { openContents } from '../bodies/open-contents.ts';
+import type { BodyReader } from '../bodies/read-bodies.ts';
 import type { EnvironmentContext } from '../context.ts';
 import { withoutSecrets } from '../lib/chat-connection.ts';
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
@@ -14,11 +16,15 @@ import {
 
 type ContentRow = {
   readonly id: string;
+  readonly environment_id: number;
   readonly content: JsonObject;
   readonly inserted_at: Date;
   readonly channel_type: string;
   readonly template: Json;
 };
+
+/** Where contents are that are not in their messages; absent: all are. */
+type WithBodies = { readonly bodies?: BodyReader | undefined };
 
 export type MessageContents = {
   readonly __typename: 'MessageContent';
@@ -27,14 +33,17 @@ export type MessageContents = {
   readonly data: { readonly __typename: string; readonly [field: string]: unknown };
 };
 
-/** What several messages say, in the order of the ids; unknown ids are left out. */
+/**
+ * What several messages say, in the order of the ids; unknown ids are left out. Throws `message_content_unavailable` and
+ * `message_content_damaged`.
+ */
 export async function loadMessageContents(
   ctx: EnvironmentContext,
-  input: { readonly messageIds: readonly string[] } & MessageScope,
+  input: { readonly messageIds: readonly string[] } & MessageScope & WithBodies,
 ): Promise<MessageContents[]> {
   const ids = messageUuids(input.messageIds);
   const rows = await ctx.db.query<ContentRow>(
-    `select m.id, m.content, m.inserted_at, c.type as channel_type,
+    `select m.id, m.environment_id, m.content, m.inserted_at, c.type as channel_type,
   jsonb_path_query_first(
     v.content, '$.** ? (@.ref == $ref).template', jsonb_build_object('ref', m.step_ref)
   ) as template
@@ -44,17 +53,18 @@ join workflow_version v on v.id = m.version_id
 where ${IN_SCOPE}`,
     inScope(ctx, input, ids),
   );
-  const byId = new Map(rows.map((row) => [row.id, row]));
+  const opened = await openContents(input.bodies, rows);
+  const byId = new Map(opened.map((row) => [row.id, row]));
   return ids.flatMap((id) => {
     const row = byId.get(id);
     return row ? [contents(row)] : [];
   });
 }
 
-/** What one message says. Throws `resource_missing`. */
+/** What one message says. Throws `resource_missing`, and as `loadMessageContents`. */
 export async function getMessageContent(
   ctx: EnvironmentContext,
-  input: { readonly messageId: string } & MessageScope,
+  input: { readonly messageId: string } & MessageScope & WithBodies,
 ): Promise<MessageContents> {
   requireMessageUuid(input.messageId);
   const [content] = await loadMessageContents(ctx, { ...input, messageIds: [input.messageId] });

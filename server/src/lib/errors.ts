@@ -175,6 +175,18 @@ export const errorCatalogue = {
     meaning:
       'The disk of the database is nearly full. Nothing was accepted; wait for `Retry-After` and send the request again. Reading still works.',
   },
+  message_content_unavailable: {
+    status: 503,
+    type: 'api_error',
+    meaning:
+      'What the message says is in the object store, which cannot be read at the moment. Try again after `Retry-After`; deliveries do not need it.',
+  },
+  message_content_damaged: {
+    status: 500,
+    type: 'api_error',
+    meaning:
+      'What the object store has is not what the message said when it was made: its checksum is wrong, or the object is gone. The operator finds it in the log.',
+  },
   overloaded: {
     status: 503,
     type: 'api_error',

@@ -87,6 +87,20 @@ export const faultPoints = [
   'retention.before-detach',
   'retention.before-commit',
   'retention.after-detach',
+  // Bodies go to the object store: the intent, the object, the record; what is still to be delivered comes back; a slot is
+  // given back.
+  'bodies.after-intent',
+  'bodies.after-put',
+  'bodies.before-record-commit',
+  'bodies.after-record',
+  'bodies.after-keep',
+  'bodies.before-truncate-commit',
+  'bodies.after-truncate',
+  // What was deleted is blanked in the ring and in its object; objects go with their month, or as nobody recorded them.
+  'bodies.after-blank',
+  'bodies.after-rewrite',
+  'bodies.after-delete',
+  'bodies.after-clear',
   // A server takes over.
   'owner.after-lock',
   'owner.after-fence',

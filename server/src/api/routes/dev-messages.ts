@@ -1,5 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import { openContents } from '../../bodies/open-contents.ts';
+import type { BodyReader } from '../../bodies/read-bodies.ts';
 import { type ChannelType, channelTypeNumber, channelTypes } from '../../channels/channel-type.ts';
 import { isForwarded, isLoopbackHost, viewerIsOn } from '../../channels/viewer.ts';
 import type { Database } from '../../db/database.ts';
@@ -82,7 +84,8 @@ export function devMessageRoutes(app: App, services: Services): void {
       workflow: textParameter(query, 'workflow'),
     };
     const { rows: read, info } = cutPage(page, await readMessages(db, page, filter));
-    const rows = await Promise.all(read.map((row) => withoutSecrets(services, row)));
+    const opened = await whatCanBeRead(services.bodies, read);
+    const rows = await Promise.all(opened.map((row) => withoutSecrets(services, row)));
     const entries = rows.map((row) => shownSummary(row, config.mailFrom));
     return reply.header('cache-control', 'no-store').send({ entries, page_info: info });
   });
@@ -130,6 +133,20 @@ function requireViewer(config: Services['config'], request: FastifyRequest): voi
 
 function sendBody(reply: FastifyReply, contentType: string, body: string): FastifyReply {
   return reply.headers({ ...mailHeaders, 'content-type': contentType }).send(body);
+}
+
+/** A list shows what there is: of a content that cannot be read, nothing. */
+async function whatCanBeRead(
+  bodies: BodyReader | undefined,
+  rows: readonly ShownRow[],
+): Promise<readonly ShownRow[]> {
+  if (!bodies) return rows;
+  const read = await bodies.read(rows);
+  return rows.map((row) => {
+    const body = read.get(row.id);
+    if (!body) return row;
+    return { ...row, content: 'content' in body ? body.content : {} };
+  });
 }
 
 /** What it says may be from a time when templates could read secrets. */
@@ -183,7 +200,8 @@ async function readMessage(services: Services, id: string): Promise<ShownRow> {
         [uuid],
       )
     : [];
-  if (row) return withoutSecrets(services, row);
+  const [opened] = row ? await openContents(services.bodies, [row]) : [];
+  if (opened) return withoutSecrets(services, opened);
   throw new BelfryError(
     'resource_missing',
     `There is no message ${JSON.stringify(id.slice(0, 100))}; see /dev/messages.json`,

@@ -23,6 +23,7 @@ import { opsAuditRoutes } from './ops-audit.ts';
 import { opsLimitsRoutes } from './ops-limits.ts';
 import { opsOrderRoutes } from './ops-orders.ts';
 import { opsQuarantineRoutes } from './ops-quarantine.ts';
+import { opsStoresRoutes } from './ops-stores.ts';
 import { opsTopRoutes } from './ops-top.ts';
 import { pageRoutes } from './pages.ts';
 import { preferenceCenterRoutes } from './preference-center.ts';
@@ -82,6 +83,7 @@ export const routes: readonly Routes[] = [
   opsRoutes,
   opsLimitsRoutes,
   opsTopRoutes,
+  opsStoresRoutes,
   opsAuditRoutes,
   opsOrderRoutes,
   canaryRoutes,

@@ -137,6 +137,7 @@ export function messageRoutes(app: App, services: Services): void {
   app.get(
     '/v1/messages/batch/content',
     {
+      config: { errors: ['message_content_unavailable', 'message_content_damaged'] },
       schema: {
         description: 'Reads what several messages say; unknown ids are left out.',
         tags: ['Messages'],
@@ -147,7 +148,7 @@ export function messageRoutes(app: App, services: Services): void {
     async (request, reply) => {
       const messageIds = textsParameter(request.query, 'message_ids') ?? [];
       const ctx = environmentContext(services, request);
-      const contents = await loadMessageContents(ctx, { messageIds });
+      const contents = await loadMessageContents(ctx, { messageIds, bodies: services.bodies });
       return reply.send(await services.hideSecrets(ctx, contents));
     },
   );
@@ -155,7 +156,9 @@ export function messageRoutes(app: App, services: Services): void {
   app.get(
     '/v1/messages/:message_id/content',
     {
-      config: { errors: ['resource_missing'] },
+      config: {
+        errors: ['resource_missing', 'message_content_unavailable', 'message_content_damaged'],
+      },
       schema: {
         description: 'Reads what a message says.',
         tags: ['Messages'],
@@ -166,7 +169,7 @@ export function messageRoutes(app: App, services: Services): void {
     async (request, reply) => {
       const messageId = request.params.message_id;
       const ctx = environmentContext(services, request);
-      const content = await getMessageContent(ctx, { messageId });
+      const content = await getMessageContent(ctx, { messageId, bodies: services.bodies });
       return reply.send(await services.hideSecrets(ctx, content));
     },
   );

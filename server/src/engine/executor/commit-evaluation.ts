@@ -91,7 +91,7 @@ export async function writeEvaluation(
   const chunks = placeChunks(products, stream.nextSequence, nowMs);
   faultPoint('executor.before-write');
   await stream.session.query(
-    writeResults(slot),
+    writeResults(slot, results),
     results.values(nowMs, { stream: stream.number, chunks }, around.ordersVersion),
   );
   return {

@@ -1,3 +1,4 @@
+import type { BodyReader, UnreadableBody } from '../../bodies/read-bodies.ts';
 import { channelTypeFromNumber, channelTypeNumber } from '../../channels/channel-type.ts';
 import type { DeliveryOutcome } from '../../channels/provider.ts';
 import type { Providers } from '../../channels/registry.ts';
@@ -31,6 +32,8 @@ export type DeliverServices = {
   readonly providers: Providers;
   readonly writer: DeliveryWriter;
   readonly orders: KnownOrders;
+  /** What messages say that is not in their rows; absent: all of it is. */
+  readonly bodies?: BodyReader;
   /** Opens requests that have secrets in them; absent: they are refused. */
   readonly secretBox?: SecretBox;
   /** Absent: messages are sent as they were rendered. */
@@ -53,6 +56,9 @@ type MessageRow = {
   readonly workflow_run_id: string;
   readonly orders_version: number;
 };
+
+/** A message with what it says; what cannot be read now is an error of all, what is damaged one of its own. */
+type OpenedMessage = MessageRow & { readonly damaged?: UnreadableBody };
 
 type Wanted = {
   readonly slice: SliceOrder;
@@ -90,7 +96,8 @@ export async function executeDeliveries(
      where m.id = any($1::uuid[])`,
     [wanted.map((entry) => entry.messageId)],
   );
-  const messages = new Map(rows.map((row) => [row.id, row]));
+  const opened = await openBodies(services.bodies, rows);
+  const messages = new Map(opened.map((row) => [row.id, row]));
   const ruleOf = await rulesFor(services, rows);
   if (performance.now() - askedAtMs > MAX_AGE_MS) {
     // This process was frozen, and orders may have been given that nobody could wait to tell it.
@@ -129,6 +136,23 @@ export async function executeDeliveries(
   if (attemptsLeft === 1) throw new Error('deliveries cannot be set aside');
   await services.orders.reload();
   await executeDeliveries(services, slot, stale, attemptsLeft - 1);
+}
+
+/** Throws when a content cannot be read at the moment: then nothing was tried, and all of it is done later. */
+async function openBodies(
+  bodies: BodyReader | undefined,
+  rows: readonly MessageRow[],
+): Promise<readonly OpenedMessage[]> {
+  if (!bodies) return rows;
+  const read = await bodies.read(rows);
+  return rows.map((row) => {
+    const body = read.get(row.id);
+    if (!body) return row;
+    if ('content' in body) return { ...row, content: body.content };
+    const { kind, reason } = body.unreadable;
+    if (kind === 'unavailable') throw new Error(`the content of ${row.id} is not there: ${reason}`);
+    return { ...row, damaged: body.unreadable };
+  });
 }
 
 function tellFeed(services: DeliverServices, message: MessageRow): void {
@@ -239,9 +263,14 @@ const gate = new AttachmentGate();
 /** Files are read when they are sent, so that recipients of a trigger share them until then. */
 async function handOver(
   { providers, db, secretBox, tracking }: DeliverServices,
-  message: MessageRow,
+  message: OpenedMessage,
   attempt: number,
 ): Promise<{ outcome: DeliveryOutcome; provider: string }> {
+  if (message.damaged) {
+    const { reason } = message.damaged;
+    const outcome = { kind: 'retry', code: 'content_damaged', detail: { reason } } as const;
+    return { outcome, provider: message.provider };
+  }
   const opened = openedContent(secretBox, message.environment_id, message.content);
   if (!opened) return { outcome: SEALED, provider: message.provider };
   const isText = message.channel_type === SMS;

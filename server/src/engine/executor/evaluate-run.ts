@@ -1,3 +1,4 @@
+import type { PackPolicy } from '../../bodies/packs.ts';
 import { isJsonObject, type JsonObject } from '../../lib/json.ts';
 import type { Memberships } from '../../recipients/memberships.ts';
 import { preferenceRefusal } from '../../recipients/preference-decision.ts';
@@ -32,6 +33,8 @@ export type Surroundings = RecipientLinks & {
   /** The number of the orders that the slices' triggers were compared with. */
   readonly ordersVersion: number;
   readonly workflow: (versionId: number) => CompiledWorkflow | Error;
+  /** Contents leave their messages for an object store; absent: they stay. */
+  readonly bodies?: PackPolicy;
   /** With the recipient's preferences for a tenant, where the run has one. */
   readonly recipient: (
     environmentId: number,

@@ -1,3 +1,4 @@
+import { Packs } from '../../bodies/packs.ts';
 import { channelTypeNumber } from '../../channels/channel-type.ts';
 import { messageEventTypes } from '../../feed/message-event-type.ts';
 import { addressesOf, MAX_MESSAGE_PARTS } from '../../lib/address.ts';
@@ -226,7 +227,8 @@ function messagesOfRun(
 
 /** What became of the runs, as rows, chunks and effects. */
 function record(courses: readonly Course[], around: Surroundings): Evaluation {
-  const results = new Results();
+  const packs = around.bodies && new Packs(around.bodies);
+  const results = new Results(packs);
   const feeds: FeedChange[] = [];
   const effects: Asked<Effect>[] = [];
   const deliveries = new QueuedDeliveries();
@@ -272,6 +274,7 @@ function record(courses: readonly Course[], around: Surroundings): Evaluation {
             ? addressesOf(scheduledMs, stream, sequence)(index, part + 1)
             : productId(index, part + 1);
         const outcome = outcomeOf(message, trigger.settings);
+        const content = JSON.stringify(message.content);
         results.addMessage(
           runNumber,
           messageId,
@@ -280,7 +283,7 @@ function record(courses: readonly Course[], around: Surroundings): Evaluation {
             channelId: message.channelId,
             channelType: channelTypeNumber(message.channelType),
           },
-          JSON.stringify(message.content),
+          packs && !inApp ? packs.add(environmentId, messageId, content) : content,
           MESSAGE_STATUS[outcome],
           dataText(message.data ?? state.data),
           { id: eventId, type: messageEventTypes[outcome] },

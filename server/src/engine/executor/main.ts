@@ -1,4 +1,7 @@
 import { pino } from 'pino';
+import { lazyStore } from '../../bodies/lazy-store.ts';
+import { createBodyReader } from '../../bodies/read-bodies.ts';
+import { createRingGate, type RingGate } from '../../bodies/ring-gate.ts';
 import { createProviders } from '../../channels/registry.ts';
 import { deriveWebhookSigningSecret } from '../../channels/webhook-secret.ts';
 import { createEnvironmentsInUse } from '../../control/environments-in-use.ts';
@@ -46,6 +49,7 @@ process.on('disconnect', () => process.exit(0));
 
 const watched = new Set<string>();
 const started = Promise.withResolvers<ExecutorOptions>();
+let ringGate: RingGate | undefined;
 let takeWork: ((message: WorkMessage) => void) | undefined;
 process.on('message', hear);
 const options = await started.promise;
@@ -80,7 +84,10 @@ const environments = createEnvironmentsInUse({
   secrets: secretBox,
 });
 
+ringGate = await gateOfRing();
+
 const services: WorkerServices = {
+  ...(ringGate ? { bodies: ringGate } : {}),
   clock: systemClock,
   log,
   chunks: createChunkCache(parseRunsBody),
@@ -94,8 +101,11 @@ const services: WorkerServices = {
     send({ type: 'evaluating', kind: RUNS, id, stream, sequence, index }),
 };
 
+const store = options.bodies && lazyStore(options.bodies, systemClock, Math.random);
+
 const deliverServices = {
   db,
+  bodies: createBodyReader({ db, store: store?.open }),
   orders: knownOrders,
   secretBox,
   ...trackingOfMessages(),
@@ -163,6 +173,13 @@ function linksOfRecipients(): RecipientLinks {
   };
 }
 
+async function gateOfRing(): Promise<RingGate | undefined> {
+  if (options.bodies === undefined) return undefined;
+  const gate = createRingGate({ ...options.bodies, db, nowMs: systemClock.now, log });
+  await gate.look();
+  return gate;
+}
+
 function trackingOfMessages(): Pick<DeliverServices, 'tracking'> {
   const { publicUrl, installationSecret } = options;
   if (publicUrl === undefined) return {};
@@ -191,7 +208,12 @@ function hear(message: ToExecutor): void {
     case 'ping': {
       const { user, system } = process.cpuUsage();
       const cpuMs = (user + system) / 1_000;
-      send({ type: 'pong', id: message.id, cpuMs, rssBytes: process.memoryUsage.rss() });
+      const rssBytes = process.memoryUsage.rss();
+      const keptBodies = ringGate?.keptCount();
+      send({
+        ...{ type: 'pong', id: message.id, cpuMs, rssBytes },
+        ...(keptBodies === undefined ? {} : { keptBodies }),
+      });
       break;
     }
     case 'drain':
@@ -332,6 +354,7 @@ async function drain(): Promise<void> {
   await callServices.writer.close();
   await callTools.close();
   await deliverServices.providers.close();
+  store?.close();
   await db.close();
   await ordersDb.close();
   process.disconnect();

@@ -1,3 +1,4 @@
+import { insertPacksSql, type Packs } from '../../bodies/packs.ts';
 import { channelTypeNumber } from '../../channels/channel-type.ts';
 import { plainArray, textArray } from '../../db/array-literal.ts';
 import type { Statement } from '../../db/database.ts';
@@ -56,6 +57,13 @@ export class Results {
     scheduled: [] as (number | null)[],
     batches: [] as (string | null)[],
   };
+
+  /** Contents that leave their messages. */
+  readonly packs: Packs | undefined;
+
+  constructor(packs?: Packs) {
+    this.packs = packs;
+  }
 
   get runCount(): number {
     return this.#runs.ids.length;
@@ -200,8 +208,13 @@ export class Results {
       ordersVersion,
       plainArray(this.#messages.scheduled),
       textArray(this.#messages.batches),
+      ...(hasPacks(this) ? this.packs.values(nowMs) : []),
     ];
   }
+}
+
+function hasPacks(results: Results): results is Results & { readonly packs: Packs } {
+  return results.packs !== undefined && results.packs.count > 0;
 }
 
 /** As the API shows references: a user id, or an object's id and collection. */
@@ -303,10 +316,22 @@ const TEXT = `with ${receiptsSql(FIRST, FIRST + 37)}, trigger as (
 )
 select 1`;
 
+const TEXT_WITH_PACKS = TEXT.replace(
+  /select 1$/,
+  () => `, packs as (
+  ${insertPacksSql(FIRST + 40)}
+)
+select 1`,
+);
+
 /**
  * The statement that writes `Results` of one slot. It fails with 22012 when one of its chunks is gone, or when
  * the orders in force are not those that it was evaluated under.
  */
-export function writeResults(slot: number): Statement {
+export function writeResults(slot: number, results: Results): Statement {
+  if (hasPacks(results)) {
+    const text = TEXT_WITH_PACKS.replaceAll('SLOT', String(slot));
+    return { name: `write_results_packs_${slot}`, text };
+  }
   return { name: `write_results_${slot}`, text: TEXT.replaceAll('SLOT', String(slot)) };
 }

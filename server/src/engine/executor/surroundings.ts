@@ -1,3 +1,4 @@
+import type { PackPolicy } from '../../bodies/packs.ts';
 import type { EnvironmentsInUse } from '../../control/environments-in-use.ts';
 import type { Queryable } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -39,6 +40,8 @@ export type LoadServices = RecipientLinks & {
   readonly environmentDefaults: (environmentId: number) => Promise<EnvironmentDefaults>;
   /** Seals requests that have secrets in them; absent: nothing has. */
   readonly secretBox?: SecretBox;
+  /** Absent: no object store is configured. */
+  readonly bodies?: PackPolicy;
 };
 
 /** Runs of a chunk, by their numbers: from the first to before the last. Those of governed triggers need nothing. */
@@ -131,6 +134,7 @@ export async function loadSurroundings(
     ...known,
     ...(unsubscribeUrl ? { unsubscribeUrl } : {}),
     ...(preferencesUrl ? { preferencesUrl } : {}),
+    ...(services.bodies ? { bodies: services.bodies } : {}),
     ...(await loadNeeds(db, parts, workflows.values(), known)),
     ordersVersion,
     breathe: () => new Promise((resolve) => setImmediate(resolve)),

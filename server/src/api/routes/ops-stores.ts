@@ -1,0 +1,87 @@
+import { Type } from 'typebox';
+import type { App } from '../route.ts';
+import { answers, Nullable } from '../schemas.ts';
+import type { Services } from '../services.ts';
+import { carrierStatus, objectStoreStatus } from '../store-status.ts';
+
+const ObjectStoreAnswer = Type.Object({
+  place: Type.String({ description: 'Bucket and prefix.' }),
+  endpoint: Nullable(Type.String({ description: 'Null: AWS.' })),
+  state: Type.String({
+    enum: ['up', 'failing', 'starting', 'down'],
+    description:
+      '`failing`: requests fail, contents wait in the database. `down`: nothing is carried; see `reason`.',
+  }),
+  reason: Nullable(Type.String()),
+  backlog: Type.Object(
+    {
+      packs: Type.Integer(),
+      bytes: Type.Integer(),
+      oldest_at: Nullable(Type.String()),
+    },
+    { description: 'What the store does not have yet.' },
+  ),
+  ring: Type.Object(
+    { bytes: Type.Integer(), bound_bytes: Type.Integer() },
+    { description: 'What it takes in the database; from the bound on contents stay there.' },
+  ),
+  moved: Type.Object({
+    objects: Type.Integer(),
+    packs: Type.Integer(),
+    bytes: Type.Integer(),
+  }),
+  requests: Type.Record(Type.String(), Type.Integer(), {
+    description: 'Since the start of the carrier, by outcome; `held_back`: not sent.',
+  }),
+  throttled: Type.Number({ description: 'Share of requests that are held back, 0 to 1.' }),
+  breaker: Type.String({ enum: ['closed', 'open', 'half_open'] }),
+  last_error: Nullable(Type.Object({ code: Type.String(), message: Type.String() })),
+  kept_in_database: Type.Integer({
+    description: 'Contents that stay in the database for good, because too much waited.',
+  }),
+  kept_for_delivery: Type.Integer({
+    description:
+      'Contents that went back into their messages, because those were still to be delivered.',
+  }),
+  slots_given_back: Type.Integer(),
+  erasures_open: Type.Integer({
+    description:
+      'Contents of deleted messages that are not blanked everywhere yet, 10,000 at the most.',
+  }),
+  objects_deleted: Type.Integer(),
+});
+
+const CarrierAnswer = Type.Object({
+  state: Type.String({ enum: ['none', 'starting', 'running', 'restarting', 'silent'] }),
+  restarts: Type.Integer(),
+  said_at: Nullable(Type.String({ description: 'From when the rest of this answer is.' })),
+});
+
+const StoresAnswer = Type.Object({
+  carrier: Nullable(CarrierAnswer),
+  object_store: Nullable(ObjectStoreAnswer),
+});
+
+/** What is carried to stores beside the database, and what waits for them. */
+export function opsStoresRoutes(app: App, services: Services): void {
+  app.get(
+    '/ops/v1/stores',
+    {
+      config: { access: 'operator' },
+      schema: {
+        description:
+          'Tells how the stores beside the database do, and what waits for them; null where none is configured.',
+        tags: ['Operator'],
+        response: answers({ 200: StoresAnswer }),
+      },
+    },
+    async (_request, reply) => {
+      const report = services.stores?.();
+      const { objectStore } = services.config;
+      return reply.send({
+        carrier: report ? carrierStatus(report) : null,
+        object_store: report && objectStore ? objectStoreStatus(objectStore, report) : null,
+      });
+    },
+  );
+}

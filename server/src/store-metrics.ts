@@ -1,0 +1,114 @@
+import { Gauge, type Registry } from 'prom-client';
+import type { CarrierReport } from './carrier/start-carrier.ts';
+
+type BodiesReport = NonNullable<CarrierReport['parts']['bodies']>;
+type MoverState = Extract<BodiesReport, { readonly is: 'running' }>['state'];
+
+/** The numbers of the stores beside the database, as the carrier said them last. */
+export function registerStoreMetrics(
+  registry: Registry,
+  report: () => CarrierReport,
+  keptBodies: () => number,
+): void {
+  const bodies = (): MoverState | undefined => {
+    const { parts } = report();
+    return parts.bodies?.is === 'running' ? parts.bodies.state : undefined;
+  };
+
+  const gauge = (name: string, help: string, read: (state: MoverState) => number): void => {
+    registry.registerMetric(
+      new Gauge({
+        name,
+        help,
+        registers: [],
+        collect() {
+          const state = bodies();
+          if (state) this.set(read(state));
+          else this.reset();
+        },
+      }),
+    );
+  };
+
+  gauge(
+    'belfry_object_store_backlog_bytes',
+    'Bytes of contents that the object store does not have yet.',
+    (s) => s.backlog.bytes,
+  );
+  gauge(
+    'belfry_object_store_backlog_packs',
+    'Packs of contents that the object store does not have yet.',
+    (s) => s.backlog.packs,
+  );
+  gauge(
+    'belfry_object_store_backlog_age_seconds',
+    'How long the oldest of them waits; half a minute is usual.',
+    (s) =>
+      s.backlog.oldestMs === undefined ? 0 : Math.max(0, Date.now() - s.backlog.oldestMs) / 1_000,
+  );
+  gauge(
+    'belfry_object_store_ring_bytes',
+    'Bytes on the disk of what waits for the object store, or was moved and is not given back yet.',
+    (s) => s.ring.bytes,
+  );
+  gauge(
+    'belfry_object_store_ring_bound_bytes',
+    'Size from which on contents stay in the database.',
+    (s) => s.ring.boundBytes,
+  );
+  gauge(
+    'belfry_object_store_throttled',
+    'Share of requests that are held back because the store refuses too many, 0 to 1.',
+    (s) => s.store.throttled,
+  );
+  gauge(
+    'belfry_object_store_breaker_open',
+    '1 while the object store fails and is only tried now and then.',
+    (s) => (s.store.breaker === 'closed' ? 0 : 1),
+  );
+  gauge(
+    'belfry_object_store_moved_bytes',
+    'Bytes of contents moved since the start of the carrier.',
+    (s) => s.moved.bytes,
+  );
+  gauge(
+    'belfry_object_store_erasures_open',
+    'Contents of deleted messages that are not blanked everywhere yet, 10,000 at the most.',
+    (s) => s.erasuresOpen,
+  );
+
+  registry.registerMetric(
+    new Gauge({
+      name: 'belfry_object_store_requests',
+      help: 'Requests to the object store since the start of the carrier, by outcome.',
+      labelNames: ['outcome'],
+      registers: [],
+      collect() {
+        this.reset();
+        for (const [outcome, count] of Object.entries(bodies()?.store.requests ?? {})) {
+          this.set({ outcome }, count);
+        }
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      name: 'belfry_object_store_kept_contents',
+      help: 'Contents that stay in the database for good, because too much waited for the object store.',
+      registers: [],
+      collect() {
+        this.set(keptBodies());
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      name: 'belfry_carrier_up',
+      help: '1 while the process that carries things to stores runs and says so.',
+      registers: [],
+      collect() {
+        this.set(report().is === 'running' ? 1 : 0);
+      },
+    }),
+  );
+}
