@@ -218,6 +218,39 @@ create table batch_window (
 CREATE INDEX batch_window_closes ON batch_window USING btree (closes_at);
 CREATE INDEX batch_window_id ON batch_window USING btree (id);
 
+create table body_erasure (
+  pack_id uuid not null,
+  start_byte integer not null,
+  size integer not null,
+  environment_id integer not null,
+  recorded_at timestamp with time zone not null,
+  constraint body_erasure_pkey PRIMARY KEY (pack_id, start_byte)
+);
+
+create table body_object (
+  pack_id uuid not null,
+  environment_id integer not null,
+  object_id uuid not null,
+  start_byte integer not null,
+  constraint body_object_pkey PRIMARY KEY (pack_id)
+) partition by range (pack_id);
+
+create table body_pack (
+  slot smallint not null,
+  environment_id integer not null,
+  id uuid not null,
+  size integer not null,
+  bytes bytea not null
+) partition by list (slot);
+-- 32 partitions: CREATE UNIQUE INDEX {partition}_pkey ON {partition} USING btree (environment_id, id);
+
+create table body_upload (
+  object_id uuid not null,
+  environment_id integer not null,
+  started_at timestamp with time zone not null,
+  constraint body_upload_pkey PRIMARY KEY (object_id)
+);
+
 create table broadcast (
   id integer generated always as identity not null,
   public_id uuid not null,

@@ -59,7 +59,7 @@ test('two processes that make them at once do not disturb each other', async () 
     ensurePartitions(database.db, time),
   ]);
   const names = made.flat();
-  expect(names.length).toBe(5 * 4 + 4 * 6);
+  expect(names.length).toBe(6 * 4 + 4 * 6);
   expect(new Set(names).size).toBe(names.length);
 });
 

@@ -11,8 +11,8 @@ import type { JsonObject } from '../../src/lib/json.ts';
 import { serveHttp } from '../channels/support.ts';
 import { spawnBelfry } from '../cli/belfry.ts';
 import { sourceFiles } from '../house/source-files.ts';
-import { inBodies } from '../support/bodies-round.ts';
-import { inDeletion } from '../support/deletion-round.ts';
+import { bodiesDrivers } from '../support/bodies-round.ts';
+import { deletionDrivers } from '../support/deletion-round.ts';
 import { feedStep, fetchStep } from '../support/engine-world.ts';
 import { type FaultServer, startFaultServer } from '../support/fault-server.ts';
 import { operateThrough } from '../support/operation-faults.ts';
@@ -378,25 +378,11 @@ const drivers: { readonly [Point in FaultPoint]: (point: Point) => Promise<void>
   'order.after-release': inOrder,
   'order.before-clear-commit': inOrder,
   'order.after-clear': inOrder,
-  'deletion.before-page': (point) => inDeletion(server, point),
-  'deletion.before-commit': (point) => inDeletion(server, point),
-  'deletion.after-messages': (point) => inDeletion(server, point),
-  'deletion.after-page': (point) => inDeletion(server, point),
-  'deletion.after-record': (point) => inDeletion(server, point),
+  ...deletionDrivers(() => server),
   'retention.before-detach': inTool('retention'),
   'retention.before-commit': inTool('retention'),
   'retention.after-detach': inTool('retention'),
-  'bodies.after-intent': inBodies,
-  'bodies.after-put': inBodies,
-  'bodies.before-record-commit': inBodies,
-  'bodies.after-record': inBodies,
-  'bodies.after-keep': inBodies,
-  'bodies.before-truncate-commit': inBodies,
-  'bodies.after-truncate': inBodies,
-  'bodies.after-blank': inBodies,
-  'bodies.after-rewrite': inBodies,
-  'bodies.after-delete': inBodies,
-  'bodies.after-clear': inBodies,
+  ...bodiesDrivers,
   'owner.after-lock': atStart,
   'owner.after-fence': atStart,
   'recovery.after-read': atStart,

@@ -18,7 +18,7 @@ const MONTHS_MS = 100 * 86_400_000;
  * The mover dies at the point, wherever that is in its work: bodies move, a message that waits gets its content back, one is
  * deleted, a month goes, an object is abandoned. Another mover then does the rest, and nothing is unreadable or left over.
  */
-export async function inBodies(point: FaultPoint): Promise<void> {
+async function inBodies(point: FaultPoint): Promise<void> {
   const own = await createBodiesWorld();
   const points = await mkdtemp(join(tmpdir(), 'belfry-bodies-'));
   const { db, url } = own.world.test;
@@ -62,7 +62,7 @@ export async function inBodies(point: FaultPoint): Promise<void> {
     };
     await isReadable();
     // Whatever the dead one had begun is old by now.
-    clock.move(601_000);
+    clock.move(1_000_000);
     expect(await move()).toBeDefined();
     await isReadable();
     expect(await own.ringRows()).toBe(0);
@@ -85,3 +85,18 @@ export async function inBodies(point: FaultPoint): Promise<void> {
     await own.close();
   }
 }
+
+/** All of them are tried in the same way. */
+export const bodiesDrivers = {
+  'bodies.after-intent': inBodies,
+  'bodies.after-put': inBodies,
+  'bodies.before-record-commit': inBodies,
+  'bodies.after-record': inBodies,
+  'bodies.after-keep': inBodies,
+  'bodies.before-truncate-commit': inBodies,
+  'bodies.after-truncate': inBodies,
+  'bodies.after-blank': inBodies,
+  'bodies.after-rewrite': inBodies,
+  'bodies.after-delete': inBodies,
+  'bodies.after-clear': inBodies,
+} as const;

@@ -4,7 +4,7 @@ import type { FaultServer } from './fault-server.ts';
 import { waitFor } from './wait.ts';
 
 /** A user is merged into another and a third is deleted: messages move once, and nobody else loses any. */
-export async function inDeletion(server: FaultServer, point: FaultPoint): Promise<void> {
+async function inDeletion(server: FaultServer, point: FaultPoint): Promise<void> {
   const workflow = point.replaceAll('.', '-');
   // Whoever died at the point before may do so late.
   await server.ensureRunning();
@@ -39,4 +39,16 @@ export async function inDeletion(server: FaultServer, point: FaultPoint): Promis
     (await owners()).join() === expected.join() ? true : undefined,
   );
   await server.loadSome();
+}
+
+/** All of them are tried in the same way. */
+export function deletionDrivers(server: () => FaultServer) {
+  const drive = (point: FaultPoint): Promise<void> => inDeletion(server(), point);
+  return {
+    'deletion.before-page': drive,
+    'deletion.before-commit': drive,
+    'deletion.after-messages': drive,
+    'deletion.after-page': drive,
+    'deletion.after-record': drive,
+  } as const;
 }

@@ -5,14 +5,16 @@ import type { Services } from '../services.ts';
 import { carrierStatus, objectStoreStatus } from '../store-status.ts';
 
 const ObjectStoreAnswer = Type.Object({
-  place: Type.String({ description: 'Bucket and prefix.' }),
-  endpoint: Nullable(Type.String({ description: 'Null: AWS.' })),
+  place: Type.String({ description: 'Bucket and prefix.', examples: ['s3://messages/belfry/'] }),
+  endpoint: Nullable(
+    Type.String({ description: 'Null: AWS.', examples: ['https://objects.example.com'] }),
+  ),
   state: Type.String({
     enum: ['up', 'failing', 'starting', 'down'],
     description:
       '`failing`: requests fail, contents wait in the database. `down`: nothing is carried; see `reason`.',
   }),
-  reason: Nullable(Type.String()),
+  reason: Nullable(Type.String({ examples: ['SlowDown: Please reduce your request rate.'] })),
   backlog: Type.Object(
     {
       packs: Type.Integer(),
@@ -35,7 +37,12 @@ const ObjectStoreAnswer = Type.Object({
   }),
   throttled: Type.Number({ description: 'Share of requests that are held back, 0 to 1.' }),
   breaker: Type.String({ enum: ['closed', 'open', 'half_open'] }),
-  last_error: Nullable(Type.Object({ code: Type.String(), message: Type.String() })),
+  last_error: Nullable(
+    Type.Object({
+      code: Type.String({ examples: ['SlowDown'] }),
+      message: Type.String({ examples: ['Please reduce your request rate.'] }),
+    }),
+  ),
   kept_in_database: Type.Integer({
     description: 'Contents that stay in the database for good, because too much waited.',
   }),
