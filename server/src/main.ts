@@ -37,6 +37,9 @@ import { systemClock } from './lib/clock.ts';
 import { FAULT_VARIABLE, mustNotStart } from './lib/fault-point.ts';
 import type { Logger } from './lib/log.ts';
 import { createSecretBox } from './lib/secret-box.ts';
+import { removeCapture } from './log-store/capture.ts';
+import { logStoreRetention } from './log-store/config.ts';
+import { createLogSearch } from './log-store/log-search.ts';
 import { createMetrics } from './metrics.ts';
 import { type Canary, startCanary } from './ops/canary.ts';
 import { readPastTraffic } from './ops/past-traffic.ts';
@@ -297,6 +300,8 @@ async function build(
     hasRoom: () => disk?.isLow() !== true,
   });
   closers.push(recorder.close);
+  const logSearch = createLogSearch({ url: config.logStore?.url, clock: systemClock, log });
+  closers.push(logSearch.close);
   const traffic = createTraffic({ ...ctx, past: await readPastTraffic(ctx) });
   const quarantine = startQuarantine(ctx, { config, engine, traffic });
   closers.push(quarantine.stop);
@@ -320,6 +325,7 @@ async function build(
     linkTokens: createLinkTokens(secret),
     traffic,
     recorder: perSecond === 0 ? undefined : recorder,
+    logSearch,
     quarantine,
     budgets,
     disk,
@@ -368,6 +374,14 @@ async function build(
   });
 
   await engine.started;
+  if (config.logStore === undefined) {
+    await removeCapture(engineDb).catch((error: unknown) =>
+      log.warn(
+        { err: error },
+        'what was made for a log store is still there; the next start removes it',
+      ),
+    );
+  }
   const { port } = app.server.address() as AddressInfo;
   const running = engine;
   if (config.canaryMs !== undefined) {
@@ -393,15 +407,17 @@ async function build(
 
 /** Undefined: no store is configured, and there is nothing to carry. */
 function carrierOf(
-  { objectStore, logLevel }: Config,
+  { objectStore, logStore, retention, logLevel }: Config,
   {
     databaseUrl,
     isOwner,
     log,
   }: { readonly databaseUrl: string; readonly isOwner: () => boolean; readonly log: Logger },
 ): Carrier | undefined {
-  if (objectStore === undefined) return undefined;
-  return startCarrier({ carrier: { databaseUrl, logLevel, bodies: objectStore }, isOwner, log });
+  if (objectStore === undefined && logStore === undefined) return undefined;
+  const logs = logStore && { ...logStore, retention: logStoreRetention(retention) };
+  const carrier = { databaseUrl, logLevel, bodies: objectStore, logs };
+  return startCarrier({ carrier, isOwner, log });
 }
 
 /** Where a server that listens everywhere is reached from its own machine. */

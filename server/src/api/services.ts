@@ -14,6 +14,7 @@ import type { LinkTokens } from '../feed/link-tokens.ts';
 import type { Catalogs } from '../guides/catalog.ts';
 import type { GuideHub } from '../guides/guide-hub.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
+import type { LogSearch } from '../log-store/log-search.ts';
 import type { Canary } from '../ops/canary.ts';
 import type { Quarantine } from '../ops/quarantine.ts';
 import type { TrafficCounters } from '../ops/traffic.ts';
@@ -59,6 +60,8 @@ export type Services = Context & {
   readonly webhooks?: Pick<RunningSender, 'wake'> | undefined;
   /** Absent: requests are not recorded. */
   readonly recorder?: Pick<Recorder, 'record'> | undefined;
+  /** Absent: events are searched in the live tables. */
+  readonly logSearch?: LogSearch | undefined;
   readonly quarantine: Quarantine;
   /** Absent: no store beside the database is configured. */
   readonly stores?: (() => StoresReport) | undefined;

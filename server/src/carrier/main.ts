@@ -5,6 +5,7 @@ import { type Database, openDatabase, openSession } from '../db/database.ts';
 import type { Part, PartContext } from '../lib/carrier-part.ts';
 import { systemClock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
+import { startShipper } from '../log-store/start-shipper.ts';
 import type {
   CarrierOptions,
   CarrierParts,
@@ -43,6 +44,7 @@ const log: Logger = pino(
 /** A line for each part: whether it is wanted, and how it starts. */
 const PARTS = {
   bodies: options.bodies && partOf('bodies', options.bodies, startMover),
+  logs: options.logs && partOf('logs', options.logs, startShipper),
 } satisfies { readonly [Name in keyof CarrierParts]: KeptPart<unknown> | undefined };
 
 type KeptPart<State> = {

@@ -1,11 +1,14 @@
 import type { BodiesConfig } from '../bodies/config.ts';
 import type { MoverState } from '../bodies/mover-state.ts';
+import type { LogStoreConfig } from '../log-store/config.ts';
+import type { ShipperState } from '../log-store/start-shipper.ts';
 
 /** What the carrier needs to know at its start; a part whose store is absent is not started. */
 export type CarrierOptions = {
   readonly databaseUrl: string;
   readonly logLevel: string;
   readonly bodies?: BodiesConfig | undefined;
+  readonly logs?: LogStoreConfig | undefined;
 };
 
 /** Server process to carrier, over the child's IPC channel. */
@@ -27,4 +30,5 @@ export type FromCarrier = { readonly type: 'state'; readonly parts: CarrierParts
 
 export type CarrierParts = {
   readonly bodies?: PartReport<MoverState>;
+  readonly logs?: PartReport<ShipperState>;
 };

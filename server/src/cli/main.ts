@@ -4,6 +4,7 @@ import { auditCommand } from './audit.ts';
 import { broadcastCommand } from './broadcast.ts';
 import { doctorCommand } from './doctor.ts';
 import { drillCommand } from './drill.ts';
+import { eventsCommand } from './events.ts';
 import { keysCommand } from './keys.ts';
 import { ledgerCommand } from './ledger.ts';
 import { logsCommand } from './logs.ts';
@@ -55,6 +56,7 @@ export function createProgram(): Command {
   program.addCommand(triggerCommand());
   program.addCommand(runsCommand());
   program.addCommand(messagesCommand());
+  program.addCommand(eventsCommand());
   program.addCommand(logsCommand());
   program.addCommand(broadcastCommand());
   program.addCommand(topCommand());

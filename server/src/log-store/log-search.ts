@@ -24,35 +24,38 @@ export type Answered<Answer> = {
 };
 
 export type LogSearch = {
+  /** `db` is where the account's statements run. */
   readonly searchEvents: (
+    db: Database,
     filter: EventFilter,
     page: PageRequest,
   ) => Promise<Answered<LogEventPage>>;
-  readonly countsPerHour: (filter: EventFilter) => Promise<Answered<readonly HourCount[]>>;
+  readonly countsPerHour: (
+    db: Database,
+    filter: EventFilter,
+  ) => Promise<Answered<readonly HourCount[]>>;
   readonly close: () => Promise<void>;
 };
 
 /** Searches in the configured store, and in the live tables where there is none or it cannot answer. */
 export function createLogSearch(options: {
-  /** In which statements of an environment run. */
-  readonly databaseOf: (environmentId: number) => Database;
   readonly url: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }): LogSearch {
-  const { databaseOf, url, clock, log } = options;
-  const live = createPostgresLogStore(databaseOf);
+  const { url, clock, log } = options;
   // Connected with the first search: the client is loaded where it is needed.
   let connected: Promise<LogStore> | undefined;
   let awayUntilMs = 0;
 
   async function ask<Answer>(
+    db: Database,
     environmentId: number,
     question: (store: LogStore) => Promise<Answer>,
   ): Promise<Answered<Answer>> {
     const nowMs = clock.now();
     if (url !== undefined && nowMs >= awayUntilMs) {
-      const freshness = await readFreshness(databaseOf(environmentId), environmentId);
+      const freshness = await readFreshness(db, environmentId);
       if (freshness && !freshness.isFilling) {
         const dataAsOfMs = freshness.dataAsOf.getTime();
         try {
@@ -68,14 +71,15 @@ export function createLogSearch(options: {
         }
       }
     }
-    const answer = await question(live);
+    const answer = await question(createPostgresLogStore(db));
     return { answer, dataAsOfMs: nowMs, lagging: false, source: 'live' };
   }
 
   return {
-    searchEvents: (filter, page) =>
-      ask(filter.environmentId, (store) => store.searchEvents(filter, page)),
-    countsPerHour: (filter) => ask(filter.environmentId, (store) => store.countsPerHour(filter)),
+    searchEvents: (db, filter, page) =>
+      ask(db, filter.environmentId, (store) => store.searchEvents(filter, page)),
+    countsPerHour: (db, filter) =>
+      ask(db, filter.environmentId, (store) => store.countsPerHour(filter)),
     close: async () => {
       await (await connected)?.close();
     },

@@ -2,13 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openApiDocument } from '../../src/api/openapi.ts';
-import {
-  ConfigError,
-  configDocument,
-  configVariables,
-  readClientConfig,
-  readConfig,
-} from '../../src/config.ts';
+import { ConfigError, readClientConfig, readConfig } from '../../src/config.ts';
+import { configDocument, configVariables } from '../../src/config-variables.ts';
 import { errorCatalogue, errorDocument } from '../../src/lib/errors.ts';
 import { sdkCalls } from '../contract/sdk-methods.ts';
 

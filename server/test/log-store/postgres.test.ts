@@ -12,7 +12,7 @@ afterAll(() => database?.drop());
 
 conformanceSuite(() => ({
   db: database.db,
-  store: createPostgresLogStore(() => database.db),
+  store: createPostgresLogStore(database.db),
   environment: () => writeEnvironment(database.db),
   settled: async () => undefined,
 }));
@@ -33,7 +33,7 @@ test('a search that takes too long is ended and says how to narrow it', async ()
     await released;
   });
   await isLocked;
-  const store = createPostgresLogStore(() => database.db, 50);
+  const store = createPostgresLogStore(database.db, 50);
   const search = store.searchEvents(
     { environmentId: 1, fromMs: Date.now() - 1_000, untilMs: Date.now() },
     { size: 50 },

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Database } from '../../src/db/database.ts';
+import type { Database, Queryable } from '../../src/db/database.ts';
 import { messageEventTypes } from '../../src/feed/message-event-type.ts';
 import { formatAddress, RECIPIENT_RUN_PART, WORKFLOW_RUN_PART } from '../../src/lib/address.ts';
 import { timeOrderedUuid } from '../../src/lib/uuid.ts';
@@ -102,7 +102,7 @@ export async function write(db: Database, given: Given = {}): Promise<Written> {
 }
 
 /** An entry of the API log. */
-export async function writeApiLog(db: Database, environmentId: number): Promise<string> {
+export async function writeApiLog(db: Queryable, environmentId: number): Promise<string> {
   const id = timeOrderedUuid(Date.now());
   await db.query(
     `insert into api_log (id, environment_id, api_key_id, method, route, path, status, duration_us, request)

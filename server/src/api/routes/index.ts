@@ -10,6 +10,7 @@ import { channelBulkRoutes } from './channels-bulk.ts';
 import { controlRoutes } from './control.ts';
 import { demoRoutes } from './demo.ts';
 import { devMessageRoutes } from './dev-messages.ts';
+import { eventRoutes } from './events.ts';
 import { feedRoutes } from './feeds.ts';
 import { guideRoutes } from './guides.ts';
 import { healthRoutes } from './health.ts';
@@ -71,6 +72,7 @@ export const routes: readonly Routes[] = [
   channelBulkRoutes,
   bulkOperationRoutes,
   apiLogRoutes,
+  eventRoutes,
   audienceRoutes,
   broadcastRoutes,
   integrationRoutes,

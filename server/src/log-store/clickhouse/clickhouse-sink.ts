@@ -10,6 +10,8 @@ import {
 
 /** An insert that takes longer is ended by the store, so that it cannot land later than one knows of. */
 const INSERT_SECONDS = 60;
+/** UNKNOWN_TABLE, UNKNOWN_DATABASE. */
+const MISSING_CODES = new Set(['60', '81']);
 const FOR_EVER = 0;
 const MUTATION_MS = 300_000;
 
@@ -58,6 +60,8 @@ export async function createClickHouseSink(options: {
       );
       return rows.map(({ id }) => id);
     },
+    isWithoutTables: (error) =>
+      error instanceof Error && 'code' in error && MISSING_CODES.has(String(error.code)),
     forget: async (recipients) => {
       for (const table of recipientTables) await forget(slow, table, recipients);
     },

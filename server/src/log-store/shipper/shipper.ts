@@ -93,6 +93,7 @@ export function startShipper(options: ShipperOptions): Shipper {
       } catch (error) {
         restMs = retryMs();
         failedInARow += 1;
+        if (sink.isWithoutTables(error)) isPrepared = false;
         stats.failures += 1;
         inDoubtUntilMs = clock.now() + (options.inDoubtMs ?? IN_DOUBT_MS);
         const reason = error instanceof Error ? error.message : String(error);

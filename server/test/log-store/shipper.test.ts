@@ -1,0 +1,237 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { removeCapture } from '../../src/log-store/capture.ts';
+import { ringBytes, truncateShipped } from '../../src/log-store/ring.ts';
+import { movableClock } from '../support/clock.ts';
+import { waitFor } from '../support/wait.ts';
+import { createStoreWorld, type StoreWorld } from './store-world.ts';
+import { deleteRecipient, type Written, write, writeApiLog, writeEnvironment } from './written.ts';
+
+let world: StoreWorld;
+beforeEach(async () => {
+  world = await createStoreWorld();
+});
+afterEach(() => world?.close());
+
+const eventIds = (written: readonly Written[]): string[] => written.flatMap((one) => one.eventIds);
+
+async function writeMany(count: number, environmentId = 1): Promise<Written[]> {
+  const written: Written[] = [];
+  for (let i = 0; i < count; i++) written.push(await write(world.db, { environmentId }));
+  return written;
+}
+
+/** That every event came, and no row of any table twice. */
+function expectOnce(written: readonly Written[]): void {
+  expect(world.store.missing('event', eventIds(written))).toBe(0);
+  const { event, run, delivery } = world.store.tables();
+  expect(event).toMatchObject({ rows: 2 * written.length, distinct: 2 * written.length });
+  // A run and its segment have one id.
+  expect(run).toMatchObject({ rows: 2 * written.length, distinct: written.length });
+  expect(delivery).toMatchObject({ rows: written.length, distinct: written.length });
+}
+
+test('what was there before a store was configured arrives, and what is written afterwards', async () => {
+  const before = await writeMany(3);
+  const log = await writeApiLog(world.db, 1);
+  const shipping = await world.ship();
+  const after = await writeMany(2);
+  const later = await writeApiLog(world.db, 1);
+  await shipping.settled();
+  const all = [...before, ...after];
+  expect(world.store.missing('event', eventIds(all))).toBe(0);
+  expect(
+    world.store.missing(
+      'run',
+      all.map(({ runId }) => runId),
+    ),
+  ).toBe(0);
+  expect(world.store.missing('api_log', [log, later])).toBe(0);
+  expect(world.store.tables().delivery?.distinct).toBe(5);
+});
+
+test('a transaction that commits late arrives, and holds nobody up while it is open', async () => {
+  const shipping = await world.ship();
+  await shipping.settled();
+  const commit = Promise.withResolvers<void>();
+  const isWritten = Promise.withResolvers<string>();
+  const slow = world.db.transaction(async (tx) => {
+    isWritten.resolve(await writeApiLog(tx, 1));
+    await commit.promise;
+  });
+  const id = await isWritten.promise;
+  const others = await writeMany(2);
+  await shipping.settled();
+  expect(world.store.missing('event', eventIds(others))).toBe(0);
+  expect(world.store.missing('api_log', [id])).toBe(1);
+  commit.resolve();
+  await slow;
+  await shipping.settled();
+  expect(world.store.missing('api_log', [id])).toBe(0);
+});
+
+test.each(['reset', 'reset_answer', 'internal_error', 'slow_down'] as const)(
+  'while half of all requests end with %s everything arrives once',
+  async (kind) => {
+    const shipping = await world.ship();
+    await shipping.settled();
+    world.store.setFaults({ kind, share: 0.5 });
+    const written = await writeMany(10);
+    await shipping.settled();
+    expectOnce(written);
+  },
+);
+
+test('a shipper that ends in the middle is gone on with by the next, and nothing counts twice', async () => {
+  const first = await world.ship();
+  await first.settled();
+  world.store.setFaults({ kind: 'reset_answer', share: 1 });
+  const written = await writeMany(3);
+  await waitFor('a batch whose answer is lost', () =>
+    world.store.tables().event?.inserts === 1 ? true : undefined,
+  );
+  await first.close();
+  written.push(...(await writeMany(2)));
+  world.store.setFaults({ share: 0 });
+  const second = await world.ship();
+  await second.settled();
+  expectOnce(written);
+  expect(world.store.tables().event?.repeatedInserts).toBeGreaterThan(0);
+});
+
+test('a store that says yes and keeps nothing is found out, and gets it again', async () => {
+  const shipping = await world.ship();
+  await shipping.settled();
+  world.wire.swallow(1);
+  const written = await writeMany(1);
+  await shipping.settled();
+  expectOnce(written);
+  expect(shipping.stats().failures).toBe(1);
+});
+
+test('more than may wait is looked for in the tables when the store is back, without a gap', async () => {
+  const clock = movableClock(Date.now());
+  const shipping = await world.ship({ clock, backlogBytes: 0 });
+  await shipping.settled();
+  world.store.setFaults({ kind: 'internal_error', share: 1 });
+  const written = await writeMany(5);
+  await waitFor('the position to jump', async () => {
+    clock.move(11_000);
+    shipping.wake();
+    const gaps = await world.db.query('select from log_gap');
+    return gaps.length > 0 ? true : undefined;
+  });
+  world.store.setFaults({ share: 0 });
+  written.push(...(await writeMany(2)));
+  await shipping.settled();
+  expect(world.store.missing('event', eventIds(written))).toBe(0);
+  expect(
+    world.store.missing(
+      'run',
+      written.map(({ runId }) => runId),
+    ),
+  ).toBe(0);
+  expect(world.store.tables().delivery?.distinct).toBe(7);
+});
+
+test('an account with most of what waits lets the others go first', async () => {
+  const [busy, quiet] = [await writeEnvironment(world.db), await writeEnvironment(world.db)];
+  const first = await world.ship();
+  await first.settled();
+  await first.close();
+  const flood = await writeMany(20, busy);
+  const one = await write(world.db, { environmentId: quiet });
+  // As if it had been away for a minute.
+  const shipping = await world.ship({ clock: movableClock(Date.now() + 60_000) });
+  await shipping.settled();
+  expect(world.store.missing('event', eventIds([...flood, one]))).toBe(0);
+  const inserts = world.wire.statements.filter(({ query }) =>
+    query.startsWith('insert into event '),
+  );
+  const at = (id: string | undefined) => inserts.findIndex(({ body }) => body.includes(id ?? '-'));
+  expect(at(one.eventIds[0])).toBeGreaterThanOrEqual(0);
+  expect(at(one.eventIds[0])).toBeLessThan(at(flood[0]?.eventIds[0]));
+  expect(await world.db.query('select from log_aside')).toEqual([]);
+});
+
+test('another store gets everything again', async () => {
+  const written = await writeMany(3);
+  const first = await world.ship();
+  await first.settled();
+  await first.close();
+  const other = await createStoreWorld();
+  const second = await world.ship({ sink: await other.connect() });
+  await second.settled();
+  expect(other.store.missing('event', eventIds(written))).toBe(0);
+  await second.close();
+  await other.close();
+});
+
+test('without a store nothing is noted, and with one again what was written meanwhile arrives', async () => {
+  const first = await world.ship();
+  await first.settled();
+  await first.close();
+  await removeCapture(world.db);
+  const written = await writeMany(3);
+  expect(await world.db.query('select from log_ring')).toEqual([]);
+  const second = await world.ship();
+  await second.settled();
+  expectOnce(written);
+});
+
+test('a slot is given back when all of it is shipped, and not before', async () => {
+  const shipping = await world.ship();
+  await shipping.settled();
+  await shipping.close();
+  await writeMany(2);
+  const laterMs = Date.now() + 120_000;
+  expect(await truncateShipped(world.db, laterMs)).toBe(0);
+  const next = await world.ship();
+  await next.settled();
+  expect(await truncateShipped(world.db, laterMs)).toBeGreaterThan(0);
+  expect(await world.db.query('select from log_ring')).toEqual([]);
+  expect(await ringBytes(world.db)).toBeGreaterThan(0);
+});
+
+test('a deletion that is over is passed on after what was sent before, and what is deleted is not sent', async () => {
+  const environment = await writeEnvironment(world.db);
+  const shipping = await world.ship();
+  await shipping.settled();
+  await shipping.close();
+  const gone = await write(world.db, { environmentId: environment, recipient: 'gone' });
+  await deleteRecipient(world.db, { environmentId: environment, recipient: 'gone' });
+  const next = await world.ship();
+  await next.settled();
+  expect(world.store.missing('event', gone.eventIds)).toBe(2);
+  const deleted = world.wire.statements.filter(({ query }) =>
+    /^alter table \w+ delete/.test(query),
+  );
+  expect(deleted.map(({ query }) => /table (\w+)/.exec(query)?.[1])).toEqual([
+    'event',
+    'run',
+    'delivery',
+  ]);
+  expect(deleted[0]?.query).toContain("recipient_id = 'gone'");
+});
+
+test('after a request whose end is unknown nothing is deleted until it cannot land any more', async () => {
+  const environment = await writeEnvironment(world.db);
+  const clock = movableClock(Date.now());
+  const shipping = await world.ship({ clock, inDoubtMs: 60_000 });
+  const arrives = async () => {
+    const one = await write(world.db);
+    await waitFor('what was written', () => {
+      shipping.wake();
+      return world.store.missing('event', one.eventIds) === 0 ? true : undefined;
+    });
+  };
+  const deletes = () =>
+    world.wire.statements.filter(({ query }) => query.includes(' delete where '));
+  await arrives();
+  await deleteRecipient(world.db, { environmentId: environment, recipient: 'gone' });
+  await arrives();
+  await arrives();
+  expect(deletes()).toEqual([]);
+  clock.move(61_000);
+  await shipping.settled();
+  expect(deletes()).toHaveLength(3);
+});
