@@ -73,8 +73,12 @@ export type RunningServer = {
   /** What `credentials.json` holds; undefined when this data dir has none. */
   readonly credentials: Credentials | undefined;
   readonly isFirstStart: boolean;
-  /** Process ids of the executors and of the embedded database. */
-  readonly processIds: () => { readonly executors: readonly number[]; readonly postgres?: number };
+  /** Process ids of the executors, of the embedded database and of the carrier. */
+  readonly processIds: () => {
+    readonly executors: readonly number[];
+    readonly postgres?: number;
+    readonly carrier?: number;
+  };
   /** Stops accepting, answers what was accepted, lets work under way finish. */
   readonly stop: () => Promise<void>;
 };
@@ -400,9 +404,15 @@ async function build(
     processIds: () => ({
       executors: running.processIds(),
       ...(database.pid() === undefined ? {} : { postgres: database.pid() ?? 0 }),
+      ...carrierId(carrier),
     }),
     stop: close,
   };
+}
+
+function carrierId(carrier: Carrier | undefined): { readonly carrier?: number } {
+  const pid = carrier?.processId();
+  return pid === undefined ? {} : { carrier: pid };
 }
 
 /** Undefined: no store is configured, and there is nothing to carry. */
