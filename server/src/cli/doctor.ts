@@ -8,6 +8,7 @@ import {
   checkEmbeddedData,
   runningEmbeddedUrl,
 } from './doctor/database.ts';
+import { checkLogStore } from './doctor/log-store.ts';
 import {
   checkClock,
   checkCredentials,
@@ -33,7 +34,7 @@ export function doctorCommand(): Command {
 
 async function diagnose(ctx: CommandContext): Promise<CommandResult> {
   const { dataDir, url } = ctx.config;
-  const { databaseUrl, smtpUrl, objectStore } = readConfig(ctx.env);
+  const { databaseUrl, smtpUrl, objectStore, logStore } = readConfig(ctx.env);
   const server = await checkServer(url);
   const checks: readonly Check[] = [
     checkNode(process.versions.node),
@@ -45,6 +46,7 @@ async function diagnose(ctx: CommandContext): Promise<CommandResult> {
     ...server.checks,
     await checkMailServer(smtpUrl),
     ...(objectStore === undefined ? [] : [await checkObjectStore(objectStore)]),
+    ...(logStore === undefined ? [] : [await checkLogStore(logStore.url, Date.now)]),
     await checkWebBuild(),
     await checkCredentials(dataDir),
     checkClock(Date.now(), server.date),

@@ -17,15 +17,15 @@ export type Cast = {
   readonly quiet: readonly Actor[];
   readonly culprit: Actor;
   readonly broadcaster: Actor;
-  /** Sends e-mails with a large body; only with an object store. */
-  readonly mailer: Actor | undefined;
+  /** Send e-mails with large bodies; only with an object store. */
+  readonly mailers: readonly Actor[];
 };
 
 export type CastSize = {
   readonly quietAccounts: number;
   readonly culpritUsers: number;
   readonly audience: number;
-  readonly hasMailer: boolean;
+  readonly mailers: number;
 };
 
 /** A feed message with a condition and a template. */
@@ -46,23 +46,20 @@ const STEPS = [
 
 type Steps = typeof STEPS | typeof MAIL_STEPS;
 
-const MAIL_USERS = 200;
+const MAIL_USERS = 10;
+const MAIL_TEXT = 'Thank you for your order, which is on its way to you. '.repeat(75);
 
-/** What each mail ends with, so that a body can be told from another and from half of one. */
-export function mailMark(number: number | string): string {
-  return `mail ${number} ends here`;
+/** About 4 KB, and with its own number at the end, so that one can be told from another and from half of one. */
+export function mailBody(number: string): string {
+  return `${MAIL_TEXT}This is mail ${number}.`;
 }
 
-/** An e-mail with a body of about 4 KB. */
 const MAIL_STEPS = [
   {
     type: 'channel',
     ref: 'email_1',
     channel_key: 'email',
-    template: {
-      subject: 'Receipt #{{ data.drill }}',
-      text_body: `${'Thank you for your order, which is on its way to you. '.repeat(75)}${mailMark('{{ data.drill }}')}`,
-    },
+    template: { subject: 'Receipt #{{ data.drill }}', text_body: mailBody('{{ data.drill }}') },
   },
 ] as const;
 
@@ -119,19 +116,19 @@ export async function assembleCast(server: ScratchServer, size: CastSize): Promi
   }
   const culprit = await make('culprit', 'digest', size.culpritUsers);
   const broadcaster = await make('broadcaster', 'announcement', size.audience);
-  const mailer = size.hasMailer
-    ? await make('mailer', 'receipt-by-mail', MAIL_USERS, MAIL_STEPS)
-    : undefined;
-  if (mailer) {
+  const mailers: Actor[] = [];
+  for (let n = 1; n <= size.mailers; n++) {
+    const mailer = await make(`mailer-${n}`, 'receipt-by-mail', MAIL_USERS, MAIL_STEPS);
     await server.db.query(
       `update recipient
        set properties = properties || jsonb_build_object('email', id || '@example.com')
        where environment_id = $1`,
       [mailer.environmentId],
     );
+    mailers.push(mailer);
   }
   await server.db.query('analyze recipient');
-  return { quiet, culprit, broadcaster, mailer };
+  return { quiet, culprit, broadcaster, mailers };
 }
 
 async function push(

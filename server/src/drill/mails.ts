@@ -1,5 +1,6 @@
 import { isJsonObject } from '../lib/json.ts';
-import { mailMark } from './cast.ts';
+import { ksuidFromUuid } from '../lib/ksuid.ts';
+import { mailBody } from './cast.ts';
 import type { LoadSummary, SampleRow } from './load/protocol.ts';
 import type { Stage } from './stage.ts';
 import { percentile, rounded } from './statistics.ts';
@@ -16,7 +17,7 @@ const LEAST_LATE_MS = 1_000;
 /** And from so many times the slowest mail of a time without faults on. */
 const LATE_FACTOR = 2;
 
-/** The neighbour who sends e-mails with large bodies; undefined without one. The returned function ends it. */
+/** The neighbours who send e-mails with large bodies; undefined without them. The returned function ends it. */
 export function beginMails(stage: Stage): (() => Promise<LoadSummary>) | undefined {
   const { mails, plan } = stage;
   if (!mails) return undefined;
@@ -91,50 +92,59 @@ function timesOf(latencies: readonly number[]): MailTimes {
   return { mails: latencies.length, p50_ms: at(0.5), p99_ms: at(0.99), max_ms: at(1) };
 }
 
-/** How many of the acknowledged mails say anything but what they said, when they are read over the API. */
+/** How many of the acknowledged mails do not say what they said, when they are read over the API. */
 export async function countUnreadable(stage: Stage, rows: readonly SampleRow[]): Promise<number> {
-  const acknowledged = rows.flatMap((row, number) =>
-    row[9] === null ? [] : [{ runId: row[9], number }],
+  const acknowledged = rows.flatMap(([, caller, , , , , , , , runId], number) =>
+    runId === null ? [] : [{ caller, runId, number }],
   );
   let unreadable = 0;
-  for (let start = 0; start < acknowledged.length; start += READ_AT_ONCE) {
-    const some = acknowledged.slice(start, start + READ_AT_ONCE);
-    unreadable += await unreadableOf(stage, new Map(some.map((mail) => [mail.runId, mail.number])));
+  for (const [caller, all] of Map.groupBy(acknowledged, (mail) => mail.caller)) {
+    for (let start = 0; start < all.length; start += READ_AT_ONCE) {
+      const some = all.slice(start, start + READ_AT_ONCE);
+      const secretKey = stage.cast.mailers[caller]?.secretKey ?? '';
+      const numbers = await readNumbers(
+        stage,
+        secretKey,
+        some.map(({ runId }) => runId),
+      );
+      unreadable += some.filter(({ number }) => !numbers.has(number)).length;
+    }
   }
   return unreadable;
 }
 
-/** `numbers`: of triggers, by the ids of their runs. */
-async function unreadableOf(stage: Stage, numbers: ReadonlyMap<string, number>): Promise<number> {
-  const { server, operator, cast } = stage;
-  const messages = await server.db.query<{ readonly id: string; readonly run: string }>(
-    `select id, workflow_run_id as run
+/** The numbers of those mails of these runs that can be read and say what they said. */
+async function readNumbers(
+  { server, operator }: Stage,
+  secretKey: string,
+  runIds: readonly string[],
+): Promise<ReadonlySet<number>> {
+  const messages = await server.db.query<{ readonly id: string }>(
+    `select id
      from message
      where workflow_run_id = any($1::uuid[])`,
-    [[...numbers.keys()]],
+    [runIds],
   );
-  const query = messages.map(({ id }) => `message_ids[]=${id}`).join('&');
-  const runOf = new Map(messages.map(({ id, run }) => [id, run]));
+  const query = messages.map(({ id }) => `message_ids[]=${ksuidFromUuid(id)}`).join('&');
   for (let tried = 1; ; tried++) {
-    const { status, text } = await operator.call(
-      cast.mailer?.secretKey ?? '',
-      'GET',
-      `/v1/messages/batch/content?${query}`,
-    );
-    if (status === 200)
-      return numbers.size - countWhole(text, (id) => numbers.get(runOf.get(id) ?? ''));
-    // A store that was throttled a moment ago may still be asked with care.
-    if (tried === TRIES) return numbers.size;
+    const path = `/v1/messages/batch/content?${query}`;
+    const { status, text } = await operator.call(secretKey, 'GET', path);
+    if (status === 200) return wholeNumbers(JSON.parse(text));
+    // A store that was throttled a moment ago is asked with care.
+    if (tried === TRIES) return new Set();
     await waitMs(TRY_AGAIN_MS);
   }
 }
 
-function countWhole(text: string, numberOf: (messageId: string) => number | undefined): number {
-  const contents: unknown = JSON.parse(text);
-  if (!Array.isArray(contents)) return 0;
-  return contents.filter((content) => {
-    if (!isJsonObject(content)) return false;
-    const number = numberOf(String(content.message_id));
-    return number !== undefined && JSON.stringify(content).includes(mailMark(number));
-  }).length;
+function wholeNumbers(contents: unknown): ReadonlySet<number> {
+  const numbers = new Set<number>();
+  if (!Array.isArray(contents)) return numbers;
+  for (const content of contents) {
+    const data = isJsonObject(content) && isJsonObject(content.data) ? content.data : {};
+    const number = /#(\d+)$/.exec(String(data.subject_line))?.[1];
+    if (number !== undefined && String(data.text_body).trim() === mailBody(number)) {
+      numbers.add(Number(number));
+    }
+  }
+  return numbers;
 }

@@ -4,7 +4,9 @@ export type Plan = {
   /** Triggers a second of all quiet accounts together, one recipient each. */
   readonly quietPerSecond: number;
   readonly culpritUsers: number;
-  /** E-mails of the neighbour whose bodies go to the object store; sent only with one. */
+  /** Neighbours whose e-mails' bodies go to the object store; only with one. */
+  readonly mailers: number;
+  /** Of all of them together. */
   readonly mailsPerSecond: number;
   /** Of the file system that is made to be filled up; it takes only what is used of it. */
   readonly diskMegabytes: number;
@@ -60,7 +62,8 @@ export function incidentPlan(minutes: number): Plan {
     quietAccounts: 200,
     quietPerSecond: 100,
     culpritUsers: 20_000,
-    mailsPerSecond: 20,
+    mailers: 20,
+    mailsPerSecond: 40,
     diskMegabytes: 20_000 + 4_000 * minutes,
     broadcastPerSecond: BROADCAST_PER_SECOND,
     audience: BROADCAST_PER_SECOND * seconds(BROADCAST_SHARE),
@@ -87,7 +90,8 @@ export const rehearsalPlan: Plan = {
   quietAccounts: 12,
   quietPerSecond: 12,
   culpritUsers: 500,
-  mailsPerSecond: 5,
+  mailers: 3,
+  mailsPerSecond: 6,
   diskMegabytes: 3_000,
   broadcastPerSecond: 100,
   audience: 1_500,

@@ -28,7 +28,7 @@ export type Stage = {
   readonly quiet: LoadGenerator;
   /** Plays the culprit. */
   readonly flood: LoadGenerator;
-  /** Plays the neighbour who sends e-mails. */
+  /** Plays the neighbours who send e-mails. */
   readonly mails: LoadGenerator | undefined;
   /** Undefined: the server has its database alone. */
   readonly stores: Stores | undefined;
@@ -61,7 +61,7 @@ export async function setStage(
   try {
     const cast = await assembleCast(server, {
       ...plan,
-      hasMailer: stores?.objectStore !== undefined,
+      mailers: stores?.objectStore ? plan.mailers : 0,
     });
     const quiet = await startLoad({
       url: server.url,
@@ -72,7 +72,7 @@ export async function setStage(
     players.push(quiet);
     const flood = await startFlood(server, cast.culprit);
     players.push(flood);
-    const mails = cast.mailer && (await startMails(server, cast.mailer));
+    const mails = cast.mailers.length > 0 ? await startMails(server, cast.mailers) : undefined;
     if (mails) players.push(mails);
     return {
       ...{ plan, server, cast, quiet, flood, mails, stores, timeline, metronome, destroy },
@@ -103,10 +103,10 @@ export async function startFlood(
   return flood;
 }
 
-function startMails(server: ScratchServer, mailer: Caller): Promise<LoadGenerator> {
+function startMails(server: ScratchServer, mailers: readonly Caller[]): Promise<LoadGenerator> {
   return startLoad({
     url: server.url,
-    callers: [mailer],
+    callers: mailers,
     careful: true,
     feeds: false,
     ...QUIET,

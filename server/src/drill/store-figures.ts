@@ -22,7 +22,7 @@ export type StoreDetails = {
 export type StoresSeen = {
   readonly figures: Partial<StoreFigures>;
   readonly details: StoreDetails;
-  /** What the neighbour who sends e-mails sent. */
+  /** What the neighbours who send e-mails sent. */
   readonly mailRows: readonly SampleRow[];
 };
 

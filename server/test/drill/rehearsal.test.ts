@@ -4,6 +4,8 @@ import type { DrillReport } from '../../src/drill/noisy-neighbour.ts';
 import { belfry, temporaryDirectory } from '../cli/belfry.ts';
 
 const REHEARSAL_MS = 180_000;
+/** What a full disk and a log store that is cut off are tried with; bodies take half a minute to reach an object store. */
+const FLAGS = ['--rehearsal', '--log-store', '--json'];
 
 let report: DrillReport;
 let exitCode: number | null;
@@ -12,7 +14,7 @@ let left: readonly string[];
 beforeAll(async () => {
   const scratch = await temporaryDirectory();
   try {
-    const { stdout, code } = await belfry(['drill', 'noisy-neighbour', '--rehearsal', '--json'], {
+    const { stdout, code } = await belfry(['drill', 'noisy-neighbour', ...FLAGS], {
       TMPDIR: scratch.path,
     });
     report = JSON.parse(stdout);
@@ -58,7 +60,7 @@ test('a broadcast goes on through all of it, to everybody once', () => {
 test('the exit code says whether a goal was missed', () => {
   expect(exitCode).toBe(report.missed.length === 0 ? 0 : 1);
   // How long an answer took says something of the machine.
-  const times = ['culprit_named_s', 'hold_answer_s'];
+  const times = ['culprit_named_s', 'hold_answer_s', 'disk_accepting_again_s'];
   expect(report.missed.filter((name) => !times.includes(name))).toEqual([]);
 });
 
@@ -68,6 +70,27 @@ test('everything breaks as announced, and comes back by itself', () => {
   const happened = report.timeline.map(({ what }) => what).join('\n');
   expect(happened).toMatch(/executor process \d+ is killed/);
   expect(happened).toContain('the database is stopped at once');
+});
+
+test('a log store that was cut off has everything again, and nothing waits for it', () => {
+  const { figures, timeline } = report;
+  expect(figures.log_gap).toBe(0);
+  const happened = timeline.map(({ what }) => what);
+  expect(happened).toContain('the log store is cut off: every connection breaks');
+  expect(happened.some((what) => what.startsWith('the log store has caught up'))).toBe(true);
+});
+
+test('a full disk refuses for a while and loses nothing, where a disk can be made', () => {
+  const { figures, details, timeline } = report;
+  const happened = timeline.map(({ what }) => what);
+  if (happened.includes('no disk will be filled up')) {
+    expect(figures.disk_accepting_again_s).toBeNull();
+    return;
+  }
+  expect(figures.disk_accepting_again_s).toBeGreaterThan(0);
+  expect(happened).toContain('nothing new is accepted, what was accepted goes on');
+  const phase = details.phases['the disk 98 % full'];
+  expect(phase?.refused_because).toEqual({ '503 storage_full': phase?.refused });
 });
 
 test('it says of each phase when the machine stood still, and how much of the flood was really sent', () => {
