@@ -2,6 +2,8 @@ import { Gauge, type Registry } from 'prom-client';
 import type { CarrierReport } from './carrier/start-carrier.ts';
 
 type BodiesReport = NonNullable<CarrierReport['parts']['bodies']>;
+type LogsReport = NonNullable<CarrierReport['parts']['logs']>;
+type ShipperState = Extract<LogsReport, { readonly is: 'running' }>['state'];
 type MoverState = Extract<BodiesReport, { readonly is: 'running' }>['state'];
 
 /** The numbers of the stores beside the database, as the carrier said them last. */
@@ -110,5 +112,51 @@ export function registerStoreMetrics(
         this.set(report().is === 'running' ? 1 : 0);
       },
     }),
+  );
+  registerLogStoreMetrics(registry, report);
+}
+
+function registerLogStoreMetrics(registry: Registry, report: () => CarrierReport): void {
+  const gauge = (
+    name: string,
+    help: string,
+    read: (state: ShipperState) => number | undefined,
+  ): void => {
+    registry.registerMetric(
+      new Gauge({
+        name,
+        help,
+        registers: [],
+        collect() {
+          const { logs } = report().parts;
+          const value = logs?.is === 'running' ? read(logs.state) : undefined;
+          if (value === undefined) this.reset();
+          else this.set(value);
+        },
+      }),
+    );
+  };
+  gauge('belfry_log_store_lag_seconds', 'How old an answer of the log store is.', (s) =>
+    s.dataAsOfMs === undefined ? undefined : Math.max(0, Date.now() - s.dataAsOfMs) / 1_000,
+  );
+  gauge(
+    'belfry_log_store_backlog_bytes',
+    'Bytes on the disk of the ids that wait for the log store.',
+    (s) => s.backlogBytes,
+  );
+  gauge(
+    'belfry_log_store_gaps',
+    'Times of which rows are looked for in the tables, because too much waited or the store is new.',
+    (s) => s.gaps,
+  );
+  gauge(
+    'belfry_log_store_shipped_rows',
+    'Rows that the log store took since the start of the carrier.',
+    (s) => s.shippedRows,
+  );
+  gauge(
+    'belfry_log_store_failures',
+    'Attempts that failed since the start of the carrier.',
+    (s) => s.failures,
   );
 }

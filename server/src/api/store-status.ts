@@ -62,15 +62,49 @@ function stateOf(
   { is, parts }: StoresReport,
   { store }: MoverState,
 ): { readonly state: string; readonly reason: string | null } {
-  if (is === 'none') return { state: 'down', reason: 'this server does not own the database' };
-  if (is === 'silent' || is === 'restarting') {
-    return { state: 'down', reason: `the process that carries contents is ${is}` };
-  }
+  const carrier = carrierState(is, 'contents');
+  if (carrier) return carrier;
   if (parts.bodies?.is === 'failed') return { state: 'down', reason: parts.bodies.reason };
   if (parts.bodies?.is !== 'running') return { state: 'starting', reason: null };
   if (store.breaker === 'closed') return { state: 'up', reason: null };
   const { code, message } = store.lastError ?? { code: 'unknown', message: '' };
   return { state: 'failing', reason: `${code}: ${message}` };
+}
+
+/** The log store, as `GET /ops/v1/stores` shows it. */
+export function logStoreStatus({ url }: NonNullable<Config['logStore']>, report: StoresReport) {
+  const part = report.parts.logs;
+  const known = part?.is === 'running' ? part.state : undefined;
+  const { host, pathname } = new URL(url);
+  return {
+    place: `${host}${pathname}`,
+    ...logStateOf(report, known?.trouble),
+    data_as_of: timeText(known?.dataAsOfMs),
+    backlog_bytes: known?.backlogBytes ?? 0,
+    gaps: known?.gaps ?? 0,
+    shipped_rows: known?.shippedRows ?? 0,
+    failures: known?.failures ?? 0,
+  };
+}
+
+function logStateOf(
+  { is, parts }: StoresReport,
+  trouble: string | undefined,
+): { readonly state: string; readonly reason: string | null } {
+  const carrier = carrierState(is, 'events');
+  if (carrier) return carrier;
+  if (parts.logs?.is === 'failed') return { state: 'down', reason: parts.logs.reason };
+  if (parts.logs?.is !== 'running') return { state: 'starting', reason: null };
+  if (trouble === undefined) return { state: 'up', reason: null };
+  return { state: 'failing', reason: trouble };
+}
+
+function carrierState(is: StoresReport['is'], what: string) {
+  if (is === 'none') return { state: 'down', reason: 'this server does not own the database' };
+  if (is === 'silent' || is === 'restarting') {
+    return { state: 'down', reason: `the process that carries ${what} is ${is}` };
+  }
+  return undefined;
 }
 
 const timeText = (ms: number | undefined): string | null =>

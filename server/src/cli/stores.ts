@@ -36,7 +36,10 @@ async function stores(ctx: CommandContext): Promise<CommandResult> {
 type View = (store: JsonObject, style: Style) => string;
 
 /** A line for each store of the answer. */
-const STORES: readonly (readonly [string, View])[] = [['object_store', objectStoreView]];
+const STORES: readonly (readonly [string, View])[] = [
+  ['object_store', objectStoreView],
+  ['log_store', logStoreView],
+];
 
 function objectStoreView(store: JsonObject, style: Style): string {
   const backlog = objectOf(store.backlog);
@@ -56,6 +59,23 @@ function objectStoreView(store: JsonObject, style: Style): string {
   ];
   return [
     `${style.bold('object store')} ${String(store.place)}: ${stateText(store, style)}`,
+    ...lines.map(([name = '', text = '']) => `  ${name.padEnd(22)}${text}`),
+  ].join('\n');
+}
+
+function logStoreView(store: JsonObject, style: Style): string {
+  const lines = [
+    [
+      'data as of',
+      store.data_as_of === null ? 'not known yet' : timeText(String(store.data_as_of)),
+    ],
+    ['waits', `${bytesText(store.backlog_bytes)} of ids`],
+    ['gaps', String(store.gaps)],
+    ['shipped', `${String(store.shipped_rows)} rows`],
+    ['failures', String(store.failures)],
+  ];
+  return [
+    `${style.bold('log store')} ${String(store.place)}: ${stateText(store, style)}`,
     ...lines.map(([name = '', text = '']) => `  ${name.padEnd(22)}${text}`),
   ].join('\n');
 }

@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import type { App } from '../route.ts';
 import { answers, Nullable } from '../schemas.ts';
 import type { Services } from '../services.ts';
-import { carrierStatus, objectStoreStatus } from '../store-status.ts';
+import { carrierStatus, logStoreStatus, objectStoreStatus } from '../store-status.ts';
 
 const ObjectStoreAnswer = Type.Object({
   place: Type.String({ description: 'Bucket and prefix.', examples: ['s3://messages/belfry/'] }),
@@ -58,6 +58,28 @@ const ObjectStoreAnswer = Type.Object({
   objects_deleted: Type.Integer(),
 });
 
+const LogStoreAnswer = Type.Object({
+  place: Type.String({
+    description: 'Host and database.',
+    examples: ['clickhouse.internal:8123/logs'],
+  }),
+  state: Type.String({
+    enum: ['up', 'failing', 'starting', 'down'],
+    description: '`failing`: it does not take what is sent, which waits in the database.',
+  }),
+  reason: Nullable(Type.String()),
+  data_as_of: Nullable(
+    Type.String({
+      format: 'date-time',
+      description: 'Everything that was committed before is in the store.',
+    }),
+  ),
+  backlog_bytes: Type.Integer({ description: 'Ids that wait in the database.' }),
+  gaps: Type.Integer({ description: 'Times of which rows are looked for in the tables.' }),
+  shipped_rows: Type.Integer({ description: 'Since the start of the carrier.' }),
+  failures: Type.Integer({ description: 'Likewise.' }),
+});
+
 const CarrierAnswer = Type.Object({
   state: Type.String({ enum: ['none', 'starting', 'running', 'restarting', 'silent'] }),
   restarts: Type.Integer(),
@@ -67,6 +89,7 @@ const CarrierAnswer = Type.Object({
 const StoresAnswer = Type.Object({
   carrier: Nullable(CarrierAnswer),
   object_store: Nullable(ObjectStoreAnswer),
+  log_store: Nullable(LogStoreAnswer),
 });
 
 /** What is carried to stores beside the database, and what waits for them. */
@@ -84,10 +107,11 @@ export function opsStoresRoutes(app: App, services: Services): void {
     },
     async (_request, reply) => {
       const report = services.stores?.();
-      const { objectStore } = services.config;
+      const { objectStore, logStore } = services.config;
       return reply.send({
         carrier: report ? carrierStatus(report) : null,
         object_store: report && objectStore ? objectStoreStatus(objectStore, report) : null,
+        log_store: report && logStore ? logStoreStatus(logStore, report) : null,
       });
     },
   );

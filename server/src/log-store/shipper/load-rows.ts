@@ -96,12 +96,13 @@ export async function loadRows(
       `select set_config('enable_hashjoin', 'off', true),
         set_config('enable_mergejoin', 'off', true),
         set_config('enable_seqscan', 'off', true),
-        set_config('jit', 'off', true)`,
+        set_config('jit', 'off', true),
+        set_config('work_mem', '32MB', true)`,
     );
     const [row] = await tx.query<Omit<LoadedRows, 'source' | 'lines'> & { lines: string | null }>(
       `with wanted as materialized (
         ${wanted}
-      ), row as materialized (
+      ), row as (
         ${SOURCES[source]}
       )
       select string_agg(line, E'\\n') as lines, count(*)::int as rows,

@@ -13,7 +13,7 @@ export type RingRow = {
   readonly environment: number | null;
 };
 
-const PART_ROWS = 20_000;
+const PART_ROWS = 60_000;
 const PART_STATEMENTS = 2_000;
 
 /** The next part of the shipment under way; empty: it is over. The same as long as the position does not move. */

@@ -190,7 +190,7 @@ export function startShipper(options: ShipperOptions): Shipper {
     const isBehind = clock.now() - position.shippedAt.getTime() > LAGGING_MS;
     const greedy = isBehind ? greedyEnvironment(part) : null;
     const now = greedy === null ? part : part.filter((row) => row.environment !== greedy);
-    for await (const rows of loadPart(db, now)) {
+    for await (const rows of oneAhead(loadPart(db, now))) {
       await send(rows, '');
       await verify(rows);
     }
@@ -203,7 +203,7 @@ export function startShipper(options: ShipperOptions): Shipper {
   async function shipAside(): Promise<boolean> {
     const { environment, rows } = await nextAside(db, asideEnvironment);
     if (rows.length === 0) return false;
-    for await (const loaded of loadAside(db, rows)) await send(loaded, '');
+    for await (const loaded of oneAhead(loadAside(db, rows))) await send(loaded, '');
     await dropAside(db, rows);
     asideEnvironment = environment;
     return true;
@@ -249,4 +249,21 @@ export function startShipper(options: ShipperOptions): Shipper {
       await sink.close();
     },
   };
+}
+
+/** The next batch is loaded while one is sent. */
+async function* oneAhead<Item>(items: AsyncGenerator<Item>): AsyncGenerator<Item> {
+  const take = (): Promise<IteratorResult<Item>> => {
+    const next = items.next();
+    // Nobody may be there any more to see it fail.
+    next.catch(() => undefined);
+    return next;
+  };
+  let next = take();
+  for (;;) {
+    const { done, value } = await next;
+    if (done) return;
+    next = take();
+    yield value;
+  }
 }
