@@ -1,3 +1,4 @@
+import { lowestUuidAt } from '../lib/address.ts';
 import type { Stage } from './stage.ts';
 
 const IDS_AT_ONCE = 20_000;
@@ -11,9 +12,10 @@ const SHIPPED = [
   { to: 'api_log', from: 'api_log', id: 'id' },
 ] as const;
 
-/** Rows that are in the database and never came to the log store. */
-export async function countLogGap(stage: Stage): Promise<number> {
+/** Rows that are in the database, have ids of before this time, and never came to the log store. */
+export async function countLogGap(stage: Stage, beforeMs: number): Promise<number> {
   const { server, stores } = stage;
+  const end = lowestUuidAt(Math.floor(beforeMs));
   let gap = 0;
   for (const { to, from, id } of SHIPPED) {
     let after = NOTHING_YET;
@@ -22,9 +24,10 @@ export async function countLogGap(stage: Stage): Promise<number> {
         `select distinct ${id} as id
          from ${from}
          where ${id} > $1
+           and ${id} < $2
          order by id
          limit ${IDS_AT_ONCE}`,
-        [after],
+        [after, end],
       );
       const last = rows.at(-1);
       if (!last) break;
