@@ -5,9 +5,8 @@ const MOST_FILLED = 0.6;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /**
- * Which ids were there, in about 20 bytes each, so that ten million are no trouble: of each the last 64 bits
- * are kept, which are random in a version 7 UUID (of another text: of its hash). Two of ten million are taken
- * for one with a probability of one in 100,000.
+ * Which ids were there, in about 20 bytes each, so that ten million are no trouble: of each a hash of 64 bits is kept. Two of ten
+ * million are taken for one with a probability of one in 100,000.
  */
 export type IdSet = {
   readonly size: () => number;
@@ -17,41 +16,69 @@ export type IdSet = {
 };
 
 export function createIdSet(): IdSet {
-  let slots = new BigUint64Array(FIRST_SLOTS);
+  let highs = new Uint32Array(FIRST_SLOTS);
+  let lows = new Uint32Array(FIRST_SLOTS);
   let size = 0;
 
-  /** Where it is, or where it belongs. */
-  const slotOf = (fingerprint: bigint): number => {
-    const mask = slots.length - 1;
-    let slot = Number(fingerprint & 0xffff_ffffn) & mask;
-    while (slots[slot] !== 0n && slots[slot] !== fingerprint) slot = (slot + 1) & mask;
+  /** Where it is, or where it belongs: a slot of two zeroes is empty. */
+  const slotOf = (high: number, low: number): number => {
+    const mask = lows.length - 1;
+    let slot = high & mask;
+    while ((lows[slot] !== low || highs[slot] !== high) && !isEmpty(slot)) slot = (slot + 1) & mask;
     return slot;
   };
+  const isEmpty = (slot: number): boolean => lows[slot] === 0 && highs[slot] === 0;
   const grow = (): void => {
-    const old = slots;
-    slots = new BigUint64Array(old.length * 2);
-    for (const fingerprint of old) if (fingerprint !== 0n) slots[slotOf(fingerprint)] = fingerprint;
+    const [oldHighs, oldLows] = [highs, lows];
+    highs = new Uint32Array(oldHighs.length * 2);
+    lows = new Uint32Array(oldLows.length * 2);
+    for (const [i, high] of oldHighs.entries()) {
+      const low = oldLows[i] ?? 0;
+      if (high === 0 && low === 0) continue;
+      const slot = slotOf(high, low);
+      highs[slot] = high;
+      lows[slot] = low;
+    }
   };
 
   return {
     size: () => size,
-    has: (id) => slots[slotOf(fingerprintOf(id))] !== 0n,
+    has: (id) => !isEmpty(slotOf(...hashOf(id))),
     add: (id) => {
-      const fingerprint = fingerprintOf(id);
-      const slot = slotOf(fingerprint);
-      if (slots[slot] !== 0n) return false;
-      slots[slot] = fingerprint;
+      const [high, low] = hashOf(id);
+      const slot = slotOf(high, low);
+      if (!isEmpty(slot)) return false;
+      highs[slot] = high;
+      lows[slot] = low;
       size += 1;
-      if (size > slots.length * MOST_FILLED) grow();
+      if (size > lows.length * MOST_FILLED) grow();
       return true;
     },
   };
 }
 
-/** Never 0, which is an empty slot. */
-function fingerprintOf(id: string): bigint {
+/**
+ * Two words of 32 bits, never both zero. All of an id goes in and is mixed, because what is random in one kind of UUID is counted up
+ * in another.
+ */
+function hashOf(id: string): readonly [high: number, low: number] {
   const hex = UUID.test(id)
-    ? id.slice(19, 23) + id.slice(24)
-    : createHash('sha256').update(id).digest('hex').slice(0, 16);
-  return BigInt(`0x${hex}`) || 1n;
+    ? id.slice(0, 8) + id.slice(9, 13) + id.slice(14, 18) + id.slice(19, 23) + id.slice(24)
+    : createHash('sha256').update(id).digest('hex').slice(0, 32);
+  let high = 0x9e37_79b9;
+  let low = 0x85eb_ca6b;
+  for (let at = 0; at < 32; at += 8) {
+    const word = Number.parseInt(hex.slice(at, at + 8), 16);
+    high = mixed(high ^ word);
+    low = mixed(low + Math.imul(word, 0xc2b2_ae35));
+  }
+  return [high, low || 1];
+}
+
+/** The finalizer of MurmurHash3 (Appleby): each bit of the word changes each bit of the result with a probability of a half. */
+function mixed(word: number): number {
+  let h = word;
+  h = Math.imul(h ^ (h >>> 16), 0x85eb_ca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2_ae35);
+  return (h ^ (h >>> 16)) >>> 0;
 }
