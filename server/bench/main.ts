@@ -5,6 +5,7 @@ import { accept } from './accept.ts';
 import { api } from './api.ts';
 import { batch } from './batch.ts';
 import { bloat } from './bloat.ts';
+import { blobs } from './blobs.ts';
 import { broadcast } from './broadcast.ts';
 import { conditions } from './conditions.ts';
 import { crash } from './crash.ts';
@@ -27,6 +28,7 @@ const benches: { readonly [name: string]: Bench } = {
   api,
   batch,
   bloat,
+  blobs,
   broadcast,
   conditions,
   crash,

@@ -67,7 +67,7 @@ export function guardStore(
       const result = await work();
       requests.ok += 1;
       breaker.succeeded();
-      throttle.accepted();
+      throttle.answered(true);
       return result;
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
@@ -75,9 +75,10 @@ export function guardStore(
       // It answered, and about this object: that says nothing against the next request.
       if (error.kind === 'missing') {
         breaker.succeeded();
-        throttle.accepted();
+        throttle.answered(true);
       } else {
         breaker.failed();
+        throttle.answered(false);
         lastError = { code: error.code, message: error.message };
       }
       throw error;

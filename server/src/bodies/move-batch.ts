@@ -1,4 +1,3 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { plainArray } from '../db/array-literal.ts';
 import type { Database } from '../db/database.ts';
 import { ensurePartitions } from '../db/partitions.ts';
@@ -8,6 +7,7 @@ import type { GuardedStore } from './guarded-store.ts';
 import { sealObject } from './object-body.ts';
 import { objectKey } from './object-key.ts';
 import { StoreError } from './object-store.ts';
+import type { Rests } from './rests.ts';
 import { timeOfPack } from './ring.ts';
 import type { Batch, WaitingPack } from './waiting-packs.ts';
 
@@ -20,7 +20,7 @@ export type MoveContext = {
   readonly db: Database;
   readonly store: GuardedStore;
   readonly nowMs: () => number;
-  readonly random: () => number;
+  readonly rests: Rests;
   readonly log: Logger;
   /** Ends waiting, and what has not begun. */
   readonly signal: AbortSignal;
@@ -39,6 +39,7 @@ export async function moveBatch(ctx: MoveContext, batch: Batch, objectId: string
   let isPut = false;
   let pauseMs = FIRST_PAUSE_MS;
   let isIntended = false;
+  let wasRefused = false;
   while (!signal.aborted) {
     try {
       if (!isIntended) {
@@ -49,11 +50,13 @@ export async function moveBatch(ctx: MoveContext, batch: Batch, objectId: string
       if (!isPut) {
         const breakMs = ctx.store.pauseMs();
         if (breakMs > 0) {
-          await rest(ctx, breakMs);
+          await ctx.rests.rest(breakMs);
           continue;
         }
         await ctx.store.put(key, await bytesOf(ctx.db, batch));
         isPut = true;
+        // The store takes something: those who rest because it did not may try.
+        if (wasRefused) ctx.rests.wakeAll();
         faultPoint('bodies.after-put');
       }
       const isRecorded = await record(ctx, batch, objectId);
@@ -66,7 +69,8 @@ export async function moveBatch(ctx: MoveContext, batch: Batch, objectId: string
       }
       const isHeldBack = error instanceof StoreError && error.code === 'held_back';
       ctx.log.debug({ err: error, key }, 'a batch of bodies is not moved yet');
-      await rest(ctx, isHeldBack ? HELD_BACK_MS : pauseMs);
+      await ctx.rests.rest(isHeldBack ? HELD_BACK_MS : pauseMs);
+      wasRefused = true;
       if (!isHeldBack) pauseMs = Math.min(MAX_PAUSE_MS, pauseMs * 2);
     }
   }
@@ -75,11 +79,6 @@ export async function moveBatch(ctx: MoveContext, batch: Batch, objectId: string
 
 /** Only when somebody else moved them and gave their slot back. */
 class PacksGone extends Error {}
-
-/** About so long, that batches do not all come back at once. */
-async function rest({ random, signal }: MoveContext, ms: number): Promise<void> {
-  await wait(ms * (0.75 + random() / 2), undefined, { signal }).catch(() => undefined);
-}
 
 async function intend(
   { db, nowMs }: MoveContext,

@@ -11,6 +11,7 @@ import { giveBackSlot } from './give-back.ts';
 import type { GuardedStore } from './guarded-store.ts';
 import { moveBatch } from './move-batch.ts';
 import type { MoverState } from './mover-state.ts';
+import { createRests } from './rests.ts';
 import { isOpenSlot, SLOT_COUNT, slotsSince, timeOfPack } from './ring.ts';
 import { ringBytes } from './ring-gate.ts';
 import { type Batch, WaitingPacks } from './waiting-packs.ts';
@@ -70,13 +71,14 @@ export function createMoverSteps(ctx: {
   const current = new Set<number>();
   const underWay = new Map<string, Promise<void>>();
   const used = new Set(Array.from({ length: SLOT_COUNT }, (_, slot) => slot));
-  const rests = new Map<number, { untilMs: number; ms: number }>();
+  const slotRests = new Map<number, { untilMs: number; ms: number }>();
   const overall = createAccountBudgets({ perSecond: ALL_PER_SECOND, burst: ALL_PER_SECOND, nowMs });
   const budgets = createAccountBudgets({
     perSecond: ACCOUNT_PER_SECOND,
     burst: ACCOUNT_BURST,
     nowMs,
   });
+  const rests = createRests(ctx);
   const moved = { objects: 0, packs: 0, bytes: 0 };
   let lookedAtMs: number | undefined;
   let erasedUntil: ErasurePosition | undefined;
@@ -178,7 +180,7 @@ export function createMoverSteps(ctx: {
   }
 
   async function carry(batch: Batch, objectId: string): Promise<void> {
-    const outcome = await moveBatch(ctx, batch, objectId);
+    const outcome = await moveBatch({ ...ctx, rests }, batch, objectId);
     underWay.delete(objectId);
     waiting.done(batch);
     if (outcome === 'moved') {
@@ -193,7 +195,7 @@ export function createMoverSteps(ctx: {
     const isNeeded = ring > config.backlogBytes / 2;
     for (const slot of used) {
       if (signal.aborted) return;
-      const rest = rests.get(slot);
+      const rest = slotRests.get(slot);
       if (isOpenSlot(slot, nowMs()) || waiting.isSlotBusy(slot)) continue;
       if (rest && nowMs() < rest.untilMs && !isNeeded) continue;
       const end = waiting.beginLook();
@@ -210,8 +212,8 @@ export function createMoverSteps(ctx: {
       end();
       if (outcome.is === 'undelivered') {
         const ms = Math.min(MAX_REST_MS, (rest?.ms ?? FIRST_REST_MS / 2) * 2);
-        rests.set(slot, { ms, untilMs: nowMs() + ms });
-      } else rests.delete(slot);
+        slotRests.set(slot, { ms, untilMs: nowMs() + ms });
+      } else slotRests.delete(slot);
       if (outcome.is === 'given back') slotsGivenBack += 1;
       if (outcome.is === 'given back' || outcome.is === 'empty') used.delete(slot);
     }

@@ -3,17 +3,19 @@ const FACTOR = 2;
 const WINDOW_MS = 120_000;
 const CELLS = 24;
 const CELL_MS = WINDOW_MS / CELLS;
+/** Of fewer requests the formula says nothing: one failure in two would be a third of the next ones. */
+const FEW = 10;
 
 type Cell = { number: number; requests: number; accepts: number };
 
 export type Throttle = {
   /**
-   * Whether a request may be sent now. It is counted as asked for either way, but for one that was refused before: whoever
-   * only waits for his turn is no further load.
+   * Whether a request may be sent now. One that is refused is counted, unless it was refused before: whoever only waits for his
+   * turn is no further load.
    */
   readonly allows: (wasRefused?: boolean) => boolean;
-  /** The store took a request. */
-  readonly accepted: () => void;
+  /** What became of a request that was sent: it counts from now on, because those under way were neither taken nor refused. */
+  readonly answered: (isAccepted: boolean) => void;
   /** The share of requests that are refused here, 0 to 1. */
   readonly refusing: () => number;
 };
@@ -53,17 +55,20 @@ export function createThrottle(options: {
       requests += cell.requests;
       accepts += cell.accepts;
     }
+    if (requests < FEW) return 0;
     return Math.max(0, (requests - FACTOR * accepts) / (requests + 1));
   }
 
   return {
     allows: (wasRefused = false) => {
       const isRefused = options.random() < refusing();
-      if (!wasRefused) current().requests += 1;
+      if (isRefused && !wasRefused) current().requests += 1;
       return !isRefused;
     },
-    accepted: () => {
-      current().accepts += 1;
+    answered: (isAccepted) => {
+      const cell = current();
+      cell.requests += 1;
+      if (isAccepted) cell.accepts += 1;
     },
     refusing,
   };

@@ -18,31 +18,41 @@ describe('the throttle', () => {
     const { throttle } = start();
     for (let i = 0; i < 1_000; i++) {
       expect(throttle.allows()).toBe(true);
-      if (i % 2 === 0) throttle.accepted();
+      throttle.answered(i % 2 === 0);
     }
   });
 
-  it('refuses with the probability of the formula', () => {
+  it('refuses nothing because many requests are under way at once', () => {
     const { throttle } = start();
-    for (let i = 0; i < 9; i++) throttle.allows();
-    expect(throttle.refusing()).toBeCloseTo(9 / 10);
-    throttle.accepted();
-    expect(throttle.refusing()).toBeCloseTo((9 - 2) / 10);
+    for (let i = 0; i < 1_000; i++) expect(throttle.allows()).toBe(true);
+  });
+
+  it('refuses with the probability of the formula, once there are ten requests', () => {
+    const { throttle } = start();
+    for (let i = 0; i < 9; i++) throttle.answered(false);
+    expect(throttle.refusing()).toBe(0);
+    throttle.answered(false);
+    expect(throttle.refusing()).toBeCloseTo(10 / 11);
+    throttle.answered(true);
+    expect(throttle.refusing()).toBeCloseTo((11 - 2) / 12);
   });
 
   it('forgets what is older than two minutes', () => {
     const { clock, throttle } = start();
-    for (let i = 0; i < 100; i++) throttle.allows();
+    for (let i = 0; i < 100; i++) throttle.answered(false);
     expect(throttle.refusing()).toBeGreaterThan(0.9);
     clock.move(125_000);
     expect(throttle.refusing()).toBe(0);
   });
 
-  it('does not take whoever waits for his turn for further load', () => {
+  it('counts what it refuses, but not again whoever waits for his turn', () => {
     const { throttle } = start();
-    throttle.allows();
+    for (let i = 0; i < 20; i++) throttle.answered(false);
+    const before = throttle.refusing();
     for (let i = 0; i < 1_000; i++) throttle.allows(true);
-    expect(throttle.refusing()).toBeCloseTo(1 / 2);
+    expect(throttle.refusing()).toBe(before);
+    for (let i = 0; i < 100; i++) throttle.allows();
+    expect(throttle.refusing()).toBeGreaterThan(before);
   });
 });
 
