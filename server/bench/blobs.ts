@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -50,12 +51,15 @@ export const blobs: Bench = async (say, options) => {
       seconds: number('seconds', 15),
       rounds: number('rounds', 4),
     });
-    const drained = await drain(say, server, store, number('bodies', 100_000));
+    const bodies = number('bodies', 100_000);
+    const drained = await afterOutage(say, server, store, bodies / 4);
+    const moved = await moverAlone(say, server, store, bodies);
     const read = await readBack(say, server, number('sample', 10_000));
     return {
       unit: 'e-mails of 4 KB, object store played on the same machine',
       ...acknowledged,
       ...drained,
+      ...moved,
       ...read,
       failed: read.unreadable > 0,
     };
@@ -133,63 +137,95 @@ async function acknowledgements(
 const ms = (latencies: readonly number[], share: number): number =>
   rounded(percentile(latencies, share), 2);
 
-/** Bodies pile up while the store fails; then it answers again, and nothing else is to do. */
-async function drain(
+/** Bodies pile up while the store fails; then it answers again. How long until it has everything. */
+async function afterOutage(
   say: (line: string) => void,
   server: BenchServer,
   store: StandIn,
   bodies: number,
 ): Promise<BenchResult> {
   await store.setFaults({ kind: 'internal_error', share: 1 });
+  await send(server, bodies);
+  await until(async () => (await backlog(server)).bytes > bodies * 3_000);
+  say(`${rounded((await backlog(server)).bytes / 1e6)} MB wait; the store is back`);
+  const healedMs = performance.now();
+  await store.heal();
+  await until(async () => (await backlog(server)).bytes === 0);
+  const seconds = (performance.now() - healedMs) / 1_000;
+  return { bodies_after_outage: bodies, drained_after_s: rounded(seconds, 1) };
+}
+
+/** Bodies pile up while the carrier is stopped; then it goes on, and nothing else is to do. */
+async function moverAlone(
+  say: (line: string) => void,
+  server: BenchServer,
+  store: StandIn,
+  bodies: number,
+): Promise<BenchResult> {
+  const carrier = carrierOf(server.pid);
+  process.kill(carrier, 'SIGSTOP');
+  const floodS = await send(server, bodies);
+  say(`${bodies} runs executed in ${rounded(floodS, 1)} s while the carrier is stopped`);
+  const [waiting] = await server.db.query<{ packs: number; bytes: number }>(
+    'select count(*) as packs, sum(size)::bigint as bytes from body_pack',
+  );
+  const bytes = waiting?.bytes ?? 0;
+  const before = await store.counters();
+  process.kill(carrier, 'SIGCONT');
+  let firstMs = 0;
+  let firstBytes = 0;
+  let seen = 0;
+  await until(async () => {
+    const { bytesIn } = await store.counters();
+    seen = bytesIn - before.bytesIn;
+    if (seen === 0 || firstMs > 0) return seen >= bytes;
+    // What came before the first look has no time.
+    firstMs = performance.now();
+    firstBytes = seen;
+    return seen >= bytes;
+  }, 20);
+  const seconds = (performance.now() - firstMs) / 1_000;
+  const after = await store.counters();
+  const perSecond = (seen - firstBytes) / seconds;
+  const requests = (after.methods.PUT ?? 0) - (before.methods.PUT ?? 0);
+  const perBody = bytes / bodies;
+  return {
+    bodies,
+    bytes_a_body: Math.round(perBody),
+    packs: waiting?.packs ?? 0,
+    runs_per_s_meanwhile: Math.round(bodies / floodS),
+    mover_mb_per_s: rounded(perSecond / 1e6, 1),
+    mover_bodies_per_s: Math.round(perSecond / perBody),
+    mover_goal_bodies_per_s: GOAL_BODIES,
+    requests_for_25000_bodies: rounded((requests / bodies) * GOAL_BODIES, 1),
+    busiest_second_requests: after.busiestSecond,
+  };
+}
+
+/** Resolves when as many runs are executed and their deliveries done; seconds until the runs were. */
+async function send(server: BenchServer, bodies: number): Promise<number> {
   const agent = new Agent({ connections: 4, pipelining: 1 });
   const startedMs = performance.now();
   const executed = await server.metric('belfry_runs_executed');
   const triggers = Math.ceil(bodies / FLOOD_RECIPIENTS);
   for (let i = 0; i < triggers; i++) await trigger(server, agent, i, FLOOD_RECIPIENTS);
-  await until(
-    async () =>
-      (await server.metric('belfry_runs_executed')) - executed >= triggers * FLOOD_RECIPIENTS,
-  );
-  const floodS = (performance.now() - startedMs) / 1_000;
-  say(`${bodies} runs executed in ${rounded(floodS, 1)} s while the store fails`);
+  const isDone = async (): Promise<boolean> =>
+    (await server.metric('belfry_runs_executed')) - executed >= triggers * FLOOD_RECIPIENTS;
+  await until(isDone);
+  const seconds = (performance.now() - startedMs) / 1_000;
   await agent.close();
   await until(async () => (await server.metric('belfry_deliveries_queued')) === 0);
-  await until(async () => (await backlog(server)).bytes > bodies * 3_000);
-  const waiting = await backlog(server);
-  say(`${rounded(waiting.bytes / 1e6)} MB wait in ${waiting.packs} packs; the store is back`);
-  const before = await store.counters();
-  const healedMs = performance.now();
-  await store.heal();
-  const puts = (counters: { readonly methods: Readonly<Record<string, number>> }): number =>
-    counters.methods.PUT ?? 0;
-  /** When how many bytes were there. */
-  const seen: { readonly atMs: number; readonly bytes: number }[] = [];
-  await until(async () => {
-    const { bytesIn } = await store.counters();
-    const bytes = bytesIn - before.bytesIn;
-    if (bytes > (seen.at(-1)?.bytes ?? 0)) seen.push({ atMs: performance.now(), bytes });
-    return bytes >= waiting.bytes;
-  }, 20);
-  await until(async () => (await backlog(server)).bytes === 0);
-  const after = await store.counters();
-  // The first fifth goes while the throttle still holds requests back.
-  const first = seen.find(({ bytes }) => bytes >= waiting.bytes / 5);
-  const last = seen.at(-1);
-  const seconds = first && last ? (last.atMs - first.atMs) / 1_000 : 0;
-  const moved = (last?.bytes ?? 0) - (first?.bytes ?? 0);
-  const bytesABody = waiting.bytes / bodies;
-  const requests = puts(after) - puts(before);
-  return {
-    bodies,
-    bytes_a_body: Math.round(bytesABody),
-    drained_after_s: rounded(((last?.atMs ?? healedMs) - healedMs) / 1_000, 1),
-    runs_per_s_meanwhile: Math.round(bodies / floodS),
-    mover_mb_per_s: rounded(moved / 1e6 / seconds, 1),
-    mover_bodies_per_s: Math.round(moved / bytesABody / seconds),
-    mover_goal_bodies_per_s: GOAL_BODIES,
-    requests_for_25000_bodies: rounded((requests / bodies) * GOAL_BODIES, 1),
-    busiest_second_requests: after.busiestSecond,
-  };
+  return seconds;
+}
+
+function carrierOf(serverPid: number): number {
+  const children = readFileSync(`/proc/${serverPid}/task/${serverPid}/children`, 'utf8');
+  const pid = children
+    .split(' ')
+    .filter((text) => text !== '')
+    .find((text) => readFileSync(`/proc/${text}/cmdline`, 'utf8').includes('carrier/main.ts'));
+  if (pid === undefined) throw new Error('the server has no carrier');
+  return Number(pid);
 }
 
 /** Reads messages through the API, spread over all that there are; how many do not say what was rendered for them. */
