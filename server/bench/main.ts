@@ -16,6 +16,7 @@ import { feed } from './feed.ts';
 import { flood } from './flood.ts';
 import { idle } from './idle.ts';
 import { latency } from './latency.ts';
+import { logs } from './logs.ts';
 import { shed } from './shed.ts';
 import { sockets } from './sockets.ts';
 import { steps } from './steps.ts';
@@ -39,6 +40,7 @@ const benches: { readonly [name: string]: Bench } = {
   flood,
   idle,
   latency,
+  logs,
   shed,
   sockets,
   steps,

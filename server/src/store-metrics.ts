@@ -155,6 +155,11 @@ function registerLogStoreMetrics(registry: Registry, report: () => CarrierReport
     (s) => s.shippedRows,
   );
   gauge(
+    'belfry_log_store_refused_rows',
+    'Rows that the log store cannot read and that were left out, likewise.',
+    (s) => s.refusedRows,
+  );
+  gauge(
     'belfry_log_store_failures',
     'Attempts that failed since the start of the carrier.',
     (s) => s.failures,

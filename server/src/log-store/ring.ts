@@ -8,10 +8,10 @@ const SPARE_MS = 5_000;
 const LOCK_WAIT_MS = 100;
 const LOCK_NOT_AVAILABLE = '55P03';
 
-/** Bytes of the ring, indexes included. */
+/** Bytes of the ring and of what is put aside, indexes included. */
 export async function ringBytes(db: Queryable): Promise<number> {
   const [row] = await db.query<{ bytes: number }>(
-    `select sum(pg_total_relation_size(inhrelid)) as bytes
+    `select sum(pg_total_relation_size(inhrelid)) + pg_total_relation_size('log_aside') as bytes
      from pg_inherits
      where inhparent = 'log_ring'::regclass`,
   );
@@ -30,6 +30,17 @@ export async function truncateShipped(db: Database, nowMs: number): Promise<numb
     if (any && (await truncateSlot(db, slot))) given += 1;
   }
   return given;
+}
+
+const LARGE_ASIDE_BYTES = 10_000_000;
+
+/** Gives back what was put aside when all of it is sent: rows that were deleted leave their space. */
+export async function truncateAside(db: Database): Promise<void> {
+  const [row] = await db.query<{ bytes: number; isEmpty: boolean }>(
+    `select pg_total_relation_size('log_aside') as bytes,
+       not exists (select from log_aside) as "isEmpty"`,
+  );
+  if (row?.isEmpty && row.bytes > LARGE_ASIDE_BYTES) await db.query('truncate log_aside');
 }
 
 /** Whoever wrote to the slot and has not committed holds a lock on it, so the proof sees everything. */

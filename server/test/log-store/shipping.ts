@@ -22,7 +22,7 @@ export function startShipping(
 ): Shipping {
   const shipper = startShipper({
     ...{ db, sink, clock: systemClock, log: silentLog, random: Math.random },
-    ...{ backlogBytes: 2 ** 31, inDoubtMs: 0, firstRetryMs: 20 },
+    ...{ backlogBytes: 2 ** 31, inDoubtMs: 0, firstRetryMs: 20, forgetEveryMs: 0 },
     ...options,
   });
   return {

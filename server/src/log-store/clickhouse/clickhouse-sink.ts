@@ -12,6 +12,21 @@ import {
 const INSERT_SECONDS = 60;
 /** UNKNOWN_TABLE, UNKNOWN_DATABASE. */
 const MISSING_CODES = new Set(['60', '81']);
+/** CANNOT_PARSE_TEXT, _QUOTED_STRING, _INPUT_ASSERTION_FAILED, _DATE, _DATETIME, _NUMBER, _UUID, TYPE_MISMATCH, INCORRECT_DATA ... */
+const UNREADABLE_CODES = new Set([
+  '6',
+  '26',
+  '27',
+  '38',
+  '41',
+  '53',
+  '69',
+  '72',
+  '117',
+  '321',
+  '376',
+  '407',
+]);
 const FOR_EVER = 0;
 const MUTATION_MS = 300_000;
 
@@ -60,8 +75,8 @@ export async function createClickHouseSink(options: {
       );
       return rows.map(({ id }) => id);
     },
-    isWithoutTables: (error) =>
-      error instanceof Error && 'code' in error && MISSING_CODES.has(String(error.code)),
+    isWithoutTables: (error) => MISSING_CODES.has(codeOf(error)),
+    isRefusal: (error) => UNREADABLE_CODES.has(codeOf(error)),
     forget: async (recipients) => {
       for (const table of recipientTables) await forget(slow, table, recipients);
     },
@@ -162,6 +177,10 @@ async function forget(
 
 function literal(text: string): string {
   return `'${text.replace(/[\\']/g, '\\$&')}'`;
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
 /** Milliseconds in the first 48 bits of an id. */

@@ -1,24 +1,35 @@
 import type { Database, Queryable } from '../../db/database.ts';
 import { logSources } from '../log-store.ts';
 import { type LoadedRows, loadRows, MOST_ROWS } from './load-rows.ts';
-import type { RingRow } from './ring-parts.ts';
-import { slices } from './ring-parts.ts';
+import type { Position } from './position.ts';
+import { type RingRow, slices } from './ring-parts.ts';
 
-/** More than this of a part is more than a share, when others are in it. */
+/** More than this of what waits is more than a share, when others wait too. */
 const SHARE = 0.5;
+/** Pages of the ring that are looked at, spread over all of it. */
+const SAMPLED_PAGES = 2_000;
+const PAGE_BYTES = 8_192;
 
-/** The environment that has more than its share of a part; null: none has. */
-export function greedyEnvironment(part: readonly RingRow[]): number | null {
-  const rows = new Map<number | null, number>();
-  let total = 0;
-  for (const row of part) {
-    rows.set(row.environment, (rows.get(row.environment) ?? 0) + row.rows);
-    total += row.rows;
-  }
-  for (const [environment, count] of rows) {
-    if (environment !== null && count > SHARE * total && count < total) return environment;
-  }
-  return null;
+/** The environment that has more than its share of what waits; null: none has. */
+export async function greedyEnvironment(
+  db: Queryable,
+  position: Position,
+  waitingBytes: number,
+): Promise<number | null> {
+  const percent = Math.min(100, (100 * SAMPLED_PAGES) / Math.max(1, waitingBytes / PAGE_BYTES));
+  const shares = await db.query<{ environment: number; rows: number }>(
+    `select environment_id as environment, sum(rows)::float8 as rows
+     from log_ring tablesample system ($1)
+     where environment_id is not null
+       and xid >= pg_snapshot_xmin($2::pg_snapshot)
+       and not pg_visible_in_snapshot(xid, $2::pg_snapshot)
+     group by environment_id
+     order by 2 desc`,
+    [percent, position.shipped],
+  );
+  const total = shares.reduce((sum, { rows }) => sum + rows, 0);
+  const [first] = shares;
+  return first && shares.length > 1 && first.rows > SHARE * total ? first.environment : null;
 }
 
 /** Copies what an environment has in a part, by its ids, to what is sent later. */
@@ -28,6 +39,7 @@ export async function putAside(
   environment: number,
 ): Promise<void> {
   const own = part.filter((row) => row.environment === environment);
+  if (own.length === 0) return;
   await tx.query(
     `insert into log_aside (environment_id, at, source, rows, ids, numbers)
      select $4, at, source, rows, ids, numbers

@@ -22,15 +22,14 @@ type Deletion = {
 };
 
 /**
- * Passes deletions that are over on to the store, in their order, and sends again what merges moved, with `send`. Returns the position
- * after them.
+ * Passes deletions that are over on to the store, in their order, and sends again what merges moved, with `send`; then records that.
  */
 export async function forgetDeleted(
   db: Database,
   sink: LogSink,
   position: Position,
   send: (rows: LoadedRows, purpose: string) => Promise<void>,
-): Promise<Position> {
+): Promise<void> {
   const next = await db.query<Deletion>(
     `select id, environment_id as "environmentId", collection, recipient_id as "recipientId", deleted_at as "deletedAt",
        merged_into as "mergedInto", due_at is null as "isOver"
@@ -43,7 +42,7 @@ export async function forgetDeleted(
   const open = next.findIndex(({ isOver }) => !isOver);
   const over = open === -1 ? next : next.slice(0, open);
   const last = over.at(-1);
-  if (!last) return position;
+  if (!last) return;
   await sink.forget(
     over.map(({ environmentId, collection, recipientId, deletedAt }) => ({
       environmentId,
@@ -55,7 +54,7 @@ export async function forgetDeleted(
   for (const deletion of over) {
     if (deletion.mergedInto !== null) await sendMoved(db, deletion, send);
   }
-  return movePosition(db, position, 'forgotten = $2', [last.id]);
+  await movePosition(db, position, 'forgotten = $2', [last.id]);
 }
 
 /** What belongs to a message or to a run, by its id. */

@@ -78,11 +78,25 @@ export function endShipment(db: Queryable, position: Position): Promise<Position
  * on from now. In a transaction of the caller.
  */
 export async function jumpToNow(tx: Queryable, fromAt: Date | null): Promise<void> {
-  await tx.query(
-    `insert into log_gap (from_at, until_at)
-     values ($1, clock_timestamp())`,
+  // One that goes on where another ended, and that is not begun, is the same.
+  const extended = await tx.query(
+    `update log_gap
+     set until_at = clock_timestamp(),
+       from_at = case when from_at is not null then least(from_at, $1::timestamptz) end
+     where id = (select max(id) from log_gap)
+       and source = 1
+       and after_id is null
+       and until_at >= $1::timestamptz
+     returning 1`,
     [fromAt],
   );
+  if (extended.length === 0) {
+    await tx.query(
+      `insert into log_gap (from_at, until_at)
+       values ($1, clock_timestamp())`,
+      [fromAt],
+    );
+  }
   await tx.query(
     `insert into log_shipper (cluster, shipped, shipped_at, forgotten)
      select ${CLUSTER}, pg_current_snapshot(), clock_timestamp(),

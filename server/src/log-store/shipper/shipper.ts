@@ -4,11 +4,13 @@ import type { Logger } from '../../lib/log.ts';
 import { createRest } from '../../lib/rest.ts';
 import { installCapture } from '../capture.ts';
 import type { LogSink } from '../log-store.ts';
-import { ringBytes, truncateShipped } from '../ring.ts';
+import { ringBytes, truncateAside, truncateShipped } from '../ring.ts';
 import { dropAside, greedyEnvironment, loadAside, nextAside, putAside } from './aside.ts';
 import { forgetDeleted } from './forget.ts';
 import { loadGapPage, nextGap } from './gaps.ts';
+import { insertEach } from './insert-each.ts';
 import type { LoadedRows } from './load-rows.ts';
+import { oneAhead } from './one-ahead.ts';
 import {
   beginShipment,
   endPart,
@@ -28,6 +30,8 @@ const LONGEST_RETRY_MS = 30_000;
 /** From which age on the store is behind. */
 export const LAGGING_MS = 30_000;
 const KEEP_EVERY_MS = 10_000;
+/** A mutation of the store rewrites whole parts, however few rows it is about. */
+const FORGET_EVERY_MS = 60_000;
 const VERIFY_EVERY_MS = 10_000;
 /** After a request whose end is unknown; the store ends it after one minute. */
 const IN_DOUBT_MS = 120_000;
@@ -36,6 +40,8 @@ export type ShipperStats = {
   /** Everything from before is in the store; undefined: not known yet. */
   readonly dataAsOfMs: number | undefined;
   readonly shippedRows: number;
+  /** Rows that the store cannot read, whatever we do: left out, and named in the log. */
+  readonly refusedRows: number;
   readonly failures: number;
   readonly backlogBytes: number;
   /** Why the store did not take the last batch; undefined: it did. */
@@ -62,13 +68,15 @@ export type ShipperOptions = {
   /** After a request whose end is unknown nothing is deleted in the store for so long, in milliseconds. */
   readonly inDoubtMs?: number;
   readonly firstRetryMs?: number;
+  /** Between deletions in the store, in milliseconds. */
+  readonly forgetEveryMs?: number;
 };
 
 /** Ships until it is closed. One of a database at a time: the caller sees to that. See README.md. */
 export function startShipper(options: ShipperOptions): Shipper {
   const { db, sink, clock, log, random } = options;
   const { rest, wake } = createRest();
-  const stats = { shippedRows: 0, failures: 0, backlogBytes: 0, gaps: 0 };
+  const stats = { shippedRows: 0, refusedRows: 0, failures: 0, backlogBytes: 0, gaps: 0 };
   let dataAsOfMs: number | undefined;
   let trouble: string | undefined;
   let isClosing = false;
@@ -77,8 +85,11 @@ export function startShipper(options: ShipperOptions): Shipper {
   let isLying = false;
   let failedInARow = 0;
   let keptMs = 0;
+  let forgottenMs = 0;
   let verifiedMs = 0;
   let asideEnvironment = 0;
+  /** Who has most of what the shipment under way is about, while the store is behind. */
+  let greedy: number | null = null;
   let inDoubtUntilMs = clock.now() + (options.inDoubtMs ?? IN_DOUBT_MS);
   const running = run();
 
@@ -114,11 +125,16 @@ export function startShipper(options: ShipperOptions): Shipper {
 
   /** Whether there may be more to do at once. */
   async function round(): Promise<boolean> {
-    await prepare();
+    await capture();
     await keep();
+    await prepare();
     let position = await readPosition(db);
     if (!position) return false;
-    if (position.target === null) position = await beginShipment(db, position);
+    if (position.target === null) {
+      position = await beginShipment(db, position);
+      const isBehind = clock.now() - position.shippedAt.getTime() > LAGGING_MS;
+      greedy = isBehind ? await greedyEnvironment(db, position, await ringBytes(db)) : null;
+    }
     const part = await nextPart(db, position);
     if (part.length > 0) {
       await shipPart(position, part);
@@ -126,21 +142,26 @@ export function startShipper(options: ShipperOptions): Shipper {
     }
     position = await endShipment(db, position);
     dataAsOfMs = position.shippedAt.getTime();
-    if (clock.now() >= inDoubtUntilMs) position = await forgetDeleted(db, sink, position, send);
+    await forget(position);
     return (await shipAside()) || (await shipGap());
   }
 
-  /** The triggers come first: what is written while the store cannot be reached is in the ring. */
-  async function prepare(): Promise<void> {
-    if (!isCapturing) {
-      const before = await readPosition(db);
-      await installCapture(db, (tx) => jumpToNow(tx, before?.shippedAt ?? null));
-      if (!(await isOfThisCluster(db))) {
-        log.warn('the database is of another cluster now: what was written since is looked for');
-        await db.transaction((tx) => jumpToNow(tx, before?.shippedAt ?? null));
-      }
-      isCapturing = true;
+  /** Comes first: what is written while the store cannot be reached is in the ring, and the ring is bounded. */
+  async function capture(): Promise<void> {
+    if (isCapturing) return;
+    const before = await readPosition(db);
+    await installCapture(db, (tx) => jumpToNow(tx, before?.shippedAt ?? null));
+    if (!(await isOfThisCluster(db))) {
+      log.warn('the database is of another cluster now: what was written since is looked for');
+      await db.transaction(async (tx) => {
+        await tx.query('truncate log_ring');
+        await jumpToNow(tx, before?.shippedAt ?? null);
+      });
     }
+    isCapturing = true;
+  }
+
+  async function prepare(): Promise<void> {
     if (isPrepared) return;
     const store = await sink.migrate();
     const position = await readPosition(db);
@@ -163,22 +184,29 @@ export function startShipper(options: ShipperOptions): Shipper {
     if (clock.now() - keptMs < KEEP_EVERY_MS) return;
     keptMs = clock.now();
     await truncateShipped(db, keptMs);
+    await truncateAside(db);
     stats.backlogBytes = await ringBytes(db);
     const [gaps] = await db.query<{ count: number }>('select count(*)::int as count from log_gap');
     stats.gaps = gaps?.count ?? 0;
-    if (stats.backlogBytes > options.backlogBytes) await overflow();
-  }
-
-  async function overflow(): Promise<void> {
     const position = await readPosition(db);
     if (!position) return;
+    dataAsOfMs = position.shippedAt.getTime();
+    if (stats.backlogBytes > options.backlogBytes) await overflow(position);
+  }
+
+  async function overflow(position: Position): Promise<void> {
     log.warn(
       { bytes: stats.backlogBytes, since: position.shippedAt },
       'what waits for the log store is over its bound: it is looked for in the tables later',
     );
     await db.transaction(async (tx) => {
       await movePosition(tx, position, 'target = null');
-      await jumpToNow(tx, position.shippedAt);
+      const [aside] = await tx.query<{ at: Date | null }>('select min(at) as at from log_aside');
+      await tx.query('truncate log_aside');
+      await jumpToNow(
+        tx,
+        aside?.at && aside.at < position.shippedAt ? aside.at : position.shippedAt,
+      );
     });
     await truncateShipped(db, clock.now());
     stats.backlogBytes = await ringBytes(db);
@@ -187,8 +215,6 @@ export function startShipper(options: ShipperOptions): Shipper {
   async function shipPart(position: Position, part: readonly RingRow[]): Promise<void> {
     const last = part.at(-1);
     if (!last) return;
-    const isBehind = clock.now() - position.shippedAt.getTime() > LAGGING_MS;
-    const greedy = isBehind ? greedyEnvironment(part) : null;
     const now = greedy === null ? part : part.filter((row) => row.environment !== greedy);
     for await (const rows of oneAhead(loadPart(db, now))) {
       await send(rows, '');
@@ -198,6 +224,14 @@ export function startShipper(options: ShipperOptions): Shipper {
       if (greedy !== null) await putAside(tx, part, greedy);
       await endPart(tx, position, last);
     });
+  }
+
+  async function forget(position: Position): Promise<void> {
+    const nowMs = clock.now();
+    const { forgetEveryMs = FORGET_EVERY_MS } = options;
+    if (nowMs < inDoubtUntilMs || nowMs - forgottenMs < forgetEveryMs) return;
+    forgottenMs = nowMs;
+    await forgetDeleted(db, sink, position, send);
   }
 
   async function shipAside(): Promise<boolean> {
@@ -222,8 +256,14 @@ export function startShipper(options: ShipperOptions): Shipper {
     if (rows.rows === 0) return;
     // It may be in the store's list of tokens and nowhere else.
     const again = isLying ? `-${clock.now()}` : '';
-    await sink.insert(rows, `${rows.source}-${purpose}${rows.hash}${again}`);
-    stats.shippedRows += rows.rows;
+    const refused = await insertEach(
+      sink,
+      rows,
+      `${rows.source}-${purpose}${rows.hash}${again}`,
+      log,
+    );
+    stats.shippedRows += rows.rows - refused;
+    stats.refusedRows += refused;
   }
 
   async function verify({ source, sample }: LoadedRows): Promise<void> {
@@ -249,21 +289,4 @@ export function startShipper(options: ShipperOptions): Shipper {
       await sink.close();
     },
   };
-}
-
-/** The next batch is loaded while one is sent. */
-async function* oneAhead<Item>(items: AsyncGenerator<Item>): AsyncGenerator<Item> {
-  const take = (): Promise<IteratorResult<Item>> => {
-    const next = items.next();
-    // Nobody may be there any more to see it fail.
-    next.catch(() => undefined);
-    return next;
-  };
-  let next = take();
-  for (;;) {
-    const { done, value } = await next;
-    if (done) return;
-    next = take();
-    yield value;
-  }
 }
