@@ -181,3 +181,34 @@ describe('the mover', () => {
     expect(await db.query('select from body_upload')).toEqual([]);
   });
 });
+
+describe('a ring that is full', () => {
+  it('takes nothing more: contents stay in their messages, and are counted, until there is room', async () => {
+    const small = await createBodiesWorld({ backlogBytes: 2 * 1024 * 1024 });
+    try {
+      const isStored = async (ids: readonly string[]): Promise<boolean> => {
+        const [row] = await small.world.test.db.query<{ stored: boolean }>(
+          `select content -> '$stored' is not null as stored from message where id = $1`,
+          [ids[0]],
+        );
+        return row?.stored ?? false;
+      };
+      const first = await small.send(400);
+      expect(await isStored(first.ids)).toBe(true);
+      await small.gate.look();
+      const second = await small.send(10);
+      expect(await isStored(second.ids)).toBe(false);
+      expect(small.gate.keptCount()).toBe(10);
+      await small.markSent([...first.ids, ...second.ids]);
+      await small.moveAll();
+      await small.gate.look();
+      const third = await small.send(10);
+      expect(await isStored(third.ids)).toBe(true);
+      for (const { ids } of [first, second, third]) {
+        expect((await small.read(ids)).filter((body) => typeof body === 'string')).toEqual([]);
+      }
+    } finally {
+      await small.close();
+    }
+  });
+});
