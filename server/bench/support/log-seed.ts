@@ -95,8 +95,10 @@ export async function seedClickHouse(
   const messages = Math.floor(events / EVENTS);
   const startMs = endMs - SEEDED_DAYS * DAY_MS;
   const stepMs = (SEEDED_DAYS * DAY_MS) / messages;
+  const hex = (value: string, width: number) =>
+    `leftPad(lower(hex(toUInt64(${value}))), ${width}, '0')`;
   const id = (ms: string, low: string) =>
-    `toUUID(concat(substring(lower(hex(toUInt64(${ms}))), 5, 8), '-', substring(lower(hex(toUInt64(${ms}))), 13, 4), '-8000-8', substring(lower(hex(toUInt64(${low}))), 2, 3), '-', substring(lower(hex(toUInt64(${low}))), 5, 12)))`;
+    `toUUID(concat(substring(${hex(ms, 12)}, 1, 8), '-', substring(${hex(ms, 12)}, 9, 4), '-8000-8', substring(${hex(low, 15)}, 1, 3), '-', substring(${hex(low, 15)}, 4, 12)))`;
   const perChunk = EVENTS_AT_ONCE / EVENTS;
   for (let from = 0; from < messages; from += perChunk) {
     const count = Math.min(perChunk, messages - from);

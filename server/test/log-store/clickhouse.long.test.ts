@@ -117,6 +117,28 @@ test('what is sent twice under one token counts once, and under two it does once
   await sink.close();
 });
 
+test('an event that came twice is in a page once, and the page is full', async () => {
+  const environment = await writeEnvironment(database.db);
+  await write(database.db, { environmentId: environment, types: ['queued', 'sent', 'delivered'] });
+  await shipping.settled();
+  await clickHouse.command('system stop merges event');
+  await clickHouse.command(
+    `insert into event select * from event where environment_id = ${environment}`,
+    { insert_deduplicate: 0 },
+  );
+  const filter = {
+    environmentId: environment,
+    fromMs: Date.now() - HOUR_MS,
+    untilMs: Date.now() + HOUR_MS,
+  };
+  const { events, pageInfo } = await store.searchEvents(filter, { size: 2 });
+  expect(events.map(({ type }) => type)).toEqual(['delivered', 'sent']);
+  expect(pageInfo.after).not.toBeNull();
+  const counts = await store.countsPerHour(filter);
+  expect(counts.map((row) => row.count)).toEqual([1, 1, 1]);
+  await clickHouse.command('system start merges event');
+});
+
 test('an engine that is killed again and again while it is written to has everything once', async () => {
   const environment = await writeEnvironment(database.db);
   const written: Written[] = [];

@@ -44,16 +44,25 @@ async function search(
     );
   }
   const direction = isBackward ? 'asc' : 'desc';
-  const rows = await clickHouse.rows<EventRow>(
-    `select ${COLUMNS}
-    from event
-    where ${conditions.join('\n      and ')}
-    order by event.at ${direction}, UUIDToNum(event.id) ${direction}
-    limit 1 by event.id
-    limit {size: UInt32}`,
-    params,
-  );
-  const { rows: kept, info } = cutPage(page, rows.map(eventOf));
+  // The whole key of the table, so that it is read in its order and no further than the page.
+  const order = ['event.environment_id', 'event.at', 'UUIDToNum(event.id)']
+    .map((column) => `${column} ${direction}`)
+    .join(', ');
+  const read = (once: string): Promise<readonly EventRow[]> =>
+    clickHouse.rows<EventRow>(
+      `select ${COLUMNS}
+      from event
+      where ${conditions.join('\n        and ')}
+      order by ${order}
+      ${once}
+      limit {size: UInt32}`,
+      params,
+    );
+  const rows = await read('');
+  // What came twice is rare, and leaving it out while reading costs every search ten times as much.
+  const isTwice = new Set(rows.map(({ id }) => id)).size < rows.length;
+  const once = isTwice ? await read('limit 1 by event.id') : rows;
+  const { rows: kept, info } = cutPage(page, once.map(eventOf));
   return { events: kept, pageInfo: info };
 }
 

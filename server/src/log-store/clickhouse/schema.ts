@@ -12,6 +12,9 @@ const timeOf = (id: string): string =>
 
 const VERSION = 'version UInt64 default toUnixTimestamp64Milli(now64(3))';
 
+/** UUIDs of ClickHouse do not compare by their bytes, in which our ids have their order; what UUIDToNum makes of them does. */
+const EVENT_KEY = 'environment_id, at, UUIDToNum(id)';
+
 /** Days are parts of their own, so that what is too old is dropped without being read. */
 const engine = (key: string, time: string): string => `engine = ReplacingMergeTree(version)
 partition by toYYYYMMDD(${time})
@@ -43,7 +46,7 @@ export const clickHouseMigrations: readonly (readonly string[])[] = [
   step_ref LowCardinality(String),
   ${VERSION} codec(DoubleDelta, ZSTD(1)),
   ${['recipient_id', 'message_id', 'run_id', 'tenant', 'workflow'].map((column) => bloom(column)).join(',\n  ')}
-) ${engine('environment_id, at, id', 'at')}`,
+) ${engine(EVENT_KEY, 'at')}`,
     `create table if not exists run (
   environment_id UInt32,
   id UUID,
