@@ -44,6 +44,8 @@ export type MailReport = {
   readonly undelivered: number;
   /** At the mail server more than once. */
   readonly repeated: number;
+  /** Attempts that the mail server did not take, by their code. */
+  readonly failed_attempts: Readonly<Record<string, number>>;
   /** While nothing was wrong with a store: in calm, and in the first third of the flood. */
   readonly without_faults: MailTimes;
   readonly throttled: MailTimes;
@@ -77,11 +79,25 @@ export async function reportMails(
     sent: rows.length,
     undelivered: rows.filter((row, number) => row[9] !== null && !first.has(number)).length,
     repeated: arrivals.length - first.size,
+    failed_attempts: await failedAttempts(stage),
     without_faults: timesOf(before),
     throttled: timesOf(during),
     late_from_ms: rounded(lateFromMs),
     late: during.filter((latencyMs) => latencyMs > lateFromMs).length,
   };
+}
+
+async function failedAttempts({ server, cast }: Stage): Promise<Record<string, number>> {
+  const rows = await server.db.query<{ readonly code: string; readonly attempts: number }>(
+    `select d.detail ->> 'code' as code, count(*) as attempts
+     from delivery d
+     join message m on m.id = d.message_id
+     where m.environment_id = any($1::int[])
+       and d.detail ->> 'code' is not null
+     group by 1`,
+    [cast.mailers.map(({ environmentId }) => environmentId)],
+  );
+  return Object.fromEntries(rows.map(({ code, attempts }) => [code, attempts]));
 }
 
 function timesOf(latencies: readonly number[]): MailTimes {

@@ -27,7 +27,8 @@ export async function makeScratchDisk(megabytes: number): Promise<ScratchDisk> {
   const filler = join(path, 'filler');
   let isMounted = false;
   const remove = async (): Promise<void> => {
-    if (isMounted) await run('umount', [path]);
+    // Lazily where a process that would not end still has a file open.
+    if (isMounted) await run('umount', [path]).catch(() => run('umount', ['-l', path]));
     isMounted = false;
     await rm(directory, { recursive: true, force: true });
   };

@@ -42,7 +42,8 @@ export async function startStandIn(
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     detached: true,
   });
-  if (child.pid !== undefined) {
+  // A mail server is in the way of every mail, and costs next to nothing.
+  if (child.pid !== undefined && opening.type !== 'mail-sink') {
     await createPriority(NICENESS, pino({ level: 'silent' })).lower(child.pid);
   }
   const ask = createAsking(child);
