@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { dropPartition, oldPartitions } from '../../src/db/drop-partitions.ts';
+import { ensurePartitions } from '../../src/db/partitions.ts';
 import { removeCapture } from '../../src/log-store/capture.ts';
 import { ringBytes, truncateShipped } from '../../src/log-store/ring.ts';
 import { movableClock } from '../support/clock.ts';
@@ -234,4 +236,21 @@ test('after a request whose end is unknown nothing is deleted until it cannot la
   clock.move(61_000);
   await shipping.settled();
   expect(deletes()).toHaveLength(3);
+});
+
+test('partitions come and go while rows of their tables are noted', async () => {
+  const shipping = await world.ship();
+  await shipping.settled();
+  const oldMs = Date.now() - 300 * 86_400_000;
+  const made = await ensurePartitions(world.db, oldMs);
+  expect(made.length).toBeGreaterThan(0);
+  const old = await write(world.db, { atMs: oldMs });
+  await shipping.settled();
+  expect(world.store.missing('event', old.eventIds)).toBe(0);
+  const [oldest] = await oldPartitions(world.db, 'message_event', oldMs);
+  if (!oldest) throw new Error('there is no old partition');
+  expect(await dropPartition(world.db, 'message_event', oldest)).toBe(true);
+  const written = await writeMany(1);
+  await shipping.settled();
+  expect(world.store.missing('event', eventIds(written))).toBe(0);
 });
