@@ -74,8 +74,6 @@ async function judgeObjectStore(
   // Before the drill itself reads everything at once.
   const counters = await stores?.objectStore?.counters();
   const report = await reportMails(stage, mailRows, { withoutFaults, throttled });
-  // Before the drill itself asks for every body.
-  const counters = await stores?.objectStore?.counters();
   const unreadable = await countUnreadable(stage, mailRows);
   timeline.note(
     `${mailRows.length.toLocaleString('en')} bodies are read over the API, ${unreadable} cannot be`,

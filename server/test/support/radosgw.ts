@@ -51,10 +51,10 @@ async function ensurePackages(): Promise<void> {
       `This test needs a real object store; run: sudo apt-get install -y ${PACKAGES.join(' ')}`,
     );
   }
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  await run('apt-get', ['update', '-q'], { env });
-  await run('apt-get', ['install', '-y', '-q', '--no-install-recommends', ...PACKAGES], {
-    env,
+  const install = `which radosgw || (apt-get update -q && apt-get install -y -q --no-install-recommends ${PACKAGES.join(' ')})`;
+  // Test files run side by side, and apt only once at a time.
+  await run('flock', [join(tmpdir(), 'belfry-apt.lock'), 'sh', '-c', install], {
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
     maxBuffer: 100_000_000,
   });
 }
