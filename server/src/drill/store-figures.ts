@@ -71,8 +71,6 @@ async function judgeObjectStore(
   const mailRows = (await mails?.samples(join(server.dataDir, 'mails.ndjson'))) ?? [];
   const throttled = faults.throttled ?? { fromMs: floodMs, untilMs: floodMs };
   const withoutFaults = [calm, { fromMs: floodMs, untilMs: throttled.fromMs }];
-  // Before the drill itself reads everything at once.
-  const counters = await stores?.objectStore?.counters();
   const report = await reportMails(stage, mailRows, { withoutFaults, throttled });
   const unreadable = await countUnreadable(stage, mailRows);
   timeline.note(
