@@ -8,6 +8,7 @@ import { listen } from './api/listen.ts';
 import type { PartState, Services } from './api/services.ts';
 import { attachSocket, type SocketServer } from './api/socket.ts';
 import { createRecorder } from './api-logs/recorder.ts';
+import { createAccountBudgets } from './bodies/account-budgets.ts';
 import { lazyStore } from './bodies/lazy-store.ts';
 import { createBodyReader } from './bodies/read-bodies.ts';
 import { type Feeder, startFeeder } from './broadcasts/feeder.ts';
@@ -320,7 +321,7 @@ async function build(
     publicVars: createPublicVars(),
     guides,
     guideHub,
-    bodies: createBodyReader({ db, store: store?.open }),
+    bodies: createBodyReader({ db, store: store?.open, budgets: readBudgets() }),
     secrets,
     hideSecrets: createHideSecrets(secrets),
     authentication: createAuthentication(ctx),
@@ -414,6 +415,10 @@ function carrierId(carrier: Carrier | undefined): { readonly carrier?: number } 
   const pid = carrier?.processId();
   return pid === undefined ? {} : { carrier: pid };
 }
+
+/** What an environment may ask the object store: a hundred pages of contents at once, then two a second. */
+const readBudgets = () =>
+  createAccountBudgets({ perSecond: 100, burst: 5_000, nowMs: systemClock.now });
 
 /** Undefined: no store is configured, and there is nothing to carry. */
 function carrierOf(

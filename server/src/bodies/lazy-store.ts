@@ -22,7 +22,8 @@ export function lazyStore(
       return store;
     },
     close: () => {
-      void store?.then((opened) => opened.close());
+      // One that could not be opened has nothing to close.
+      store?.then((opened) => opened.close()).catch(() => undefined);
     },
   };
 }

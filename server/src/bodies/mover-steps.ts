@@ -144,7 +144,8 @@ export function createMoverSteps(ctx: {
         add(page.packs);
         const { last } = page;
         if (last !== undefined) [position.after] = [last, settledUntil].sort();
-        position.isBehind = page.isFull;
+        // What is newer than that is looked at again anyway.
+        position.isBehind = page.isFull && position.after !== settledUntil;
       });
       end();
     }

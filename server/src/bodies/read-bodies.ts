@@ -2,7 +2,7 @@ import { plainArray } from '../db/array-literal.ts';
 import type { Queryable, Statement } from '../db/database.ts';
 import type { JsonObject } from '../lib/json.ts';
 import { type ObjectStore, StoreError } from './object-store.ts';
-import { readFromObjects } from './read-objects.ts';
+import { type ReadBudgets, readFromObjects } from './read-objects.ts';
 import { slotOfPack } from './ring.ts';
 import { bodyHash, keptContent, type StoredBody, storedBody } from './stored-body.ts';
 
@@ -36,8 +36,10 @@ type Wanted = { readonly row: ContentRow; readonly body: StoredBody };
 export function createBodyReader(options: {
   readonly db: Queryable;
   readonly store: (() => Promise<ObjectStore>) | undefined;
+  /** What each environment may ask the store; absent: whatever it wants. */
+  readonly budgets?: ReadBudgets;
 }): BodyReader {
-  const { db, store } = options;
+  const { db, store, budgets } = options;
 
   async function fromStore(
     wanted: readonly Wanted[],
@@ -57,7 +59,7 @@ export function createBodyReader(options: {
       for (const { row } of located) results.set(row.id, unreadable);
       return;
     }
-    const bytes = await readFromObjects(store, located);
+    const bytes = await readFromObjects(store, located, budgets);
     for (const [i, { row, body }] of located.entries()) {
       const found = bytes[i];
       if (found instanceof StoreError) results.set(row.id, failed(found));

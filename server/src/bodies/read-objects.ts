@@ -1,3 +1,4 @@
+import type { AccountBudgets } from './account-budgets.ts';
 import { objectKey } from './object-key.ts';
 import { type ObjectStore, StoreError } from './object-store.ts';
 import type { StoredBody } from './stored-body.ts';
@@ -16,7 +17,11 @@ export type LocatedBody = {
   readonly packAt: number;
 };
 
+/** By environment. */
+export type ReadBudgets = Pick<AccountBudgets, 'waitMs' | 'spend'>;
+
 export type Span = {
+  readonly environmentId: number;
   readonly key: string;
   readonly at: number;
   end: number;
@@ -27,13 +32,14 @@ export type Span = {
 export async function readFromObjects(
   open: () => Promise<ObjectStore>,
   bodies: readonly LocatedBody[],
+  budgets?: ReadBudgets,
 ): Promise<readonly (Buffer | StoreError | undefined)[]> {
   const results: (Buffer | StoreError | undefined)[] = [];
   const spans = spansOf(bodies);
   const next = spans.values();
   const work = async (): Promise<void> => {
     for (const span of next) {
-      const bytes = await readSpan(open, span);
+      const bytes = isSpent(budgets, span) ? SPENT : await readSpan(open, span);
       for (const i of span.of) {
         const one = bodies[i];
         if (!one) continue;
@@ -45,6 +51,20 @@ export async function readFromObjects(
   };
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, spans.length) }, work));
   return results;
+}
+
+const SPENT = new StoreError(
+  'throttled',
+  'too_many_reads',
+  'this environment reads more contents from the store than it may',
+);
+
+/** Takes a request from the budget, unless there is none left. */
+function isSpent(budgets: ReadBudgets | undefined, { environmentId }: Span): boolean {
+  if (!budgets) return false;
+  if (budgets.waitMs(environmentId) > 0) return true;
+  budgets.spend(environmentId);
+  return false;
 }
 
 async function readSpan(
@@ -64,19 +84,20 @@ async function readSpan(
 export function spansOf(bodies: readonly LocatedBody[]): readonly Span[] {
   const places = bodies.map(({ row, body, objectId, packAt }, i) => ({
     i,
+    environmentId: row.environment_id,
     key: objectKey(row.environment_id, objectId),
     at: packAt + body.at,
     end: packAt + body.at + body.bytes,
   }));
   places.sort((a, b) => (a.key === b.key ? a.at - b.at : a.key < b.key ? -1 : 1));
   const spans: Span[] = [];
-  for (const { i, key, at, end } of places) {
+  for (const { i, environmentId, key, at, end } of places) {
     const last = spans.at(-1);
     const isNear = last?.key === key && at - last.end <= GAP_BYTES;
     if (last && isNear && end - last.at <= MAX_READ_BYTES) {
       last.end = Math.max(last.end, end);
       last.of.push(i);
-    } else spans.push({ key, at, end, of: [i] });
+    } else spans.push({ environmentId, key, at, end, of: [i] });
   }
   return spans;
 }

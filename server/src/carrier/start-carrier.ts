@@ -43,6 +43,7 @@ export function startCarrier(options: {
   const { log, isOwner } = options;
   const priority = createPriority(NICENESS, log);
   let child: ChildProcess | undefined;
+  let ending: Promise<void> | undefined;
   let parts: CarrierParts = {};
   let saidAtMs: number | undefined;
   let heardAtMs = 0;
@@ -57,7 +58,7 @@ export function startCarrier(options: {
   function look(): void {
     const nowMs = Date.now();
     if (child) {
-      if (!isOwner()) void end(child);
+      if (!isOwner()) ending ??= end(child);
       else if (nowMs - heardAtMs > SILENT_MS) {
         log.error(`the carrier is silent for ${SILENT_MS / 1_000} s; killing it`);
         child.kill('SIGKILL');
@@ -66,6 +67,7 @@ export function startCarrier(options: {
   }
 
   function start(nowMs: number): void {
+    ending = undefined;
     startedAtMs = nowMs;
     heardAtMs = nowMs;
     saidAtMs = undefined;
@@ -117,7 +119,7 @@ export function startCarrier(options: {
     stop: async () => {
       stopping = true;
       clearInterval(looking);
-      if (child) await end(child);
+      if (child) await (ending ?? end(child));
     },
   };
 }

@@ -1,4 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { createAccountBudgets } from '../../src/bodies/account-budgets.ts';
+import { type ContentRow, createBodyReader } from '../../src/bodies/read-bodies.ts';
 import { NO_FAULTS } from '../../src/drill/stand-ins/faults.ts';
 import { type BodiesWorld, createBodiesWorld, LONG_TEXT } from '../support/bodies-world.ts';
 
@@ -76,6 +78,22 @@ describe('what a message says', () => {
       expect(await texts(ids)).toEqual(asWritten(1));
     },
   );
+});
+
+it('a reader that asks too much is told to come later, and others are not', async () => {
+  const { ids } = await own.send(1);
+  await own.markSent(ids);
+  await own.moveAll(own.newSteps());
+  const { db } = own.world.test;
+  const budgets = createAccountBudgets({ perSecond: 0.001, burst: 2, nowMs: Date.now });
+  const reader = createBodyReader({ db, store: async () => own.direct, budgets });
+  const rows = await db.query<ContentRow>(
+    'select id, environment_id, content from message where id = any($1::uuid[])',
+    [ids],
+  );
+  const isRead = async () => 'content' in ((await reader.read(rows)).get(ids[0] ?? '') ?? {});
+  expect([await isRead(), await isRead(), await isRead()]).toEqual([true, true, false]);
+  expect(budgets.waitMs((rows[0]?.environment_id ?? 0) + 1)).toBe(0);
 });
 
 describe('while the store fails', () => {
