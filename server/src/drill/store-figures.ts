@@ -72,6 +72,8 @@ async function judgeObjectStore(
   const throttled = faults.throttled ?? { fromMs: floodMs, untilMs: floodMs };
   const withoutFaults = [calm, { fromMs: floodMs, untilMs: throttled.fromMs }];
   const report = await reportMails(stage, mailRows, { withoutFaults, throttled });
+  // Before the drill itself asks for every body.
+  const counters = await stores?.objectStore?.counters();
   const unreadable = await countUnreadable(stage, mailRows);
   timeline.note(
     `${mailRows.length.toLocaleString('en')} bodies are read over the API, ${unreadable} cannot be`,
