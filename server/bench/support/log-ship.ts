@@ -35,12 +35,16 @@ export async function shipLogs(
     const tables = await standIn.tables();
     const rows = (tables.event?.rows ?? 0) + (tables.run?.rows ?? 0);
     const twice = rows - (tables.event?.distinct ?? 0) - (tables.run?.distinct ?? 0);
+    const carrierUs = ((after.carrier - before.carrier) * 1e6) / rows;
+    const postgresUs = ((after.postgres - before.postgres) * 1e6) / rows;
     return {
       shipped_rows: rows,
       shipped_rows_per_second: Math.round(rows / seconds),
       shipped_twice: twice,
-      carrier_cpu_us_a_row: rounded(((after.carrier - before.carrier) * 1e6) / rows, 2),
-      postgres_cpu_us_a_row: rounded(((after.postgres - before.postgres) * 1e6) / rows, 2),
+      // What one core does for both sides: loading and sending.
+      one_core_rows_per_second: Math.round(1e6 / (carrierUs + postgresUs)),
+      carrier_cpu_us_a_row: rounded(carrierUs, 2),
+      postgres_cpu_us_a_row: rounded(postgresUs, 2),
       failed: twice > 0,
     };
   } finally {
