@@ -17,7 +17,7 @@ const FLOOD_RECIPIENTS = 1_000;
 const SETTLE_MS = 5_000;
 const GOAL_BODIES = 25_000;
 /** An e-mail of 4 KB. */
-const BODY = `Hello {{ recipient.name }}, ${'this is all that there is to say about it today. '.repeat(78)}`;
+const BODY = `Hello {{ recipient.name }}, ${'this is all that there is to say about it today. '.repeat(90)}`;
 const MUST_HAVE = 'this is all that there is to say about it today.';
 const PAGE = 50;
 
