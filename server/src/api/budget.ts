@@ -24,12 +24,16 @@ export function registerBudget(app: App, services: Services): void {
   const rateTiers = createRateTiers();
   app.addHook('onRequest', (request, reply, done) => {
     const caller = callerOf(request.access);
+    if (!caller) {
+      done();
+      return;
+    }
     const { budgets, clock, config } = services;
     const { accept, bodies } = budgets;
     const refuse = (error: BelfryError): void => {
       void budgets.pause().then(() => done(error));
     };
-    if (caller && services.disk?.isLow() && WRITING_METHODS.has(request.method)) {
+    if (services.disk?.isLow() && WRITING_METHODS.has(request.method)) {
       refuse(
         new BelfryError(
           'storage_full',
@@ -39,7 +43,7 @@ export function registerBudget(app: App, services: Services): void {
       );
       return;
     }
-    if (!caller || isCanary(services, request)) {
+    if (isCanary(services, request)) {
       done();
       return;
     }
