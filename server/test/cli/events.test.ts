@@ -103,8 +103,11 @@ test('the process that ships may be killed at any time', async () => {
   process.kill(carrier, 'SIGKILL');
   const second = await write(database.db, { environmentId });
   await arrived([...first.eventIds, ...second.eventIds]);
-  const { event } = store.tables();
-  expect(event?.rows).toBe(event?.distinct);
+  // What was under way may come twice: rows of the same id count once.
+  const [kept] = await database.db.query<{ events: number }>(
+    'select count(*)::int as events from message_event',
+  );
+  expect(store.tables().event?.distinct).toBe(kept?.events);
 });
 
 test('a server without a log store removes what was made for one, and answers from the database', async () => {

@@ -89,7 +89,10 @@ test('a server that just started names who floods it, with key and workflow, in 
   expect(top.culprit).toMatch(/^account acme \(production\), key .* workflow digest: /);
   const metrics = await (await fetch(`${whole.server.url}/metrics`)).text();
   expect(metrics).toMatch(/^belfry_quarantine_level\{account="\d+"\} 2$/m);
-  const [event] = (await listed()).events.filter(({ to }: { to: string }) => to === 'surge');
+  // It acts first and writes it down then.
+  const event = await waitFor('the event', async () =>
+    (await listed()).events.find(({ to }: { to: string }) => to === 'surge'),
+  );
   expect(event).toMatchObject({ shadow: false, author: null, because: 'arrivals and age' });
 });
 

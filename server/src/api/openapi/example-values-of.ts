@@ -129,6 +129,8 @@ export const valuesOfThings: { readonly [ownerAndField: string]: readonly Json[]
   'ApiLog.path': ['/v1/users/mara'],
   'ApiLog.request': [{ name: 'Mara Lindqvist' }],
   'ApiLog.response': [null],
+  'events.from': ['2026-01-31T12:00:00Z'],
+  'counts.from': ['2026-01-31T12:00:00Z'],
   'api_logs.method': ['PUT'],
   'api_logs.path': ['/v1/users/mara'],
   'api_logs.status': ['failed'],
