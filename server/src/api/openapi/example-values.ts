@@ -3,7 +3,7 @@ import type { Json } from '../../lib/json.ts';
 const RUN = '3b1f9d5c-2f6a-4e0b-8f5e-6f2a7c1d9e42';
 /** The id of a channel. */
 export const CHANNEL = '9d0f3c1e-7a44-4b57-8f4e-2f3b6c8d1a05';
-const MESSAGE = '2tRr4FmZ0pQbWkY7uHnVx3cLd8E';
+const MESSAGE = '3MR9KG8D54EWcNcuYCRfbl7CX3J';
 const EARLIER = '2026-03-14T08:00:00.000Z';
 const LATER = '2026-04-01T08:00:00.000Z';
 const MARA = { id: 'mara', name: 'Mara Lindqvist', email: 'mara@example.com' };
@@ -231,7 +231,7 @@ export const valuesOfFields: { readonly [field: string]: readonly Json[] } = {
   secret: ['whsec_shown-only-now'],
   event: ['message.delivered'],
   events: [['message.sent', 'message.delivered'], 12],
-  event_id: ['msg_2tRr4FmZ0pQbWkY7uHnVx3cLd8E'],
+  event_id: ['msg_3MR9KG8D54EWcNcuYCRfbl7CX3J'],
   delivery_id: ['2tRr4G0aXcVbNmQwErTyUiOpAsD'],
   last_error: [null],
   error: [null],
