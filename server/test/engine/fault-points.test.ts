@@ -28,6 +28,7 @@ afterAll(() => server.close());
 const USERS = 1_100;
 const FOLLOWERS = 2_300;
 const SOON_MS = 200;
+const SET_ASIDE = 'select from chunk where order_id is not null limit 1';
 
 /** Every acknowledged run has one feed item and one delivery that is recorded once, for each recipient. */
 async function everythingOnce(): Promise<void> {
@@ -310,9 +311,7 @@ async function inOrder(point: FaultPoint): Promise<void> {
     const orders = await active();
     const [order] = orders ?? [];
     if (!order) return orders && true;
-    // Before anything is set aside there is nothing to release, and nothing to clear away.
-    const aside = await server.test.db.query('select from chunk where order_id is not null limit 1');
-    if (aside.length === 0) return undefined;
+    if ((await server.test.db.query(SET_ASIDE)).length === 0) return undefined;
     await server.call('POST', `/ops/v1/orders/${String(order.id)}/undo`, by).catch(notYet);
     return undefined;
   });
