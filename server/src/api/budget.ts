@@ -11,7 +11,8 @@ const UNKNOWN_BYTES = 1024 * 1024;
 
 const BODIES_RETRY_MS = 1_000;
 const QUEUE_RETRY_MS = 10_000;
-const DISK_RETRY_MS = 5_000;
+/** Until whoever was refused for a full disk should try again. */
+export const DISK_RETRY_MS = 5_000;
 
 /** Whoever deletes is not kept from making room. */
 const WRITING_METHODS = new Set(['POST', 'PUT', 'PATCH']);

@@ -1,15 +1,12 @@
 import type { Socket } from 'node:net';
 import type { ConnectionError, FastifyReply, FastifyRequest } from 'fastify';
-import { sqlState } from '../db/database.ts';
+import { isDiskFull, sqlState } from '../db/database.ts';
 import { BelfryError, errorEnvelope } from '../lib/errors.ts';
-import { callerOf } from './budget.ts';
+import { callerOf, DISK_RETRY_MS } from './budget.ts';
 import type { Services } from './services.ts';
 import { isValidationFailure, validationError } from './validation.ts';
 
 const DATABASE_RETRY_MS = 1_000;
-const DISK_RETRY_MS = 5_000;
-/** SQLSTATE `disk_full`. */
-const DISK_FULL = '53100';
 
 /** Answers with the error's envelope; what a caller must not see goes into the log instead. */
 export function answerError(
@@ -83,7 +80,7 @@ export function answerUnreadableRequest(error: ConnectionError, socket: Socket):
 function callerError(thrown: unknown): BelfryError {
   if (thrown instanceof BelfryError) return thrown;
   if (isValidationFailure(thrown)) return validationError(thrown);
-  if (sqlState(thrown) === DISK_FULL) {
+  if (isDiskFull(thrown)) {
     return new BelfryError(
       'storage_full',
       'The disk of the database is full; nothing was accepted, send the request again after Retry-After',

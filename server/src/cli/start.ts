@@ -2,6 +2,7 @@ import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { type Config, ConfigError, readConfig } from '../config.ts';
+import { isDiskFull } from '../db/database.ts';
 import { StartError } from '../db/start-error.ts';
 import type { RunningServer } from '../main.ts';
 import { databasePlace } from './database-place.ts';
@@ -126,7 +127,7 @@ function unknownReason(error: unknown, config: Config | undefined): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const said = reasonOf(error);
   const more = 'BELFRY_LOG_LEVEL=debug tells more, `belfry doctor` looks at the set-up';
-  if (code === 'ENOSPC' || code === '53100') {
+  if (code === 'ENOSPC' || isDiskFull(error)) {
     return `No space is left for ${config?.dataDir ?? 'the data directory'}; free some, or set BELFRY_DATA_DIR to a directory elsewhere.`;
   }
   if (['EACCES', 'EPERM', 'EROFS', 'ENOTDIR'].includes(code)) {

@@ -156,6 +156,11 @@ export function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined;
 }
 
+/** The database found no room on its disk. */
+export function isDiskFull(error: unknown): boolean {
+  return sqlState(error) === '53100';
+}
+
 /** The server refused a statement for what was in it and did nothing of it: not that it was busy, ended it or is gone. */
 export function isRefusedStatement(error: unknown): boolean {
   const state = sqlState(error);

@@ -1,4 +1,4 @@
-import { sqlState } from '../../db/database.ts';
+import { isDiskFull, sqlState } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { BelfryError } from '../../lib/errors.ts';
 import { faultPoint } from '../../lib/fault-point.ts';
@@ -318,11 +318,9 @@ function isShortage(error: unknown): boolean {
   return sqlState(error)?.startsWith('53') ?? false;
 }
 
-const DISK_FULL = '53100';
-
 function noRoom(error: unknown, reason: string): BelfryError {
   return new BelfryError(
-    sqlState(error) === DISK_FULL ? 'storage_full' : 'overloaded',
+    isDiskFull(error) ? 'storage_full' : 'overloaded',
     `The database cannot store triggers now (${reason}); make room for it, then retry`,
     { retryAfterMs: 5_000 },
   );
