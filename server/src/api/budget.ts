@@ -14,8 +14,8 @@ const QUEUE_RETRY_MS = 10_000;
 /** Until whoever was refused for a full disk should try again. */
 export const DISK_RETRY_MS = 5_000;
 
-/** Whoever deletes is not kept from making room. */
-const WRITING_METHODS = new Set(['POST', 'PUT', 'PATCH']);
+/** What a low disk refuses: whoever deletes is not kept from making room. */
+export const WRITING_METHODS: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
 /**
  * Decides, before a body is read and without asking anybody, whether its account may send it now. The server's own

@@ -1,6 +1,7 @@
 import { type ErrorCode, errorCatalogue } from '../../lib/errors.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { AccessRule } from '../access.ts';
+import { WRITING_METHODS } from '../budget.ts';
 
 type RouteOfErrors = {
   readonly method: string;
@@ -41,7 +42,7 @@ export function errorsOf({
     ]),
     ...when(isOfEnvironment || access === 'service', [
       'rate_limited',
-      ...when(['POST', 'PUT', 'PATCH'].includes(method), ['storage_full']),
+      ...when(WRITING_METHODS.has(method), ['storage_full']),
     ]),
     ...when(method !== 'GET', ['malformed_json', 'request_too_large', 'unsupported_media_type']),
     ...when(namesEnvironment, ['resource_missing']),
