@@ -181,6 +181,20 @@ export async function requireEnvironment(
   );
 }
 
+/** What the verbs of a service token's route need, in the environment that its query names; statements count as the account’s. */
+export async function serviceContext(
+  services: Services,
+  request: FastifyRequest<{ Querystring: { environment?: string } }>,
+): Promise<EnvironmentContext> {
+  const environment = await requireEnvironment(services, request, request.query.environment);
+  return {
+    db: services.budgets.database.of(environment.accountId),
+    clock: services.clock,
+    log: services.log,
+    environment,
+  };
+}
+
 function pathUser(params: unknown): string | undefined {
   if (typeof params !== 'object' || params === null || !('user_id' in params)) return undefined;
   return typeof params.user_id === 'string' ? params.user_id : undefined;

@@ -1,10 +1,8 @@
-import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { listApiLogs, requireApiLog } from '../../api-logs/list.ts';
-import type { EnvironmentContext } from '../../context.ts';
 import { invalidField } from '../../lib/errors.ts';
 import { isUuid } from '../../lib/uuid.ts';
-import { requireEnvironment } from '../access.ts';
+import { serviceContext } from '../access.ts';
 import type { App } from '../route.ts';
 import { answers, Nullable } from '../schemas.ts';
 import type { Services } from '../services.ts';
@@ -55,16 +53,6 @@ const Query = Type.Object({
 
 /** What was asked of the runtime API and answered, with a service token. */
 export function apiLogRoutes(app: App, services: Services): void {
-  const { clock, log } = services;
-
-  async function contextOf(
-    request: FastifyRequest<{ Querystring: { environment?: string } }>,
-  ): Promise<EnvironmentContext> {
-    const environment = await requireEnvironment(services, request, request.query.environment);
-    const db = services.budgets.database.of(environment.accountId);
-    return { db, clock, log, environment };
-  }
-
   app.get(
     '/control/v1/api_logs',
     {
@@ -93,7 +81,7 @@ export function apiLogRoutes(app: App, services: Services): void {
       }
       const keyId = api_key === undefined ? undefined : Number(api_key.slice('key_'.length));
       const filter = { method, path, status, keyId };
-      return listApiLogs(await contextOf(request), { filter, before, limit });
+      return listApiLogs(await serviceContext(services, request), { filter, before, limit });
     },
   );
 
@@ -110,6 +98,6 @@ export function apiLogRoutes(app: App, services: Services): void {
         response: answers({ 200: ApiLog }),
       },
     },
-    async (request) => requireApiLog(await contextOf(request), request.params.id),
+    async (request) => requireApiLog(await serviceContext(services, request), request.params.id),
   );
 }

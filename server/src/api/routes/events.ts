@@ -1,4 +1,3 @@
-import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { EnvironmentContext } from '../../context.ts';
 import { messageEventTypes } from '../../feed/message-event-type.ts';
@@ -11,7 +10,7 @@ import { isUuid } from '../../lib/uuid.ts';
 import { type Answered, createLogSearch } from '../../log-store/log-search.ts';
 import type { EventFilter, LogEvent } from '../../log-store/log-store.ts';
 import { USERS } from '../../recipients/reference.ts';
-import { requireEnvironment } from '../access.ts';
+import { serviceContext } from '../access.ts';
 import type { App } from '../route.ts';
 import { AnyObject, answers, Nullable, PageInfo, pageQuery } from '../schemas.ts';
 import type { Services } from '../services.ts';
@@ -81,14 +80,6 @@ export function eventRoutes(app: App, services: Services): void {
   const { clock, log } = services;
   const search = services.logSearch ?? createLogSearch({ url: undefined, clock, log });
 
-  async function contextOf(
-    request: FastifyRequest<{ Querystring: { environment?: string } }>,
-  ): Promise<EnvironmentContext> {
-    const environment = await requireEnvironment(services, request, request.query.environment);
-    const db = services.budgets.database.of(environment.accountId);
-    return { db, clock, log, environment };
-  }
-
   app.get(
     '/control/v1/events',
     {
@@ -110,7 +101,7 @@ export function eventRoutes(app: App, services: Services): void {
       },
     },
     async (request) => {
-      const ctx = await contextOf(request);
+      const ctx = await serviceContext(services, request);
       const filter = readFilter(ctx, request.query, SEARCHED_MS, MOST_SEARCHED_MS);
       const answered = await search.searchEvents(ctx.db, filter, readPage(request.query));
       const { events, pageInfo } = answered.answer;
@@ -145,7 +136,7 @@ export function eventRoutes(app: App, services: Services): void {
       },
     },
     async (request) => {
-      const ctx = await contextOf(request);
+      const ctx = await serviceContext(services, request);
       const filter = readFilter(ctx, request.query, COUNTED_MS, MOST_COUNTED_MS);
       const answered = await search.countsPerHour(ctx.db, filter);
       const entries = answered.answer.map((row) => ({ ...row, type: `message.${row.type}` }));

@@ -17,7 +17,7 @@ import {
 import { DELIVERY_STATES, listDeliveries } from '../../webhooks/delivery.ts';
 import { endpointJson, listEndpoints, requireEndpoint } from '../../webhooks/endpoint.ts';
 import { replayOne, replayRange } from '../../webhooks/replay.ts';
-import { requireEnvironment } from '../access.ts';
+import { serviceContext } from '../access.ts';
 import type { App } from '../route.ts';
 import { answers, NoContent, Nullable, PageInfo, pageQuery } from '../schemas.ts';
 import type { Services } from '../services.ts';
@@ -98,14 +98,13 @@ const path = '/control/v1/webhooks';
 
 /** Outbound webhooks of an environment, with a service token. */
 export function webhookRoutes(app: App, services: Services): void {
-  const { db, clock, log, secrets, config } = services;
+  const { secrets, config } = services;
 
   async function contextOf(
     request: FastifyRequest<{ Querystring: { environment?: string } }>,
   ): Promise<EndpointContext> {
-    const environment = await requireEnvironment(services, request, request.query.environment);
-    const { allowPrivateWebhooks: allowPrivate } = config;
-    return { db, clock, log, secrets, environment, allowPrivate };
+    const ctx = await serviceContext(services, request);
+    return { ...ctx, secrets, allowPrivate: config.allowPrivateWebhooks };
   }
 
   async function changed<Result>(result: Promise<Result>): Promise<Result> {
