@@ -2,6 +2,7 @@ import { Agent, request } from 'undici';
 import { percentile, rounded } from '../src/drill/statistics.ts';
 import { bareAppendLimit } from './support/append-limit.ts';
 import type { BenchResult } from './support/bench.ts';
+import { openLoop } from './support/open-loop.ts';
 import { startBenchServer } from './support/server.ts';
 import { pushBenchWorkflow, seedUsers, triggerBody } from './support/workload.ts';
 
@@ -70,26 +71,4 @@ export async function accept(
     await agent.close();
     await server.destroy();
   }
-}
-
-/** Starts requests on a fixed timetable, whatever becomes of the earlier ones; latencies in ms. */
-async function openLoop(
-  send: () => Promise<void>,
-  perSecond: number,
-  seconds: number,
-): Promise<number[]> {
-  const latencies: number[] = [];
-  const underWay: Promise<void>[] = [];
-  const startedMs = performance.now();
-  for (let i = 0; i < perSecond * seconds; i++) {
-    const dueMs = startedMs + (i * 1_000) / perSecond;
-    while (performance.now() < dueMs) await new Promise((resolve) => setTimeout(resolve, 1));
-    underWay.push(
-      send().then(() => {
-        latencies.push(performance.now() - dueMs);
-      }),
-    );
-  }
-  await Promise.all(underWay);
-  return latencies;
 }

@@ -7,6 +7,7 @@ import { type StandIn, startStandIn } from '../src/drill/stand-in.ts';
 import { percentile, rounded } from '../src/drill/statistics.ts';
 import { ksuidFromUuid } from '../src/lib/ksuid.ts';
 import type { Bench, BenchResult } from './support/bench.ts';
+import { openLoop } from './support/open-loop.ts';
 import { type BenchServer, call, startBenchServer } from './support/server.ts';
 import { seedUsers, triggerBody } from './support/workload.ts';
 
@@ -305,28 +306,6 @@ async function trigger(
   });
   if (response.statusCode !== 200) throw new Error(`a trigger answered ${response.statusCode}`);
   await response.body.dump();
-}
-
-/** Starts requests on a fixed timetable, whatever becomes of the earlier ones; latencies in ms. */
-async function openLoop(
-  send: () => Promise<void>,
-  perSecond: number,
-  seconds: number,
-): Promise<number[]> {
-  const latencies: number[] = [];
-  const underWay: Promise<void>[] = [];
-  const startedMs = performance.now();
-  for (let i = 0; i < perSecond * seconds; i++) {
-    const dueMs = startedMs + (i * 1_000) / perSecond;
-    while (performance.now() < dueMs) await new Promise((resolve) => setTimeout(resolve, 1));
-    underWay.push(
-      send().then(() => {
-        latencies.push(performance.now() - dueMs);
-      }),
-    );
-  }
-  await Promise.all(underWay);
-  return latencies;
 }
 
 async function until(isSo: () => Promise<boolean>, everyMs = 200): Promise<void> {
