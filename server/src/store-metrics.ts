@@ -17,20 +17,7 @@ export function registerStoreMetrics(
     return parts.bodies?.is === 'running' ? parts.bodies.state : undefined;
   };
 
-  const gauge = (name: string, help: string, read: (state: MoverState) => number): void => {
-    registry.registerMetric(
-      new Gauge({
-        name,
-        help,
-        registers: [],
-        collect() {
-          const state = bodies();
-          if (state) this.set(read(state));
-          else this.reset();
-        },
-      }),
-    );
-  };
+  const gauge = gaugesOf(registry, bodies);
 
   gauge(
     'belfry_object_store_backlog_bytes',
@@ -117,25 +104,10 @@ export function registerStoreMetrics(
 }
 
 function registerLogStoreMetrics(registry: Registry, report: () => CarrierReport): void {
-  const gauge = (
-    name: string,
-    help: string,
-    read: (state: ShipperState) => number | undefined,
-  ): void => {
-    registry.registerMetric(
-      new Gauge({
-        name,
-        help,
-        registers: [],
-        collect() {
-          const { logs } = report().parts;
-          const value = logs?.is === 'running' ? read(logs.state) : undefined;
-          if (value === undefined) this.reset();
-          else this.set(value);
-        },
-      }),
-    );
-  };
+  const gauge = gaugesOf(registry, (): ShipperState | undefined => {
+    const { logs } = report().parts;
+    return logs?.is === 'running' ? logs.state : undefined;
+  });
   gauge('belfry_log_store_lag_seconds', 'How old an answer of the log store is.', (s) =>
     s.dataAsOfMs === undefined ? undefined : Math.max(0, Date.now() - s.dataAsOfMs) / 1_000,
   );
@@ -164,4 +136,23 @@ function registerLogStoreMetrics(registry: Registry, report: () => CarrierReport
     'Attempts that failed since the start of the carrier.',
     (s) => s.failures,
   );
+}
+
+/** Registers numbers that are read from a state when somebody asks for them; 0 while there is none. */
+function gaugesOf<State>(registry: Registry, stateOf: () => State | undefined) {
+  return (name: string, help: string, read: (state: State) => number | undefined): void => {
+    registry.registerMetric(
+      new Gauge({
+        name,
+        help,
+        registers: [],
+        collect() {
+          const state = stateOf();
+          const value = state === undefined ? undefined : read(state);
+          if (value === undefined) this.reset();
+          else this.set(value);
+        },
+      }),
+    );
+  };
 }
