@@ -8,9 +8,9 @@ import { listen } from './api/listen.ts';
 import type { PartState, Services } from './api/services.ts';
 import { attachSocket, type SocketServer } from './api/socket.ts';
 import { createRecorder } from './api-logs/recorder.ts';
-import { createAccountBudgets } from './bodies/account-budgets.ts';
 import { lazyStore } from './bodies/lazy-store.ts';
 import { createBodyReader } from './bodies/read-bodies.ts';
+import { createRequestBudgets } from './bodies/request-budgets.ts';
 import { type Feeder, startFeeder } from './broadcasts/feeder.ts';
 import { startHousekeeping } from './broadcasts/housekeeping.ts';
 import { createBudgets } from './budgets/budgets.ts';
@@ -418,7 +418,7 @@ function carrierId(carrier: Carrier | undefined): { readonly carrier?: number } 
 
 /** What an environment may ask the object store: a hundred pages of contents at once, then two a second. */
 const readBudgets = () =>
-  createAccountBudgets({ perSecond: 100, burst: 5_000, nowMs: systemClock.now });
+  createRequestBudgets({ perSecond: 100, burst: 5_000, nowMs: systemClock.now });
 
 /** Undefined: no store is configured, and there is nothing to carry. */
 function carrierOf(

@@ -2,7 +2,6 @@ import type { Database } from '../db/database.ts';
 import { lowestUuidAt } from '../lib/address.ts';
 import type { Logger } from '../lib/log.ts';
 import { timeOrderedUuid } from '../lib/uuid.ts';
-import { createAccountBudgets } from './account-budgets.ts';
 import type { BodiesConfig } from './config.ts';
 import { type ErasurePosition, eraseBodies, openErasures } from './erase.ts';
 import { clearUploads, expireObjects } from './expire.ts';
@@ -11,6 +10,7 @@ import { giveBackSlot } from './give-back.ts';
 import type { GuardedStore } from './guarded-store.ts';
 import { moveBatch } from './move-batch.ts';
 import type { MoverState } from './mover-state.ts';
+import { createRequestBudgets } from './request-budgets.ts';
 import { createRests } from './rests.ts';
 import { isOpenSlot, SLOT_COUNT, slotsSince, timeOfPack } from './ring.ts';
 import { ringBytes } from './ring-gate.ts';
@@ -72,8 +72,8 @@ export function createMoverSteps(ctx: {
   const underWay = new Map<string, Promise<void>>();
   const used = new Set(Array.from({ length: SLOT_COUNT }, (_, slot) => slot));
   const slotRests = new Map<number, { untilMs: number; ms: number }>();
-  const overall = createAccountBudgets({ perSecond: ALL_PER_SECOND, burst: ALL_PER_SECOND, nowMs });
-  const budgets = createAccountBudgets({
+  const overall = createRequestBudgets({ perSecond: ALL_PER_SECOND, burst: ALL_PER_SECOND, nowMs });
+  const budgets = createRequestBudgets({
     perSecond: ACCOUNT_PER_SECOND,
     burst: ACCOUNT_BURST,
     nowMs,

@@ -2,7 +2,8 @@ import { plainArray } from '../db/array-literal.ts';
 import type { Queryable, Statement } from '../db/database.ts';
 import type { JsonObject } from '../lib/json.ts';
 import { type ObjectStore, StoreError } from './object-store.ts';
-import { type ReadBudgets, readFromObjects } from './read-objects.ts';
+import { readFromObjects } from './read-objects.ts';
+import type { RequestBudgets } from './request-budgets.ts';
 import { slotOfPack } from './ring.ts';
 import { bodyHash, keptContent, type StoredBody, storedBody } from './stored-body.ts';
 
@@ -37,7 +38,7 @@ export function createBodyReader(options: {
   readonly db: Queryable;
   readonly store: (() => Promise<ObjectStore>) | undefined;
   /** What each environment may ask the store; absent: whatever it wants. */
-  readonly budgets?: ReadBudgets;
+  readonly budgets?: RequestBudgets;
 }): BodyReader {
   const { db, store, budgets } = options;
 

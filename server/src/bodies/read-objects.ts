@@ -1,6 +1,6 @@
-import type { AccountBudgets } from './account-budgets.ts';
 import { objectKey } from './object-key.ts';
 import { type ObjectStore, StoreError } from './object-store.ts';
+import type { RequestBudgets } from './request-budgets.ts';
 import type { StoredBody } from './stored-body.ts';
 
 /** Ranges so close to each other are one request. */
@@ -17,9 +17,6 @@ export type LocatedBody = {
   readonly packAt: number;
 };
 
-/** By environment. */
-export type ReadBudgets = Pick<AccountBudgets, 'waitMs' | 'spend'>;
-
 export type Span = {
   readonly environmentId: number;
   readonly key: string;
@@ -28,11 +25,11 @@ export type Span = {
   readonly of: number[];
 };
 
-/** The bytes of each body, or what the store said; neighbours in an object are read together, eight requests at a time. */
+/** The bytes of each body, or what the store said; neighbours in an object are read together, eight requests at a time. Budgets are of environments. */
 export async function readFromObjects(
   open: () => Promise<ObjectStore>,
   bodies: readonly LocatedBody[],
-  budgets?: ReadBudgets,
+  budgets?: RequestBudgets,
 ): Promise<readonly (Buffer | StoreError | undefined)[]> {
   const results: (Buffer | StoreError | undefined)[] = [];
   const spans = spansOf(bodies);
@@ -60,7 +57,7 @@ const SPENT = new StoreError(
 );
 
 /** Takes a request from the budget, unless there is none left. */
-function isSpent(budgets: ReadBudgets | undefined, { environmentId }: Span): boolean {
+function isSpent(budgets: RequestBudgets | undefined, { environmentId }: Span): boolean {
   if (!budgets) return false;
   if (budgets.waitMs(environmentId) > 0) return true;
   budgets.spend(environmentId);

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createAccountBudgets } from '../../src/bodies/account-budgets.ts';
 import { type ContentRow, createBodyReader } from '../../src/bodies/read-bodies.ts';
+import { createRequestBudgets } from '../../src/bodies/request-budgets.ts';
 import { NO_FAULTS } from '../../src/drill/stand-ins/faults.ts';
 import { type BodiesWorld, createBodiesWorld, LONG_TEXT } from '../support/bodies-world.ts';
 
@@ -85,7 +85,7 @@ it('a reader that asks too much is told to come later, and others are not', asyn
   await own.markSent(ids);
   await own.moveAll(own.newSteps());
   const { db } = own.world.test;
-  const budgets = createAccountBudgets({ perSecond: 0.001, burst: 2, nowMs: Date.now });
+  const budgets = createRequestBudgets({ perSecond: 0.001, burst: 2, nowMs: Date.now });
   const reader = createBodyReader({ db, store: async () => own.direct, budgets });
   const rows = await db.query<ContentRow>(
     'select id, environment_id, content from message where id = any($1::uuid[])',

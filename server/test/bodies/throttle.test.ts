@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { createAccountBudgets } from '../../src/bodies/account-budgets.ts';
 import { createBreaker } from '../../src/bodies/breaker.ts';
 import { guardStore } from '../../src/bodies/guarded-store.ts';
 import { type ObjectStore, StoreError } from '../../src/bodies/object-store.ts';
+import { createRequestBudgets } from '../../src/bodies/request-budgets.ts';
 import { createThrottle } from '../../src/bodies/throttle.ts';
 import { movableClock } from '../support/clock.ts';
 import { seededRandom } from '../support/random.ts';
@@ -85,10 +85,10 @@ describe('the breaker', () => {
   });
 });
 
-describe('the budgets of accounts', () => {
-  it('let an account burst, then keep it to its rate, and say when its turn is', () => {
+describe('budgets of requests', () => {
+  it('let a spender burst, then keep it to its rate, and say when its turn is', () => {
     const clock = movableClock();
-    const budgets = createAccountBudgets({ perSecond: 2, burst: 3, nowMs: clock.now });
+    const budgets = createRequestBudgets({ perSecond: 2, burst: 3, nowMs: clock.now });
     for (let i = 0; i < 3; i++) {
       expect(budgets.waitMs(1)).toBe(0);
       budgets.spend(1);
