@@ -89,8 +89,8 @@ export type LogSink = {
   readonly insert: (batch: LogBatch, token: string) => Promise<void>;
   /** Which of these events (UUIDs) it has. */
   readonly eventsAmong: (ids: readonly string[]) => Promise<readonly string[]>;
-  /** Whether it failed because of what is in the rows: it would fail for ever. */
-  readonly isRefusal: (error: unknown) => boolean;
+  /** The store's code where it failed because of what is in the rows, which its words quote: it would fail for ever. */
+  readonly refusalCode: (error: unknown) => string | undefined;
   /** Whether it failed because the store is another one now, or was emptied. */
   readonly isWithoutTables: (error: unknown) => boolean;
   /** Resolves when their rows are gone. */

@@ -41,7 +41,7 @@ const sink: LogSink = {
     return rows.map(({ id }) => id);
   },
   isWithoutTables: () => false,
-  isRefusal: () => false,
+  refusalCode: () => undefined,
   forget: async () => undefined,
   close: async () => undefined,
 };

@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { dropPartition, oldPartitions } from '../../src/db/drop-partitions.ts';
 import { ensurePartitions } from '../../src/db/partitions.ts';
+import type { Logger } from '../../src/lib/log.ts';
 import { removeCapture } from '../../src/log-store/capture.ts';
 import { ringBytes, truncateShipped } from '../../src/log-store/ring.ts';
 import { movableClock } from '../support/clock.ts';
+import { silentLog } from '../support/log.ts';
 import { waitFor } from '../support/wait.ts';
 import { createStoreWorld, type StoreWorld } from './store-world.ts';
 import { deleteRecipient, type Written, write, writeApiLog, writeEnvironment } from './written.ts';
@@ -133,6 +135,26 @@ test('more than may wait is looked for in the tables when the store is back, wit
     ),
   ).toBe(0);
   expect(world.store.tables().delivery?.distinct).toBe(7);
+});
+
+test('of rows that the store cannot read its code is said and nothing of what is in them', async () => {
+  // All at once, when it begins.
+  await writeMany(25);
+  const sink = await world.connect();
+  const refusal = Object.assign(new Error("Cannot parse input: expected ',' before: 'ada'"), {
+    code: '27',
+  });
+  const said: object[] = [];
+  const note = (line: object) => said.push(line);
+  const shipping = await world.ship({
+    sink: { ...sink, insert: () => Promise.reject(refusal) },
+    log: { ...silentLog, warn: note, error: note } as unknown as Logger,
+  });
+  const trouble = await waitFor('the refusal', () => shipping.stats().trouble);
+  expect(trouble).toMatch(/cannot read many rows of a batch \(its code 27\): .*BELFRY_LOG_STORE/);
+  await shipping.close();
+  expect(said).toContainEqual(expect.objectContaining({ reason: trouble }));
+  expect(JSON.stringify(said)).not.toContain('ada');
 });
 
 test('an account with most of what waits lets the others go first', async () => {

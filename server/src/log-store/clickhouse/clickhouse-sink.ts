@@ -76,7 +76,10 @@ export async function createClickHouseSink(options: {
       return rows.map(({ id }) => id);
     },
     isWithoutTables: (error) => MISSING_CODES.has(codeOf(error)),
-    isRefusal: (error) => UNREADABLE_CODES.has(codeOf(error)),
+    refusalCode: (error) => {
+      const code = codeOf(error);
+      return UNREADABLE_CODES.has(code) ? code : undefined;
+    },
     forget: async (recipients) => {
       for (const table of recipientTables) await forget(slow, table, recipients);
     },

@@ -19,7 +19,7 @@ export async function insertEach(
     try {
       await sink.insert({ ...batch, lines: lines.join('\n'), rows: lines.length }, own);
     } catch (error) {
-      if (!sink.isRefusal(error) || refused >= MOST_REFUSED) throw error;
+      if (sink.refusalCode(error) === undefined || refused >= MOST_REFUSED) throw error;
       if (lines.length > 1) {
         const half = lines.length >> 1;
         await insert(lines.slice(0, half), `${own}-1`);
@@ -34,7 +34,7 @@ export async function insertEach(
   try {
     await sink.insert(batch, token);
   } catch (error) {
-    if (!sink.isRefusal(error)) throw error;
+    if (sink.refusalCode(error) === undefined) throw error;
     await insert(batch.lines.split('\n'), `${token}-each`);
   }
   return refused;

@@ -107,13 +107,23 @@ export function startShipper(options: ShipperOptions): Shipper {
         if (sink.isWithoutTables(error)) isPrepared = false;
         stats.failures += 1;
         inDoubtUntilMs = clock.now() + (options.inDoubtMs ?? IN_DOUBT_MS);
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = reasonOf(error);
         if (trouble !== reason)
           log.warn({ reason, restMs }, 'shipping to the log store failed; it is tried again');
         trouble = reason;
       }
       if (restMs > 0 && !isClosing) await rest(restMs);
     }
+  }
+
+  /** In the store's own words, but for those that quote customers' data: this is logged and shown. */
+  function reasonOf(error: unknown): string {
+    const code = sink.refusalCode(error);
+    if (code === undefined) return error instanceof Error ? error.message : String(error);
+    return (
+      `the log store cannot read many rows of a batch (its code ${code}): change its tables back to what Belfry made, ` +
+      'or name an empty database in BELFRY_LOG_STORE; its system.errors says which value it is about'
+    );
   }
 
   /** Half of it by chance, so that what failed together does not come back together. */
