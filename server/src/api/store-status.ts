@@ -83,6 +83,7 @@ export function logStoreStatus({ url }: NonNullable<Config['logStore']>, report:
     backlog_bytes: known?.backlogBytes ?? 0,
     gaps: known?.gaps ?? 0,
     shipped_rows: known?.shippedRows ?? 0,
+    refused_rows: known?.refusedRows ?? 0,
     failures: known?.failures ?? 0,
   };
 }

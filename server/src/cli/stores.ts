@@ -72,6 +72,7 @@ function logStoreView(store: JsonObject, style: Style): string {
     ['waits', `${bytesText(store.backlog_bytes)} of ids`],
     ['gaps', String(store.gaps)],
     ['shipped', `${String(store.shipped_rows)} rows`],
+    ['left out', `${String(store.refused_rows)} rows that it cannot read`],
     ['failures', String(store.failures)],
   ];
   return [

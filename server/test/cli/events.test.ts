@@ -83,9 +83,11 @@ test('what the store does is told, without its password', async () => {
     state: 'up',
     reason: null,
     gaps: expect.any(Number),
+    refused_rows: 0,
   });
   const shown = await belfry(['stores'], server.env);
   expect(shown.stdout).toMatch(/log store 127\.0\.0\.1:\d+\/logs: up/);
+  expect(shown.stdout).toMatch(/left out +0 rows/);
   expect(shown.stdout + server.stderr()).not.toContain(PLACE.password);
   const metrics = await (await fetch(`${server.url}/metrics`)).text();
   expect(metrics).toMatch(/^belfry_log_store_lag_seconds \d/m);

@@ -67,7 +67,7 @@ const LogStoreAnswer = Type.Object({
     enum: ['up', 'failing', 'starting', 'down'],
     description: '`failing`: it does not take what is sent, which waits in the database.',
   }),
-  reason: Nullable(Type.String()),
+  reason: Nullable(Type.String({ examples: ['connect ECONNREFUSED 10.0.0.7:8123'] })),
   data_as_of: Nullable(
     Type.String({
       format: 'date-time',
@@ -77,6 +77,10 @@ const LogStoreAnswer = Type.Object({
   backlog_bytes: Type.Integer({ description: 'Ids that wait in the database.' }),
   gaps: Type.Integer({ description: 'Times of which rows are looked for in the tables.' }),
   shipped_rows: Type.Integer({ description: 'Since the start of the carrier.' }),
+  refused_rows: Type.Integer({
+    description:
+      'Likewise: rows that the store cannot read, which are left out and named in the log.',
+  }),
   failures: Type.Integer({ description: 'Likewise.' }),
 });
 
