@@ -1,42 +1,25 @@
-import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import {
   type LogStoreOptions,
   type LogStoreStandIn,
   startLogStore,
 } from '../../src/drill/stand-ins/log-store.ts';
-import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait.ts';
-import {
-  belfry,
-  closedPort,
-  type Started,
-  startBelfry,
-  stopBelfry,
-  temporaryDirectory,
-} from './belfry.ts';
+import { closedPort } from './belfry.ts';
+import { createDoctorWorld, type DoctorWorld } from './doctor-world.ts';
 
-const examples = join(import.meta.dirname, '..', '..', '..', 'examples');
 const HOUR_MS = 3_600_000;
 
-let database: TestDatabase;
-let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
 let port: number;
-let server: Started;
+let world: DoctorWorld;
 let store: LogStoreStandIn | undefined;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  directory = await temporaryDirectory();
   port = await closedPort();
   await openStore();
-  server = await startBelfry({
-    DATABASE_URL: database.url,
-    BELFRY_DATA_DIR: directory.path,
+  world = await createDoctorWorld('log store', {
     BELFRY_LOG_STORE: `http://belfry:secret@127.0.0.1:${port}/logs`,
   });
-  await belfry(['push', examples], server.env);
 });
 
 afterEach(async () => {
@@ -44,11 +27,7 @@ afterEach(async () => {
   store = undefined;
 });
 
-afterAll(async () => {
-  await stopBelfry(server);
-  await directory?.remove();
-  await database?.drop();
-});
+afterAll(() => world?.close());
 
 async function openStore(changes: Partial<LogStoreOptions> = {}): Promise<LogStoreStandIn> {
   store = await startLogStore({
@@ -59,24 +38,12 @@ async function openStore(changes: Partial<LogStoreOptions> = {}): Promise<LogSto
   return store;
 }
 
-/** What doctor says of the log store. */
-async function diagnosis(changes: Readonly<Record<string, string>> = {}) {
-  const { stdout } = await belfry(['doctor', '--json'], { ...server.env, ...changes });
-  const { checks } = JSON.parse(stdout);
-  return checks.find(({ name }: { readonly name: string }) => name === 'log store');
-}
-
-async function expectDelivery(): Promise<void> {
-  const recipient = `{"id":"ann-${randomUUID()}","email":"a@example.com"}`;
-  const data = '{"comment":"Hi","page":"Plan"}';
-  const args = ['run', 'new-comment', '--recipient', recipient, '--data', data];
-  expect((await belfry(args, server.env)).stdout).toMatch(/email_1 {2}message delivered/);
-}
+const expectDelivery = (): Promise<void> => world.expectDelivery('Hi');
 
 test('a store that works is found to work, and what happens arrives there', async () => {
-  expect(await diagnosis()).toMatchObject({ state: 'ok' });
+  expect(await world.diagnosis()).toMatchObject({ state: 'ok' });
   await expectDelivery();
-  const events = await database.db.query<{ readonly id: string }>('select id from message_event');
+  const events = await world.db.query<{ readonly id: string }>('select id from message_event');
   expect(events.length).toBeGreaterThan(0);
   await waitFor(
     'all events',
@@ -93,7 +60,7 @@ test('a store that works is found to work, and what happens arrives there', asyn
 
 test('a wrong password is named, and mail is delivered', async () => {
   await openStore({ password: 'another' });
-  expect(await diagnosis()).toMatchObject({
+  expect(await world.diagnosis()).toMatchObject({
     state: 'fail',
     finding: expect.stringContaining('does not take this password for the user belfry'),
     way_out: 'Correct user and password in BELFRY_LOG_STORE.',
@@ -103,7 +70,7 @@ test('a wrong password is named, and mail is delivered', async () => {
 
 test('a wrong database is named, and mail is delivered', async () => {
   await openStore({ database: 'other' });
-  expect(await diagnosis()).toMatchObject({
+  expect(await world.diagnosis()).toMatchObject({
     state: 'fail',
     finding: `ClickHouse at http://127.0.0.1:${port} has no database logs.`,
     way_out: expect.stringContaining('create database logs'),
@@ -112,7 +79,7 @@ test('a wrong database is named, and mail is delivered', async () => {
 });
 
 test('a store that nobody can reach is named without its password, and mail is delivered', async () => {
-  const check = await diagnosis();
+  const check = await world.diagnosis();
   expect(check).toMatchObject({
     state: 'fail',
     finding: expect.stringMatching(/^Nobody answers as ClickHouse at http:.*ECONNREFUSED/),
@@ -124,7 +91,7 @@ test('a store that nobody can reach is named without its password, and mail is d
 
 test('a version that is too old, and clocks that are apart, are named', async () => {
   await openStore({ version: '18.16.1' });
-  expect(await diagnosis()).toMatchObject({
+  expect(await world.diagnosis()).toMatchObject({
     state: 'fail',
     finding: `ClickHouse 18.16.1 at http://127.0.0.1:${port} is too old.`,
     way_out: expect.stringMatching(/^Upgrade it to \d+\.\d+ or newer\.$/),
@@ -132,12 +99,12 @@ test('a version that is too old, and clocks that are apart, are named', async ()
   await expectDelivery();
   await store?.close();
   await openStore({ nowMs: () => Date.now() + HOUR_MS });
-  expect(await diagnosis()).toMatchObject({
+  expect(await world.diagnosis()).toMatchObject({
     state: 'warn',
     finding: expect.stringMatching(/are 3600 s apart|are 3601 s apart|are 3599 s apart/),
   });
 });
 
 test('without a store nothing is said of one', async () => {
-  expect(await diagnosis({ BELFRY_LOG_STORE: '' })).toBeUndefined();
+  expect(await world.diagnosis({ BELFRY_LOG_STORE: '' })).toBeUndefined();
 });
