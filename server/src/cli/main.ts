@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { accountCommand } from './account.ts';
 import { auditCommand } from './audit.ts';
@@ -47,6 +48,9 @@ export async function main(args: readonly string[]): Promise<void> {
 export function createProgram(): Command {
   const program = new Command('belfry')
     .description('Notification infrastructure that keeps ringing.')
+    .version(packageVersion(), '-v, --version', 'print the version')
+    // Behind a command, -v may be a value.
+    .enablePositionalOptions()
     .showHelpAfterError('(see --help)');
   program.addCommand(startCommand());
   program.addCommand(pushCommand());
@@ -77,6 +81,12 @@ export function createProgram(): Command {
   program.addCommand(seedCommand());
   program.addCommand(doctorCommand());
   return program;
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const { version } = JSON.parse(text) as { readonly version: string };
+  return version;
 }
 
 function throwInsteadOfExit(command: Command, wantsJson: boolean): void {

@@ -226,3 +226,11 @@ async function gone(pids: readonly number[]): Promise<void> {
     return states.every((text) => /^Z$|\) Z /.test(text)) || undefined;
   });
 }
+
+test('--version and -v print the version of the package, and nothing else', async () => {
+  const text = await readFile(join(root, 'server', 'package.json'), 'utf8');
+  const { version } = JSON.parse(text);
+  const shown = { code: 0, stdout: `${version}\n`, stderr: '' };
+  expect(await belfry(['--version'], {})).toEqual(shown);
+  expect(await belfry(['-v'], {})).toEqual(shown);
+});
