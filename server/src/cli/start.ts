@@ -2,7 +2,6 @@ import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { type Config, ConfigError, readConfig } from '../config.ts';
-import { isDiskFull } from '../db/database.ts';
 import { StartError } from '../db/start-error.ts';
 import type { RunningServer } from '../main.ts';
 import { databasePlace } from './database-place.ts';
@@ -119,11 +118,12 @@ async function showStartFailure(
   const isVerbose = config?.logLevel === 'debug' || config?.logLevel === 'trace';
   if (isVerbose && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   const isKnown = error instanceof StartError || error instanceof ConfigError;
-  await showFailure(isKnown ? error : new StartError(unknownReason(error, config)), json);
+  await showFailure(isKnown ? error : new StartError(await unknownReason(error, config)), json);
 }
 
 /** What the operating system or the database said, with what it was about. */
-function unknownReason(error: unknown, config: Config | undefined): string {
+async function unknownReason(error: unknown, config: Config | undefined): Promise<string> {
+  const { isDiskFull } = await import('../db/database.ts');
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const said = reasonOf(error);
   const more = 'BELFRY_LOG_LEVEL=debug tells more, `belfry doctor` looks at the set-up';
