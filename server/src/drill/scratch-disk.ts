@@ -3,8 +3,10 @@ import { mkdir, mkdtemp, open, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { withSystemPath } from '../lib/system-path.ts';
 
-const run = promisify(execFile);
+const run = (program: string, args: readonly string[]) =>
+  promisify(execFile)(program, args, { env: withSystemPath(process.env) });
 
 /** A small file system made for a drill, in a file that takes only the room that is used. */
 export type ScratchDisk = {

@@ -1,15 +1,17 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { withSystemPath } from '../../src/lib/system-path.ts';
 import { closedPort } from '../cli/belfry.ts';
+import { ensurePrograms } from './debian-programs.ts';
 import { waitFor } from './wait.ts';
 
-const run = promisify(execFile);
-
-const PACKAGE = 'clickhouse-server';
+/** Of the package of the same name. */
+const PROGRAM = 'clickhouse-server';
+/** For a machine that is busy with something else. */
+const START_MS = 60_000;
+const SAID_CHARACTERS = 2_000;
 
 export type OldClickHouse = {
   readonly url: string;
@@ -23,54 +25,60 @@ export type OldClickHouse = {
  * may. Throws a sentence with the command where it is missing.
  */
 export async function startOldClickHouse(): Promise<OldClickHouse> {
-  await ensurePackage();
+  await ensurePrograms([PROGRAM], [PROGRAM]);
   const directory = await mkdtemp(join(tmpdir(), 'belfry-old-clickhouse-'));
   for (const name of ['data', 'tmp', 'log']) await mkdir(join(directory, name));
   const [http, tcp] = [await closedPort(), await closedPort()];
   await writeFile(join(directory, 'users.xml'), USERS);
   await writeFile(join(directory, 'config.xml'), configuration(directory, http, tcp));
   const url = `http://default:@127.0.0.1:${http}/default`;
-  let child: ChildProcess | undefined;
+  let end = async (): Promise<void> => undefined;
   const start = async (): Promise<void> => {
-    child = spawn(PACKAGE, [`--config-file=${join(directory, 'config.xml')}`], {
+    const child = spawn(PROGRAM, [`--config-file=${join(directory, 'config.xml')}`], {
       cwd: directory,
-      stdio: 'ignore',
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: withSystemPath(process.env),
     });
-    await waitFor('the old server', async () => {
-      const answer = await fetch(`http://127.0.0.1:${http}/ping`).catch(() => undefined);
-      return answer?.ok ? true : undefined;
+    let said = '';
+    child.stderr.on('data', (data: Buffer) => {
+      said = `${said}${data}`.slice(-SAID_CHARACTERS);
     });
+    let failure: Error | undefined;
+    const over = new Promise<void>((resolve) => {
+      child.once('error', (error) => {
+        failure = error;
+        resolve();
+      });
+      child.once('exit', (code, signal) => {
+        failure = new Error(`the old server ended (${signal ?? code}): ${said}`);
+        resolve();
+      });
+    });
+    end = () => {
+      child.kill('SIGKILL');
+      return over;
+    };
+    await waitFor(
+      'the old server',
+      async () => {
+        if (failure) throw failure;
+        const answer = await fetch(`http://127.0.0.1:${http}/ping`).catch(() => undefined);
+        return answer?.ok ? true : undefined;
+      },
+      START_MS,
+    );
   };
-  const kill = async (): Promise<void> => {
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, 'exit');
-    child.kill('SIGKILL');
-    await ended;
+  const close = async (): Promise<void> => {
+    await end();
+    await rm(directory, { recursive: true, force: true, maxRetries: 10 });
   };
-  await start();
-  return {
-    url,
-    kill,
-    start,
-    close: async () => {
-      await kill();
-      await rm(directory, { recursive: true, force: true, maxRetries: 10 });
-    },
-  };
-}
-
-async function ensurePackage(): Promise<void> {
-  const found = await run('which', [PACKAGE]).catch(() => false);
-  if (found) return;
-  if (process.getuid?.() !== 0) {
-    throw new Error('This test needs a server; run: sudo apt-get install -y clickhouse-server');
+  try {
+    await start();
+  } catch (error) {
+    await close();
+    throw error;
   }
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  await run('apt-get', ['update', '-q'], { env });
-  await run('apt-get', ['install', '-y', '-q', '--no-install-recommends', PACKAGE], {
-    env,
-    maxBuffer: 100_000_000,
-  });
+  return { url, kill: () => end(), start, close };
 }
 
 const USERS = `<yandex>

@@ -5,10 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { closedPort } from '../cli/belfry.ts';
+import { ensurePrograms } from './debian-programs.ts';
 import { waitFor } from './wait.ts';
 
 const run = promisify(execFile);
 
+const PROGRAMS = ['radosgw', 'ceph-mon', 'ceph-osd', 'ceph'];
 const PACKAGES = ['radosgw', 'ceph-mon', 'ceph-osd', 'ceph-mgr', 'ceph-common'];
 const BOOT_MS = 120_000;
 
@@ -24,7 +26,7 @@ export type Radosgw = {
 
 /** Installs the packages where root may. Throws a sentence with the command where they are missing. */
 export async function startRadosgw(): Promise<Radosgw> {
-  await ensurePackages();
+  await ensurePrograms(PROGRAMS, PACKAGES);
   const directory = await mkdtemp(join(tmpdir(), 'belfry-ceph-'));
   const children: ChildProcess[] = [];
   const close = async (): Promise<void> => {
@@ -41,22 +43,6 @@ export async function startRadosgw(): Promise<Radosgw> {
     await close();
     throw error;
   }
-}
-
-async function ensurePackages(): Promise<void> {
-  const found = await run('which', ['radosgw', 'ceph-mon', 'ceph-osd', 'ceph']).catch(() => false);
-  if (found) return;
-  if (process.getuid?.() !== 0) {
-    throw new Error(
-      `This test needs a real object store; run: sudo apt-get install -y ${PACKAGES.join(' ')}`,
-    );
-  }
-  const install = `which radosgw || (apt-get update -q && apt-get install -y -q --no-install-recommends ${PACKAGES.join(' ')})`;
-  // Test files run side by side, and apt only once at a time.
-  await run('flock', [join(tmpdir(), 'belfry-apt.lock'), 'sh', '-c', install], {
-    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-    maxBuffer: 100_000_000,
-  });
 }
 
 async function boot(directory: string, children: ChildProcess[]): Promise<Omit<Radosgw, 'close'>> {
