@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from '../lib/log.ts';
 import { parseTimestamp } from './parse-timestamp.ts';
@@ -10,6 +11,7 @@ export type Queryable = {
   readonly query: <Row>(statement: Statement, values?: readonly unknown[]) => Promise<Row[]>;
 };
 
+/** A statement by itself that the database ended for a deadlock runs again, a few times. */
 export type Database = Queryable & {
   /** Runs `work` in a transaction: commits when it resolves, rolls back when it throws. */
   readonly transaction: <Result>(work: (tx: Queryable) => Promise<Result>) => Promise<Result>;
@@ -74,7 +76,18 @@ export function openDatabase(options: DatabaseOptions): Database {
   );
 
   return {
-    query: (statement, values) => run(pool, statement, values),
+    query: (statement, values) =>
+      againAfterDeadlock(
+        () => run(pool, statement, values),
+        (error) =>
+          options.log.warn(
+            {
+              statement: typeof statement === 'string' ? undefined : statement.name,
+              reason: describe(error),
+            },
+            'two statements waited for each other; one runs again',
+          ),
+      ),
     transaction: async (work) => {
       const client = await pool.connect();
       let broken: Error | undefined;
@@ -149,6 +162,37 @@ async function run<Row>(
 /** The driver hangs the whole client, cancel key included, on its errors: only this may be logged. */
 function describe(error: Error): string {
   return 'code' in error ? `${error.message} (${String(error.code)})` : error.message;
+}
+
+const DEADLOCK_ATTEMPTS = 4;
+const DEADLOCK_PAUSE_MS = 50;
+
+/**
+ * Does `work` again when the database ended it because it and others waited for each other: nothing of it was done, and one of
+ * the others went on. `work` is a statement by itself, or a transaction that does nothing but statements.
+ */
+export async function againAfterDeadlock<Result>(
+  work: () => Promise<Result>,
+  onDeadlock: (error: Error) => void = () => undefined,
+  random = Math.random,
+): Promise<Result> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof Error && isDeadlock(error)) || attempt === DEADLOCK_ATTEMPTS) {
+        throw error;
+      }
+      onDeadlock(error);
+      // By chance, so that those who met do not meet again.
+      await wait(random() * DEADLOCK_PAUSE_MS);
+    }
+  }
+}
+
+/** The database ended one of those that waited for each other; of a statement by itself nothing was done. */
+export function isDeadlock(error: unknown): boolean {
+  return sqlState(error) === '40P01';
 }
 
 /** The SQLSTATE of a database error, or undefined for any other thrown thing. */

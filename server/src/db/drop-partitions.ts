@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { lowestUuidAt } from '../lib/address.ts';
 import { faultPoint } from '../lib/fault-point.ts';
-import { type Database, type Queryable, sqlState } from './database.ts';
+import { type Database, isDeadlock, type Queryable, sqlState } from './database.ts';
 import { limitLocks } from './limit-locks.ts';
 import { PARTITIONS_LOCK } from './partitions.ts';
 
@@ -12,7 +12,6 @@ const LOCK_WAIT_MS = 100;
 const ATTEMPTS = 20;
 const RETRY_MS = 5_000;
 const LOCK_NOT_AVAILABLE = '55P03';
-const DEADLOCK_DETECTED = '40P01';
 const PAGE = 10_000;
 
 /** The partitions of which everything is older than `beforeMs`, the oldest first. */
@@ -81,8 +80,7 @@ export async function dropPartition(
       await swap();
       break;
     } catch (error) {
-      const state = sqlState(error);
-      if (state !== LOCK_NOT_AVAILABLE && state !== DEADLOCK_DETECTED) throw error;
+      if (sqlState(error) !== LOCK_NOT_AVAILABLE && !isDeadlock(error)) throw error;
       if (attempt === ATTEMPTS || options.signal?.aborted) return false;
       await wait(options.retryMs ?? RETRY_MS, undefined, {
         ...(options.signal ? { signal: options.signal } : {}),

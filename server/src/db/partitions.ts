@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { lowestUuidAt } from '../lib/address.ts';
-import { type Database, type Queryable, sqlState } from './database.ts';
+import { type Database, isDeadlock, type Queryable, sqlState } from './database.ts';
 
 type Period = 'month' | 'day';
 
@@ -36,7 +36,6 @@ export const PARTITIONS_LOCK = 4_400_002;
 const ATTEMPTS = 20;
 const RETRY_MS = 250;
 const LOCK_NOT_AVAILABLE = '55P03';
-const DEADLOCK_DETECTED = '40P01';
 
 /**
  * Makes the partitions that ids from about `nowMs` fall into: for workflow_run, batch_activity, message, delivery, body_object and
@@ -53,8 +52,7 @@ export async function ensurePartitions(db: Database, nowMs: number): Promise<rea
     try {
       return await db.transaction((tx) => createMissing(tx, wanted));
     } catch (error) {
-      const state = sqlState(error);
-      const busy = state === LOCK_NOT_AVAILABLE || state === DEADLOCK_DETECTED;
+      const busy = sqlState(error) === LOCK_NOT_AVAILABLE || isDeadlock(error);
       if (!busy || attempt === ATTEMPTS) throw error;
       await wait(RETRY_MS);
     }

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { type Database, type Queryable, sqlState } from '../db/database.ts';
+import { type Database, isDeadlock, type Queryable, sqlState } from '../db/database.ts';
 import { limitLocks } from '../db/limit-locks.ts';
 import { logSources } from './log-store.ts';
 
@@ -8,7 +8,6 @@ const LOCK_WAIT_MS = 200;
 const ATTEMPTS = 60;
 const RETRY_MS = 500;
 const LOCK_NOT_AVAILABLE = '55P03';
-const DEADLOCK_DETECTED = '40P01';
 
 /**
  * Makes the triggers that note what is written, where they are missing, and runs `alongside` in the transaction that makes
@@ -71,8 +70,7 @@ async function change(
         return await work(tx);
       });
     } catch (error) {
-      const state = sqlState(error);
-      const busy = state === LOCK_NOT_AVAILABLE || state === DEADLOCK_DETECTED;
+      const busy = sqlState(error) === LOCK_NOT_AVAILABLE || isDeadlock(error);
       if (!busy || attempt === ATTEMPTS) throw error;
       await wait(retryMs);
     }

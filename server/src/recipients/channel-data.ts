@@ -1,6 +1,6 @@
 import type { Environment, EnvironmentContext } from '../context.ts';
 import { plainArray, textArray } from '../db/array-literal.ts';
-import type { Queryable } from '../db/database.ts';
+import { againAfterDeadlock, type Queryable } from '../db/database.ts';
 import { BelfryError, invalidField } from '../lib/errors.ts';
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import type { RecipientKey } from './reference.ts';
@@ -76,7 +76,7 @@ export async function setChannelData(
   ctx: EnvironmentContext,
   input: ChannelDataWrite,
 ): Promise<ChannelData> {
-  return ctx.db.transaction(async (tx) => {
+  const write = async (tx: Queryable): Promise<ChannelData> => {
     await tx.query(
       `
       insert into recipient (environment_id, collection, id)
@@ -87,7 +87,8 @@ export async function setChannelData(
     const [channel] = await writeChannelData(tx, ctx.environment, [input]);
     if (!channel) throw new Error('channel data was not written');
     return answer(channel, normalise(input.data));
-  });
+  };
+  return againAfterDeadlock(() => ctx.db.transaction(write));
 }
 
 /** A recipient's data for a channel, or a 404. */

@@ -7,6 +7,7 @@ import { type RecipientKey, USERS } from './reference.ts';
 const AT_ONCE = 1_000;
 const AT_LEAST = 20;
 
+// Recipients are locked before what is theirs, in the order of all that lock them, so that nobody deadlocks.
 const DELETE = {
   name: 'delete_recipients',
   text: `
@@ -14,12 +15,23 @@ const DELETE = {
       select distinct collection, id
       from unnest($2::text[], $3::text[]) as given (collection, id)
     ),
+    held as materialized (
+      select r.collection, r.id
+      from given
+      join recipient r
+        on r.environment_id = $1
+        and r.collection = given.collection
+        and r.id = given.id
+      order by r.collection, r.id
+      for update of r
+    ),
     gone_preferences as (
       delete from preference_set p
       using given
       where p.environment_id = $1
         and p.collection = given.collection
         and p.recipient_id = given.id
+        and (select count(*) from held) >= 0
     ),
     gone_channel_data as (
       delete from channel_data c
@@ -27,6 +39,7 @@ const DELETE = {
       where c.environment_id = $1
         and c.collection = given.collection
         and c.recipient_id = given.id
+        and (select count(*) from held) >= 0
     ),
     gone_engagements as (
       delete from guide_engagement e
@@ -101,10 +114,10 @@ const DELETE = {
     ),
     gone as (
       delete from recipient r
-      using given
+      using held
       where r.environment_id = $1
-        and r.collection = given.collection
-        and r.id = given.id
+        and r.collection = held.collection
+        and r.id = held.id
     )
     insert into deletion (environment_id, collection, recipient_id, deleted_at, merged_into, due_at)
     select $1, collection, id, $4, $5, $4

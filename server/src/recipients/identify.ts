@@ -1,6 +1,6 @@
 import type { EnvironmentContext } from '../context.ts';
 import { textArray } from '../db/array-literal.ts';
-import { isRefusedStatement, type Queryable } from '../db/database.ts';
+import { againAfterDeadlock, isRefusedStatement, type Queryable } from '../db/database.ts';
 import type { BelfryError } from '../lib/errors.ts';
 import { gathering } from '../lib/gather.ts';
 import { deepMerge, isJsonObject, type JsonObject } from '../lib/json.ts';
@@ -153,13 +153,14 @@ export async function identify(
   if (!recipient.preferences && !recipient.channelData && !recipient.replacesPreferences) {
     return identifyTogether(ctx.db, String(ctx.environment.id), given);
   }
-  return ctx.db.transaction(async (tx) => {
+  const write = async (tx: Queryable): Promise<RecipientRow> => {
     await dropReplaced(ctx, tx, [recipient]);
     const [row] = await writeProperties(tx, ctx.environment.id, [given]);
     if (row instanceof Error || row === undefined) throw row ?? tooManyProperties(recipient);
     await writeParts(ctx, tx, [recipient]);
     return row;
-  });
+  };
+  return againAfterDeadlock(() => ctx.db.transaction(write));
 }
 
 type Given = {
@@ -227,11 +228,12 @@ export async function identifyMany(
     await write(ctx.db);
     return;
   }
-  await ctx.db.transaction(async (tx) => {
+  const writeAll = async (tx: Queryable): Promise<void> => {
     await dropReplaced(ctx, tx, merged);
     await write(tx);
     await writeParts(ctx, tx, merged);
-  });
+  };
+  await againAfterDeadlock(() => ctx.db.transaction(writeAll));
 }
 
 function isStub({ properties, preferences, channelData }: InlineRecipient): boolean {

@@ -1,4 +1,5 @@
 import type { EnvironmentContext } from '../context.ts';
+import { againAfterDeadlock, type Queryable } from '../db/database.ts';
 import { BelfryError, invalidField } from '../lib/errors.ts';
 import { movedZonesSql } from '../signals/moved-zones-sql.ts';
 import { signalsSql } from '../signals/signals-sql.ts';
@@ -79,7 +80,7 @@ export async function mergeUsers(
   { id, fromId }: { readonly id: string; readonly fromId: string },
 ): Promise<RecipientRow> {
   if (id === fromId) throw invalidField('from_user_id', 'must be another user');
-  return ctx.db.transaction(async (tx) => {
+  const merge = async (tx: Queryable): Promise<RecipientRow> => {
     // Both in one order, so that merging them into each other at once cannot deadlock.
     const known = await tx.query<{ readonly id: string }>(
       `
@@ -100,5 +101,6 @@ export async function mergeUsers(
     if (!row) throw tooManyProperties({ collection: USERS, id });
     await recordDeletion(tx, ctx, [{ collection: USERS, id: fromId }], id);
     return row;
-  });
+  };
+  return againAfterDeadlock(() => ctx.db.transaction(merge));
 }

@@ -94,6 +94,12 @@ export async function mergeKnownPreferences(
   throw tooLarge();
 }
 
+/**
+ * What a statement that writes recipients and then their sets asks before it writes the first set: the database would write
+ * the sets first. All lock recipients before sets, each in the order of their keys, so that nobody deadlocks.
+ */
+const RECIPIENTS_FIRST = '(select count(*) from known) >= 0';
+
 /** Replaces the set, or merges into it, and returns it resolved. Makes a recipient that is new. */
 export async function setPreferences(
   ctx: EnvironmentContext,
@@ -109,9 +115,11 @@ export async function setPreferences(
           insert into recipient (environment_id, collection, id)
           values ($1, $2, $3)
           on conflict do nothing
+          returning 1
         )
         insert into preference_set as p (environment_id, collection, recipient_id, id, preferences)
-        values ($1, $2, $3, $4, $5)
+        select $1::int, $2, $3, $4, $5::jsonb
+        where ${RECIPIENTS_FIRST}
         on conflict (environment_id, collection, recipient_id, id) do update
         set preferences = ${strategy === 'merge' ? MERGED : 'excluded.preferences'},
           updated_at = now()
@@ -148,10 +156,12 @@ export async function replacePreferences(
           from given
           order by id
           on conflict do nothing
+          returning 1
         )
         insert into preference_set (environment_id, collection, recipient_id, id, preferences)
         select $1, $2, id, $4, $5::jsonb
         from given
+        where ${RECIPIENTS_FIRST}
         order by id
         on conflict (environment_id, collection, recipient_id, id) do update
         set preferences = excluded.preferences,

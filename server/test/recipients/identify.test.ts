@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { EnvironmentContext } from '../../src/context.ts';
 import type { JsonObject } from '../../src/lib/json.ts';
 import {
   getChannelData,
@@ -113,15 +114,30 @@ describe('identifying many', () => {
 
   test('in opposite orders at the same time never deadlocks', async () => {
     const ids = Array.from({ length: 200 }, (_, i) => `crowd-${i}`);
+    const { db } = account.environment;
+    const failed: unknown[] = [];
+    const ctx: EnvironmentContext = {
+      ...account.environment,
+      db: {
+        ...db,
+        // Before it would be done again.
+        transaction: (work) =>
+          db.transaction(work).catch((error) => {
+            failed.push(error);
+            throw error;
+          }),
+      },
+    };
     await Promise.all(
       Array.from({ length: 8 }, (_, round) => {
         const order = round % 2 === 0 ? ids : [...ids].reverse();
         return identifyMany(
-          account.environment,
+          ctx,
           order.map((id) => inline(id, { [`round${round}`]: round })),
         );
       }),
     );
+    expect(failed).toEqual([]);
     expect(Object.keys(await properties('crowd-7'))).toHaveLength(8);
   });
 

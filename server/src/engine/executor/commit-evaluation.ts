@@ -1,4 +1,4 @@
-import { type Queryable, sqlState } from '../../db/database.ts';
+import { isDeadlock, type Queryable, sqlState } from '../../db/database.ts';
 import { faultPoint } from '../../lib/fault-point.ts';
 import type { FeedChange } from '../engine.ts';
 import type { ChunkRef } from '../log/chunk.ts';
@@ -16,7 +16,6 @@ export type WorkReport = {
   readonly feeds: readonly FeedChange[];
 };
 
-const DEADLOCK_DETECTED = '40P01';
 const SERIALIZATION_FAILURE = '40001';
 /** Of what stands in each other's way, one goes on: the next attempt finds the way clear. */
 const MAX_ATTEMPTS = 5;
@@ -32,8 +31,7 @@ export async function commitEvaluation(
     try {
       return await commitOnce(...work);
     } catch (error) {
-      const state = sqlState(error);
-      const isConflict = state === DEADLOCK_DETECTED || state === SERIALIZATION_FAILURE;
+      const isConflict = isDeadlock(error) || sqlState(error) === SERIALIZATION_FAILURE;
       if (!isConflict || attempt === MAX_ATTEMPTS) throw error;
     }
   }
