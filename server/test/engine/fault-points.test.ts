@@ -289,6 +289,7 @@ async function inSchedule(point: FaultPoint): Promise<void> {
 }
 
 const inWebhook = (point: FaultPoint): Promise<void> => webhookRound(server, point, everythingOnce);
+const inOperation = (point: FaultPoint): Promise<void> => operateThrough(server, point);
 
 /** A hold is given, work comes and is set aside, the hold is ended, and what is done is cleared away. */
 async function inOrder(point: FaultPoint): Promise<void> {
@@ -321,8 +322,6 @@ async function inOrder(point: FaultPoint): Promise<void> {
 
 /** The server died before it answered. */
 const notYet = (): undefined => undefined;
-
-const inOperation = (point: FaultPoint): Promise<void> => operateThrough(server, point);
 
 const drivers: { readonly [Point in FaultPoint]: (point: Point) => Promise<void> } = {
   'appender.before-insert': duringLoad,
@@ -406,6 +405,7 @@ describe('after a process was killed at', () => {
   it.each(faultPoints)(
     '%s everything acknowledged is done once',
     async (point) => {
+      await server.renew();
       await drivers[point](point as never);
       await everythingOnce();
     },

@@ -28,6 +28,10 @@ export type FaultServer = {
   /** Starts it when it does not run. Of a start that ended at a fault point nothing is said. */
   readonly ensureRunning: () => Promise<void>;
   readonly kill: () => Promise<void>;
+  /**
+   * Starts it anew when it died, or much died in it: an executor that dies again and again is started ever later, up to 5 s.
+   */
+  readonly renew: () => Promise<void>;
   /** With the key of `development`, the operator token for `/ops`, or the service token for `/control`. */
   readonly call: (method: string, path: string, body?: JsonObject) => Promise<JsonObject>;
   readonly trigger: (workflowKey: string, body: JsonObject) => Promise<string>;
@@ -42,6 +46,8 @@ export type FaultServer = {
 const TOOL = fileURLToPath(new URL('./fault-tool.ts', import.meta.url));
 const PAUSE_MS = 10;
 const SOME = 3;
+/** The fifth would be waited for as long as a start of the server takes. */
+const DEATHS = 4;
 
 export async function startFaultServer(): Promise<FaultServer> {
   const test = await createTestDatabase({ max: 4 });
@@ -67,6 +73,8 @@ export async function startFaultServer(): Promise<FaultServer> {
   const acknowledged = new Map<string, readonly string[]>();
   let running: Started | undefined;
   let number = 0;
+  /** Points that were armed since its start. */
+  let armed = 0;
 
   const isReached = async (point: FaultPoint): Promise<boolean> =>
     (await readFile(join(points, `${point}.reached`), 'utf8').catch(() => undefined)) !== undefined;
@@ -74,6 +82,7 @@ export async function startFaultServer(): Promise<FaultServer> {
   async function ensureRunning(): Promise<void> {
     if (running && !hasEnded(running)) return;
     running = undefined;
+    armed = 0;
     // The first start may be the one that dies.
     running = await startBelfry(env).catch(() => startBelfry(env));
   }
@@ -104,6 +113,18 @@ export async function startFaultServer(): Promise<FaultServer> {
     await waitFor('triggers', enough, 30_000);
   }
 
+  async function kill(): Promise<void> {
+    running?.process.kill('SIGKILL');
+    await running?.finished;
+  }
+
+  /** Of one that is being killed nobody may have heard yet. */
+  async function isAlive(): Promise<boolean> {
+    const answer = await fetch(`${running?.url}/healthz`).catch(() => undefined);
+    await answer?.body?.cancel();
+    return answer !== undefined;
+  }
+
   async function loadUntil(point: FaultPoint): Promise<void> {
     await waitFor(
       point,
@@ -131,15 +152,17 @@ export async function startFaultServer(): Promise<FaultServer> {
       await writeFile(`${file}.new`, action);
       await rm(`${file}.reached`, { force: true });
       await rename(`${file}.new`, file);
+      armed += 1;
     },
     release: (point) => writeFile(join(points, `${point}.go`), ''),
     isReached,
     loadUntil,
     loadSome,
     ensureRunning,
-    kill: async () => {
-      running?.process.kill('SIGKILL');
-      await running?.finished;
+    kill,
+    renew: async () => {
+      if (armed >= DEATHS || !(await isAlive())) await kill();
+      await ensureRunning();
     },
     call: async (method, path, body) => {
       const key = path.startsWith('/ops/')
@@ -165,8 +188,7 @@ export async function startFaultServer(): Promise<FaultServer> {
       return answer as JsonObject | undefined;
     },
     close: async () => {
-      running?.process.kill('SIGKILL');
-      await running?.finished;
+      await kill();
       await provider.close();
       await test.drop();
       await rm(directory, { recursive: true, force: true, maxRetries: 10 });
