@@ -39,9 +39,10 @@ export async function makeScratchDisk(megabytes: number): Promise<ScratchDisk> {
     const file = await open(image, 'w');
     await file.truncate(megabytes * 1024 ** 2);
     await file.close();
-    // Nothing kept back for root, and nothing left to be initialised later.
-    const options = ['-q', '-F', '-m', '0', '-N', '100000', '-E', 'lazy_itable_init=0,nodiscard'];
-    await run('mkfs.ext4', [...options, image]);
+    // Nothing kept back for root, and nothing left to be initialised later. No journal: the file system below has one,
+    // and two make a sync take twice as long. A drill ends processes, not the machine.
+    const features = ['-m', '0', '-N', '100000', '-O', '^has_journal'];
+    await run('mkfs.ext4', ['-q', '-F', ...features, '-E', 'lazy_itable_init=0,nodiscard', image]);
     await run('mount', ['-o', 'loop,noatime', image, path]);
     isMounted = true;
     await pastTheCache(path);

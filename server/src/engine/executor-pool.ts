@@ -25,6 +25,8 @@ const POISON_DEATHS = 2;
 const NOISY_SESSIONS = 2;
 const NOISY_NICENESS = 10;
 const NOISY_POSITION = -1;
+/** An executor that stands by starts when the server has started: it takes a core for half a second. */
+const STANDBY_AFTER_MS = 10_000;
 const ENTRY = fileURLToPath(new URL('./executor/main.ts', import.meta.url));
 
 export type PoisonedRun = {
@@ -67,7 +69,10 @@ export type ExecutorPool = {
   /** Executors that can take work of any kind. */
   readonly readyCount: () => number;
   readonly assign: (kind: QueueKind, assignment: Assignment) => void;
-  /** Called again and again: noisy lanes have an executor of their own while there are any, and for a while after. */
+  /**
+   * Called again and again: noisy lanes have an executor of their own while there are any, and for a while after. Where it
+   * stands by, it is there before the first.
+   */
   readonly setNoisy: (isNoisy: boolean) => void;
   /** Resolves when every executor reports changes of these feeds. */
   readonly watch: (add: readonly string[], remove: readonly string[]) => Promise<void>;
@@ -89,7 +94,7 @@ export type ExecutorPoolOptions = {
   readonly executor: Omit<ExecutorOptions, 'name'>;
   /** The database's processes are ours: those of the executor for noisy lanes get a lower priority too. */
   readonly ownsDatabase: boolean;
-  /** How long the executor for noisy lanes is kept after the last of them. */
+  /** How long the executor for noisy lanes is kept after the last of them; infinite: it stands by. */
   readonly noisyKeepMs: number;
   readonly log: Logger;
   readonly events: ExecutorPoolEvents;
@@ -132,6 +137,9 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
 
   for (let position = 0; position < options.count; position++) start(position, FIRST_RESTART_MS);
   const pings = setInterval(ping, PING_MS);
+  const standby = setTimeout(() => {
+    if (options.noisyKeepMs === Number.POSITIVE_INFINITY) wantNoisy();
+  }, STANDBY_AFTER_MS);
 
   function start(position: number, restartMs: number): void {
     const isForNoisy = position === NOISY_POSITION;
@@ -294,6 +302,12 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
     });
   }
 
+  function wantNoisy(): void {
+    noisyUntilMs = Date.now() + options.noisyKeepMs;
+    if (executors.has(NOISY_POSITION) || restarting.has(NOISY_POSITION) || draining) return;
+    start(NOISY_POSITION, FIRST_RESTART_MS);
+  }
+
   const isNoisyWanted = (): boolean => Date.now() < noisyUntilMs;
   const ready = (): Executor[] => [...executors.values()].filter((executor) => executor.ready);
   const ordinary = (): Executor[] => ready().filter((executor) => !executor.isForNoisy);
@@ -334,10 +348,8 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
       });
     },
     setNoisy: (isNoisy) => {
-      if (isNoisy) noisyUntilMs = Date.now() + options.noisyKeepMs;
+      if (isNoisy) wantNoisy();
       const own = executors.get(NOISY_POSITION);
-      if (isNoisy && !own && !restarting.has(NOISY_POSITION) && !draining)
-        start(NOISY_POSITION, FIRST_RESTART_MS);
       if (!own?.ready || own.leaving || isNoisyWanted()) return;
       own.leaving = true;
       post(own, { type: 'drain' });
@@ -383,6 +395,7 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
     drain: async () => {
       draining = true;
       clearInterval(pings);
+      clearTimeout(standby);
       await Promise.all(
         [...executors.values()].map(
           (executor) =>

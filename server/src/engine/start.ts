@@ -33,6 +33,7 @@ import {
 import { highestSequences, openChunksOfSlot } from './log/read-refs.ts';
 import { FIRST_ASIDE_SLOT, isOpenSlot } from './log/slots.ts';
 import { createLogFollower } from './log-follower.ts';
+import { noisyKeepMs, usableMemoryBytes } from './noisy-standby.ts';
 import { createOperationAppender } from './operation-appender.ts';
 import { createOrders } from './orders/orders.ts';
 import { acquireOwnership } from './owner.ts';
@@ -64,7 +65,6 @@ const WAITING_RUNS = 10;
 
 /** From so many queued runs on, the tenants of a lane take turns. */
 const CROWDED_RUNS = 1_000;
-const NOISY_KEEP_MS = 180_000;
 
 const RECOVERY_HORIZON_MS = 60_000;
 const CATCH_UP_MS = 5_000;
@@ -206,7 +206,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
       concurrency: CONCURRENCY,
     },
     ownsDatabase: options.ownsDatabase ?? false,
-    noisyKeepMs: NOISY_KEEP_MS,
+    noisyKeepMs: noisyKeepMs(usableMemoryBytes()),
     log,
     events: {
       finished: (kind, assignmentId, serviceMs) =>

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ExecutorPool, startExecutorPool } from '../../src/engine/executor-pool.ts';
 import { RUNS } from '../../src/engine/log/chunk.ts';
 import { STREAM_LOCK_CLASS } from '../../src/engine/log/stream.ts';
+import { noisyKeepMs } from '../../src/engine/noisy-standby.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { feedStep } from '../support/engine-world.ts';
 import { silentLog } from '../support/log.ts';
@@ -168,6 +169,20 @@ describe('work of noisy lanes', () => {
     expect(returned).toEqual([]);
     expect(pool.stats().restarts).toBe(0);
     await startNoisy();
+  });
+
+  it('stands by before any lane is noisy where it is kept for ever', async () => {
+    await startPool(Number.POSITIVE_INFINITY);
+    await waitFor('the second', () => (pool.stats().executors === 2 ? true : undefined), 30_000);
+    pool.setNoisy(false);
+    assign('noisy', 1, SESSIONS);
+    await allFinished(SESSIONS);
+    expect(pool.stats().executors).toBe(2);
+  });
+
+  it('is kept for ever with 4 GB of memory, and for minutes with less', () => {
+    expect(noisyKeepMs(4 * 1024 ** 3)).toBe(Number.POSITIVE_INFINITY);
+    expect(noisyKeepMs(2 * 1024 ** 3)).toBe(180_000);
   });
 });
 

@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { StartError, systemErrorCode } from '../start-error.ts';
 import type { PostgresBinaries } from './binaries.ts';
 import type { ServerUser } from './server-user.ts';
+import { makeSpareLog, spareLogBytes } from './spare-log.ts';
 
 const OUTPUT_LIMIT = 4_000;
 
@@ -59,6 +60,7 @@ async function initialise(
         : `The database in ${clusterDir} could not be made. initdb said: ${complaints(output)}`,
     );
   }
+  await makeSpareLog(draft, await spareLogBytes(clusterDir), user);
   await rename(draft, clusterDir);
   const parent = await open(dirname(clusterDir));
   await parent.sync().finally(() => parent.close());

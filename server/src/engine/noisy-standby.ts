@@ -1,0 +1,15 @@
+import { totalmem } from 'node:os';
+
+/** With less memory than this the executor for noisy lanes, some 90 MB, is there only while it is needed. */
+const STANDBY_BYTES = 4 * 1024 ** 3;
+const KEEP_MS = 180_000;
+
+/** How long the executor for noisy lanes is kept after the last of them, in ms: for ever where memory is no matter. */
+export function noisyKeepMs(memoryBytes: number): number {
+  return memoryBytes >= STANDBY_BYTES ? Number.POSITIVE_INFINITY : KEEP_MS;
+}
+
+/** Memory that this process may use: the machine's, or its control group's if that is less. */
+export function usableMemoryBytes(): number {
+  return Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+}
