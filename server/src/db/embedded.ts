@@ -11,7 +11,6 @@ import { type Server, startServer } from './embedded/server.ts';
 import { chooseServerUser } from './embedded/server-user.ts';
 import { type PostgresSettings, serverArguments } from './embedded/settings.ts';
 import { makeSocketDirectory } from './embedded/socket-directory.ts';
-import { spareLogBytes } from './embedded/spare-log.ts';
 import { StartError, systemErrorCode } from './start-error.ts';
 
 export type EmbeddedPostgresOptions = {
@@ -80,7 +79,6 @@ async function start(
   closers.push(serverLog.close);
 
   const settings = {
-    min_wal_size: `${(await spareLogBytes(clusterDir)) / 1024 ** 2}MB`,
     ...options.settings,
     unix_socket_directories: socketDir,
     fsync: options.fsync === false ? 'off' : 'on',

@@ -1,21 +1,9 @@
-import {
-  cp,
-  lstat,
-  mkdir,
-  mkdtemp,
-  readdir,
-  readFile,
-  rm,
-  stat,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
+import { cp, lstat, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { openSession } from '../../src/db/database.ts';
 import { processIdentity, stopProcess } from '../../src/db/embedded/process.ts';
-import { spareLogBytes } from '../../src/db/embedded/spare-log.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/db/embedded.ts';
 import { StartError } from '../../src/db/start-error.ts';
 import { type Child, startChild } from '../support/child.ts';
@@ -47,12 +35,7 @@ async function emptyDirectory(): Promise<string> {
 
 async function copyOfMade(): Promise<string> {
   const directory = await emptyDirectory();
-  await cp(join(madeDir, 'postgres'), join(directory, 'postgres'), {
-    recursive: true,
-    // Spare segments take no room where they are, and 16 MB each in a copy.
-    filter: async (path) =>
-      (await stat(path)).blocks > 0 || dirname(path) !== join(madeDir, 'postgres', 'pg_wal'),
-  });
+  await cp(join(madeDir, 'postgres'), join(directory, 'postgres'), { recursive: true });
   return directory;
 }
 
@@ -81,32 +64,6 @@ test('a first start makes the database belfry, and what was committed is there a
   expect(await ask(second.url, 'select rings, current_database() as name from bell')).toEqual([
     { rings: 7, name: 'belfry' },
   ]);
-});
-
-test('a new database has the next segments of its log, which take no room until they are written', async () => {
-  const dataDir = await emptyDirectory();
-  const postgres = await start(dataDir);
-  onTestFinished(() => postgres.stop());
-  const segments = async (): Promise<string[]> =>
-    (await readdir(join(dataDir, 'postgres', 'pg_wal')))
-      .filter((name) => /^[0-9A-F]{24}$/.test(name))
-      .sort();
-  const before = await segments();
-  expect(before.length * 16 * 1024 ** 2).toBe(await spareLogBytes(join(dataDir, 'postgres')));
-  const last = await stat(join(dataDir, 'postgres', 'pg_wal', before.at(-1) ?? ''));
-  expect([last.size, last.blocks]).toEqual([16 * 1024 ** 2, 0]);
-  const [where] = await ask<{ name: string }>(
-    postgres.url,
-    `select pg_walfile_name(lsn) as name
-     from (values (1), (2), (3)) as turn(n),
-     lateral (select pg_logical_emit_message(false, 'turn', n::text) is not null as told) as message,
-     lateral (select pg_switch_wal() as lsn where told) as turned
-     order by n desc
-     limit 1`,
-  );
-  expect(before).toContain(where?.name);
-  expect(before.indexOf(where?.name ?? '')).toBeGreaterThan(1);
-  expect(await segments()).toEqual(before);
 });
 
 test('fsync is on unless a test says otherwise, and no port of the network is open', async () => {

@@ -4,7 +4,6 @@ import { dirname } from 'node:path';
 import { StartError, systemErrorCode } from '../start-error.ts';
 import type { PostgresBinaries } from './binaries.ts';
 import type { ServerUser } from './server-user.ts';
-import { makeSpareLog, spareLogBytes } from './spare-log.ts';
 
 const OUTPUT_LIMIT = 4_000;
 
@@ -60,7 +59,6 @@ async function initialise(
         : `The database in ${clusterDir} could not be made. initdb said: ${complaints(output)}`,
     );
   }
-  await makeSpareLog(draft, await spareLogBytes(clusterDir), user);
   await rename(draft, clusterDir);
   const parent = await open(dirname(clusterDir));
   await parent.sync().finally(() => parent.close());
