@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { beginFlood, neighbours } from '../src/drill/flood.ts';
 import type { SampleRow } from '../src/drill/load/protocol.ts';
 import { describePhase } from '../src/drill/neighbours.ts';
@@ -43,7 +42,7 @@ export async function bloat(
     const isOpen = await reader.isOpen();
     reader.end();
     await endLoad();
-    const rows = await stage.quiet.samples(join(stage.server.dataDir, 'quiet.ndjson'));
+    const rows = await stage.quiet.samples();
     const latency = (phase: string) =>
       describePhase(rows.filter((row: SampleRow) => row[0] === phase));
     const [worst] = dead;

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { compareAwake } from '../src/drill/awake.ts';
 import {
   beginFlood,
@@ -55,7 +54,7 @@ export async function flood(
     await drained(stage.server, plan.drainSeconds);
     const fewRate = await culpritRate(stage, few.startedMs, few.endedMs);
     const manyRate = await culpritRate(stage, many.startedMs, many.endedMs);
-    const rows = await stage.quiet.samples(join(stage.server.dataDir, 'quiet.ndjson'));
+    const rows = await stage.quiet.samples();
     const of = (name: string) => rows.filter(([phase]) => phase === name);
     const ratios = compareWithCalm(of(PHASES.calm), [of(PHASES.few), of(PHASES.many)]);
     const stalls = await stage.metronome.stalls();

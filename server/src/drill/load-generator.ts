@@ -1,6 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
+import { randomUUID } from 'node:crypto';
+import { type FileHandle, open, unlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type {
   FromLoad,
@@ -19,8 +21,8 @@ export type LoadGenerator = {
   readonly pid: number | undefined;
   readonly run: (phase: LoadPhase) => Promise<LoadSummary>;
   readonly stop: () => void;
-  /** What was sent so far. */
-  readonly samples: (path: string) => Promise<SampleRow[]>;
+  /** What was sent and what became of it, once, when no more is to be sent. */
+  readonly samples: () => Promise<SampleRow[]>;
   readonly end: () => void;
 };
 
@@ -29,8 +31,9 @@ export type LoadGenerator = {
  * people's machines have, and ends with this one.
  */
 export async function startLoad(options: LoadOptions): Promise<LoadGenerator> {
+  const record = await openNameless();
   const child = fork(ENTRY, [], {
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc', record.fd],
     detached: true,
   });
   const ask = async (message: ToLoad): Promise<FromLoad> => {
@@ -49,12 +52,13 @@ export async function startLoad(options: LoadOptions): Promise<LoadGenerator> {
       return answer.summary;
     },
     stop: () => child.send({ type: 'stop' } satisfies ToLoad),
-    samples: async (path) => {
-      await ask({ type: 'save', path });
-      return await readSamples(path);
+    samples: async () => {
+      await ask({ type: 'end record' });
+      return await readSamples(record);
     },
     end: () => {
       child.kill('SIGKILL');
+      void record.close();
     },
   };
 }
@@ -70,9 +74,17 @@ function nextAnswer(child: ChildProcess): Promise<FromLoad> {
   });
 }
 
-async function readSamples(path: string): Promise<SampleRow[]> {
+/** A file that is gone when nobody has it open any more. */
+async function openNameless(): Promise<FileHandle> {
+  const path = join(tmpdir(), `belfry-load-${randomUUID()}.ndjson`);
+  const file = await open(path, 'wx+', 0o600);
+  await unlink(path);
+  return file;
+}
+
+async function readSamples(file: FileHandle): Promise<SampleRow[]> {
   const rows: SampleRow[] = [];
-  for await (const line of createInterface(createReadStream(path))) {
+  for await (const line of file.readLines({ start: 0, autoClose: false })) {
     rows.push(JSON.parse(line) as SampleRow);
   }
   return rows;

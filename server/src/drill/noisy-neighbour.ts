@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { isJsonObject } from '../lib/json.ts';
 import { compareAwake, describeStalls, type MachineStalls, stallsSentence } from './awake.ts';
 import { beginBroadcast, broadcastFinished } from './broadcast.ts';
@@ -159,11 +158,8 @@ async function play(
   timeline.note(stallsSentence(stalls));
   timeline.note('everything is counted', await ledgerState(stage));
 
-  const quietRows = await stage.quiet.samples(join(server.dataDir, 'quiet.ndjson'));
-  const culpritRows = [
-    ...(await stage.flood.samples(join(server.dataDir, 'flood.ndjson'))),
-    ...alone.samples,
-  ];
+  const quietRows = await stage.quiet.samples();
+  const culpritRows = [...(await stage.flood.samples()), ...alone.samples];
   const neighbourWork = await countWork(server.db, [...quietRows, ...stores.mailRows]);
   const discarded = await exportDiscarded(stage, discardId);
   const culpritWork = await countWork(server.db, culpritRows, discarded);
@@ -198,7 +194,7 @@ async function playAlone(stage: Stage): Promise<Alone> {
       isDrained ? 'all work is done' : 'work is left undone',
       `${Math.round(runsPerSecond).toLocaleString('en')} runs/s of one account`,
     );
-    const samples = await flood.samples(join(server.dataDir, 'alone.ndjson'));
+    const samples = await flood.samples();
     return { runsPerSecond, summary, samples };
   } finally {
     flood.end();

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { StoreFigures } from './figures.ts';
 import type { FullDisk } from './full-disk.ts';
 import type { SampleRow } from './load/protocol.ts';
@@ -63,12 +62,12 @@ async function judgeObjectStore(
     faults,
   }: { readonly calm: Window; readonly floodMs: number; readonly faults: StoreFaults },
 ): Promise<StoresSeen> {
-  const { server, stores, timeline, mails } = stage;
+  const { stores, timeline, mails } = stage;
   const isDrained = await objectStoreDrained(stage);
   timeline.note(
     isDrained ? 'the object store has every body' : 'bodies still wait for the object store',
   );
-  const mailRows = (await mails?.samples(join(server.dataDir, 'mails.ndjson'))) ?? [];
+  const mailRows = (await mails?.samples()) ?? [];
   const throttled = faults.throttled ?? { fromMs: floodMs, untilMs: floodMs };
   const withoutFaults = [calm, { fromMs: floodMs, untilMs: throttled.fromMs }];
   const report = await reportMails(stage, mailRows, { withoutFaults, throttled });

@@ -58,7 +58,7 @@ test('what was due and never came to be sent counts as unsent', async () => {
       connections: 1,
       maxUnderWay: 1,
     },
-    { sending: () => sender.stop(), givenUp: () => {} },
+    { sending: () => sender.stop(), accepted: () => {}, givenUp: () => {} },
   );
   const perSecond = 10_000_000;
   const phase = { name: 'flood', perSecond, runs: 1, seconds: undefined, seed: 1 };

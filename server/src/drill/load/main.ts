@@ -1,13 +1,13 @@
 /** A load generator in a process of its own, which `startLoad` directs. */
-import { open } from 'node:fs/promises';
 import { wallClockMs } from '../wall-clock.ts';
 import { watchFeed } from './feed-socket.ts';
 import type { FromLoad, LoadOptions, ToLoad } from './protocol.ts';
-import { createSender, type Sample, type Sender, sampleRow } from './sender.ts';
+import { createRecord } from './record.ts';
+import { createSender, type Sample, type Sender } from './sender.ts';
 
 const JOINS_AT_ONCE = 20;
-const ROWS_PER_WRITE = 5_000;
 
+const record = createRecord();
 let sender: Sender | undefined;
 
 process.on('message', (message: ToLoad) => {
@@ -34,8 +34,8 @@ async function handle(message: ToLoad): Promise<FromLoad | undefined> {
       // The phase that ends now is answered.
       sender?.stop();
       return undefined;
-    case 'save':
-      await save(message.path, sender?.samples ?? []);
+    case 'end record':
+      await record.end();
       return { type: 'done' };
   }
 }
@@ -51,6 +51,7 @@ async function openSender(options: LoadOptions): Promise<Sender> {
       if (!sample) return;
       sample.deliveredMs = nowMs;
       feed.delivered += 1;
+      if (sample.answeredMs !== null) record.close(sample);
     }
   };
   const watches = options.careful && options.feeds !== false;
@@ -67,24 +68,17 @@ async function openSender(options: LoadOptions): Promise<Sender> {
   }
   return createSender(options, {
     sending: (sample) => {
+      record.open(sample);
       if (watches) feeds[sample.caller]?.waiting.push(sample);
     },
+    accepted: (sample) => {
+      if (!watches || sample.deliveredMs !== null) record.close(sample);
+    },
     givenUp: (sample) => {
+      record.close(sample);
       const waiting = feeds[sample.caller]?.waiting ?? [];
       const position = waiting.indexOf(sample);
       if (position >= 0) waiting.splice(position, 1);
     },
   });
-}
-
-async function save(path: string, samples: readonly Sample[]): Promise<void> {
-  const file = await open(path, 'w');
-  try {
-    for (let start = 0; start < samples.length; start += ROWS_PER_WRITE) {
-      const rows = samples.slice(start, start + ROWS_PER_WRITE);
-      await file.write(rows.map((sample) => `${JSON.stringify(sampleRow(sample))}\n`).join(''));
-    }
-  } finally {
-    await file.close();
-  }
 }

@@ -39,8 +39,8 @@ export type ToLoad =
   | { readonly type: 'open'; readonly options: LoadOptions }
   | { readonly type: 'run'; readonly phase: LoadPhase }
   | { readonly type: 'stop' }
-  /** Write what was sent to this file, one `SampleRow` a line as JSON. */
-  | { readonly type: 'save'; readonly path: string };
+  /** Complete the record of what was sent, one `SampleRow` a line as JSON. Nothing is sent afterwards. */
+  | { readonly type: 'end record' };
 
 export type FromLoad =
   | { readonly type: 'done' }

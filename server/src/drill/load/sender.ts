@@ -25,7 +25,6 @@ export type Sample = {
 };
 
 export type Sender = {
-  readonly samples: readonly Sample[];
   readonly run: (phase: LoadPhase) => Promise<LoadSummary>;
   /** Ends the phase that is running. */
   readonly stop: () => void;
@@ -40,12 +39,13 @@ export function createSender(
   options: LoadOptions,
   hooks: {
     readonly sending: (sample: Sample) => void;
+    readonly accepted: (sample: Sample) => void;
     /** It will not be delivered. */
     readonly givenUp: (sample: Sample) => void;
   },
 ): Sender {
   const agent = new Agent({ connections: options.connections, pipelining: 1 });
-  const samples: Sample[] = [];
+  let numbered = 0;
   const nextUser = options.callers.map(() => 0);
   let underWay = 0;
   let stopped = false;
@@ -60,6 +60,7 @@ export function createSender(
       if (answer.accepted !== undefined) {
         sample.answeredMs = wallClockMs();
         sample.workflowRunId = answer.accepted;
+        hooks.accepted(sample);
         return;
       }
       sample.refusals += 1;
@@ -102,7 +103,6 @@ export function createSender(
   };
 
   return {
-    samples,
     run: async (phase) => {
       stopped = false;
       const random = seededRandom(phase.seed);
@@ -126,7 +126,7 @@ export function createSender(
           continue;
         }
         const sample: Sample = {
-          number: samples.length,
+          number: numbered++,
           phase: phase.name,
           caller: position,
           dueMs,
@@ -138,7 +138,6 @@ export function createSender(
           refusedBecause: null,
           workflowRunId: null,
         };
-        samples.push(sample);
         hooks.sending(sample);
         sent += 1;
         underWay += 1;
