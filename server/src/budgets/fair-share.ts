@@ -135,7 +135,8 @@ export function createFairShare(highPressure = HIGH_PRESSURE): FairShare {
       blame = Math.max(LEAST_LEVEL, (ABOVE_MEAN * asked) / active);
       const lowest = Math.max(LEAST_LEVEL, had / active);
       if (isLimited) {
-        if (smooth > highPressure) level = Math.max(lowest, level * FALL);
+        // From what is asked for: a level that rose above it while nobody needed it would bind too late.
+        if (smooth > highPressure) level = Math.max(lowest, Math.min(level, heaviest) * FALL);
         else if (smooth < highPressure - HYSTERESIS) level *= RISE;
       } else if (active > 1 && heaviest > blame) {
         level = Math.max(lowest, heaviest / 2);

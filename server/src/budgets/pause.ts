@@ -1,23 +1,41 @@
 /**
- * How long a refusal is kept back. A client that comes again at once, whatever it was told, then costs a
+ * How long a refusal is kept back at least. A client that comes again at once, whatever it was told, then costs a
  * few requests a second for each connection and not thousands; README.md has the figures.
  */
-const PAUSE_MS = 500;
+const LEAST_PAUSE_MS = 500;
+/** And at most: clients that wait for an answer give up after some ten seconds. */
+const LONGEST_PAUSE_MS = 3_000;
+/** Of one account, about, however many connections it has: what is kept back leaves at this pace. */
+const REFUSALS_PER_S = 100;
 /** By so much more or less, so that many who were refused together do not come back together. */
 const JITTER = 0.5;
 const MAX_PAUSED = 2_000;
 
 /** Resolves after the pause, or at once when too many are in it already. */
-export type Pause = () => Promise<void>;
+export type Pause = (account: number) => Promise<void>;
 
 /** `random` is from 0 to 1. */
 export function createPause(random: () => number): Pause {
   let paused = 0;
-  return async () => {
+  const byAccount = new Map<number, number>();
+  return async (account) => {
     if (paused >= MAX_PAUSED) return;
+    const held = (byAccount.get(account) ?? 0) + 1;
     paused += 1;
-    const pauseMs = PAUSE_MS * (1 - JITTER + 2 * JITTER * random());
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    byAccount.set(account, held);
+    await wait(pauseMs(held) * (1 - JITTER + 2 * JITTER * random()));
     paused -= 1;
+    const left = (byAccount.get(account) ?? 0) - 1;
+    if (left > 0) byAccount.set(account, left);
+    else byAccount.delete(account);
   };
+}
+
+/** Whoever has this many in the pause is answered `REFUSALS_PER_S` times a second (Little's law). */
+function pauseMs(held: number): number {
+  return Math.min(LONGEST_PAUSE_MS, Math.max(LEAST_PAUSE_MS, (held / REFUSALS_PER_S) * 1_000));
+}
+
+function wait(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

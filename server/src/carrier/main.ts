@@ -36,10 +36,8 @@ process.on('message', (message: ToCarrier) => {
   else stopping.abort();
 });
 const options = await started.promise;
-const log: Logger = pino(
-  { level: options.logLevel },
-  pino.destination({ dest: 2, sync: true }),
-).child({ part: 'carrier' });
+const root = pino({ level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
+const log: Logger = root.child({ part: 'carrier' });
 
 /** A line for each part: whether it is wanted, and how it starts. */
 const PARTS = {
@@ -61,6 +59,7 @@ function partOf<Config, State>(
   let part: Part<State> | undefined;
   let reason: string | undefined;
   const { signal } = stopping;
+  const log: Logger = root.child({ part: `carrier-${name}` });
 
   async function run(): Promise<void> {
     const db = openDatabase({
@@ -75,7 +74,7 @@ function partOf<Config, State>(
       databaseUrl: options.databaseUrl,
       clock: systemClock,
       random: Math.random,
-      log: log.child({ part: name }),
+      log,
     };
     while (!signal.aborted) {
       try {

@@ -4,6 +4,7 @@ import type { Clock } from '../lib/clock.ts';
 import { BelfryError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import { createClickHouseLogStore } from './clickhouse/clickhouse-log-store.ts';
+import { failureOf } from './clickhouse/connect.ts';
 import { readFreshness } from './freshness.ts';
 import type { EventFilter, HourCount, LogEventPage, LogStore } from './log-store.ts';
 import { createPostgresLogStore } from './postgres/postgres-log-store.ts';
@@ -66,8 +67,10 @@ export function createLogSearch(options: {
         } catch (error) {
           if (error instanceof BelfryError) throw error;
           awayUntilMs = clock.now() + AWAY_MS;
-          const reason = error instanceof Error ? error.message : String(error);
-          log.warn({ reason }, 'the log store does not answer a search; the live tables do');
+          log.warn(
+            { failure: failureOf(error) },
+            'the log store does not answer a search; the live tables do',
+          );
         }
       }
     }

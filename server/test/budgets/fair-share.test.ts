@@ -113,6 +113,22 @@ test('the level is lifted when the flood has been over for ten seconds, and not 
   expect(share.level()).toBe(Number.POSITIVE_INFINITY);
 });
 
+test('a level that rose while nobody asked for it binds at once', () => {
+  const share = createFairShare();
+  let nowMs = 0;
+  const step = (flood: number, pressure: number): void => {
+    for (let i = 0; i < flood; i++) share.enter(1, 0.1, nowMs);
+    share.enter(2, 0.1, nowMs);
+    share.tick(pressure, nowMs);
+    nowMs += 100;
+  };
+  for (let i = 0; i < 20; i++) step(1_500, 1);
+  for (let i = 0; i < 80; i++) step(0, 0);
+  expect(share.level()).toBeGreaterThan(200);
+  for (let i = 0; i < 8; i++) step(100, 1);
+  expect(share.level()).toBeLessThan(100);
+});
+
 test('an account whose neighbours went away has everything again', () => {
   const share = createFairShare();
   let nowMs = 0;

@@ -60,6 +60,14 @@ export async function connectClickHouse(
   };
 }
 
+/** What failed, without the words of ClickHouse: those may quote what was searched for. */
+export function failureOf(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  const { name } = error;
+  if ('code' in error) return `${'type' in error ? error.type : name} (${error.code})`;
+  return name === 'Error' ? error.message : name;
+}
+
 /** The parts of BELFRY_LOG_STORE. */
 export function readLogStoreUrl(text: string): {
   readonly host: string;
