@@ -9,6 +9,7 @@ import type {
   LoadOptions,
   LoadPhase,
   LoadSummary,
+  RecordLine,
   SampleRow,
   ToLoad,
 } from './load/protocol.ts';
@@ -21,7 +22,7 @@ export type LoadGenerator = {
   readonly pid: number | undefined;
   readonly run: (phase: LoadPhase) => Promise<LoadSummary>;
   readonly stop: () => void;
-  /** What was sent and what became of it, once, when no more is to be sent. */
+  /** What was sent and what became of it, in the order of sending; once, when no more is to be sent. */
   readonly samples: () => Promise<SampleRow[]>;
   readonly end: () => void;
 };
@@ -85,7 +86,8 @@ async function openNameless(): Promise<FileHandle> {
 async function readSamples(file: FileHandle): Promise<SampleRow[]> {
   const rows: SampleRow[] = [];
   for await (const line of file.readLines({ start: 0, autoClose: false })) {
-    rows.push(JSON.parse(line) as SampleRow);
+    const [number, row] = JSON.parse(line) as RecordLine;
+    rows[number] = row;
   }
   return rows;
 }

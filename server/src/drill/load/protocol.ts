@@ -39,7 +39,7 @@ export type ToLoad =
   | { readonly type: 'open'; readonly options: LoadOptions }
   | { readonly type: 'run'; readonly phase: LoadPhase }
   | { readonly type: 'stop' }
-  /** Complete the record of what was sent, one `SampleRow` a line as JSON. Nothing is sent afterwards. */
+  /** Complete the record of what was sent, one `RecordLine` a line as JSON. Nothing is sent afterwards. */
   | { readonly type: 'end record' };
 
 export type FromLoad =
@@ -71,3 +71,6 @@ export type SampleRow = readonly [
   runs: number,
   workflowRunId: string | null,
 ];
+
+/** `number` is the trigger's place among all that were sent, which its data has as `drill`. Lines come as triggers end. */
+export type RecordLine = readonly [number: number, row: SampleRow];

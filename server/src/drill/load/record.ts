@@ -1,4 +1,5 @@
 import { createWriteStream } from 'node:fs';
+import type { RecordLine } from './protocol.ts';
 import { type Sample, sampleRow } from './sender.ts';
 
 /** An open file that whoever started this process gave it. */
@@ -6,7 +7,7 @@ const RECORD_FD = 4;
 const LINES_A_WRITE = 500;
 
 /**
- * Writes what became of each trigger, a `SampleRow` a line, once nothing more can become of it. A process that
+ * Writes what became of each trigger, a `RecordLine` a line, once nothing more can become of it. A process that
  * kept all of it in memory would collect that garbage again and again, on the processors that it shares with what it measures.
  */
 export type LoadRecord = {
@@ -22,7 +23,8 @@ export function createRecord(): LoadRecord {
   const opened = new Set<Sample>();
   let lines: string[] = [];
   const write = (sample: Sample): void => {
-    lines.push(`${JSON.stringify(sampleRow(sample))}\n`);
+    const line: RecordLine = [sample.number, sampleRow(sample)];
+    lines.push(`${JSON.stringify(line)}\n`);
     if (lines.length < LINES_A_WRITE) return;
     file.write(lines.join(''));
     lines = [];
