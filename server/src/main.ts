@@ -374,6 +374,7 @@ async function build(
   parts.http = { state: 'up' };
   closers.push(async () => {
     parts.http = { state: 'draining' };
+    budgets.pause.end();
     await closeSockets();
     await app.close();
   });

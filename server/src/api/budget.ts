@@ -32,7 +32,7 @@ export function registerBudget(app: App, services: Services): void {
     const { budgets, clock, config } = services;
     const { accept, bodies } = budgets;
     const refuse = (error: BelfryError): void => {
-      void budgets.pause(caller.accountId).then(() => done(error));
+      void budgets.pause.keepBack(caller.accountId).then(() => done(error));
     };
     if (services.disk?.isLow() && WRITING_METHODS.has(request.method)) {
       refuse(
@@ -87,7 +87,7 @@ export function refuseQuarantined(services: Pick<Services, 'quarantine' | 'budge
   return async (request: FastifyRequest): Promise<void> => {
     const caller = callerOf(request.access);
     if (!caller || !quarantine.refuses(caller.accountId)) return;
-    await services.budgets.pause(caller.accountId);
+    await services.budgets.pause.keepBack(caller.accountId);
     throw overBudget('queue', 'the queue of this account is full', QUEUE_RETRY_MS);
   };
 }

@@ -16,7 +16,7 @@ export type Budgets = {
   readonly bodies: DynamicThreshold;
   readonly database: DatabaseShares;
   readonly refusals: Refusals;
-  /** To be waited for before a refusal is answered. */
+  /** Before a refusal is answered. */
   readonly pause: Pause;
   readonly close: () => void;
 };

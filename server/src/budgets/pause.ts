@@ -11,31 +11,45 @@ const REFUSALS_PER_S = 100;
 const JITTER = 0.5;
 const MAX_PAUSED = 2_000;
 
-/** Resolves after the pause, or at once when too many are in it already. */
-export type Pause = (account: number) => Promise<void>;
+export type Pause = {
+  /** Resolves after the pause, or at once when too many are in it already. */
+  readonly keepBack: (account: number) => Promise<void>;
+  /** Nothing is kept back any more: a server that stops does not wait for those whom it refuses. */
+  readonly end: () => void;
+};
 
 /** `random` is from 0 to 1. */
 export function createPause(random: () => number): Pause {
-  let paused = 0;
   const byAccount = new Map<number, number>();
-  return async (account) => {
-    if (paused >= MAX_PAUSED) return;
-    const held = (byAccount.get(account) ?? 0) + 1;
-    paused += 1;
-    byAccount.set(account, held);
-    await wait(pauseMs(held) * (1 - JITTER + 2 * JITTER * random()));
-    paused -= 1;
-    const left = (byAccount.get(account) ?? 0) - 1;
-    if (left > 0) byAccount.set(account, left);
-    else byAccount.delete(account);
+  const answers = new Map<() => void, NodeJS.Timeout>();
+  let hasEnded = false;
+  return {
+    keepBack: async (account) => {
+      if (hasEnded || answers.size >= MAX_PAUSED) return;
+      const held = (byAccount.get(account) ?? 0) + 1;
+      byAccount.set(account, held);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      answers.set(
+        resolve,
+        setTimeout(resolve, pauseMs(held) * (1 - JITTER + 2 * JITTER * random())),
+      );
+      await promise;
+      answers.delete(resolve);
+      const left = (byAccount.get(account) ?? 0) - 1;
+      if (left > 0) byAccount.set(account, left);
+      else byAccount.delete(account);
+    },
+    end: () => {
+      hasEnded = true;
+      for (const [answer, timer] of answers) {
+        clearTimeout(timer);
+        answer();
+      }
+    },
   };
 }
 
 /** Whoever has this many in the pause is answered `REFUSALS_PER_S` times a second (Little's law). */
 function pauseMs(held: number): number {
   return Math.min(LONGEST_PAUSE_MS, Math.max(LEAST_PAUSE_MS, (held / REFUSALS_PER_S) * 1_000));
-}
-
-function wait(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -33,7 +33,7 @@ test('what one account has in the pause does not lengthen that of another', asyn
   comeAgainAndAgain(pause, 1, 1_000);
   await vi.advanceTimersByTimeAsync(5_000);
   let isAnswered = false;
-  void pause(2).then(() => {
+  void pause.keepBack(2).then(() => {
     isAnswered = true;
   });
   await vi.advanceTimersByTimeAsync(499);
@@ -44,13 +44,30 @@ test('what one account has in the pause does not lengthen that of another', asyn
 
 test('more than 2,000 are not kept back', async () => {
   const pause = createPause(() => 0.5);
-  for (let i = 0; i < 2_000; i++) void pause(i);
+  for (let i = 0; i < 2_000; i++) void pause.keepBack(i);
   let isAnswered = false;
-  void pause(1).then(() => {
+  void pause.keepBack(1).then(() => {
     isAnswered = true;
   });
   await vi.advanceTimersByTimeAsync(0);
   expect(isAnswered).toBe(true);
+});
+
+test('a server that stops waits for nobody whom it refuses', async () => {
+  const pause = createPause(() => 0.5);
+  let answered = 0;
+  const refuse = (): void => {
+    void pause.keepBack(1).then(() => {
+      answered += 1;
+    });
+  };
+  for (let i = 0; i < 300; i++) refuse();
+  pause.end();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(answered).toBe(300);
+  refuse();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(answered).toBe(301);
 });
 
 /** So many connections, each of which comes again as soon as it is answered. */
@@ -58,7 +75,7 @@ function comeAgainAndAgain(pause: Pause, account: number, connections: number): 
   const answered = { count: 0 };
   const goOn = async (): Promise<never> => {
     for (;;) {
-      await pause(account);
+      await pause.keepBack(account);
       answered.count += 1;
     }
   };
