@@ -17,9 +17,12 @@ export const TENANTS = 5_000;
 export const WORKFLOWS = 50;
 export const CHANNEL = '0a4de2b6-6f9c-4f36-9d5e-0a9f4b3a7f10';
 
+/** Triggers that follow each other are of one environment. */
+const BLOCK = 64 * RECIPIENTS;
+
 /** Of the n-th message, by its number; equal in both databases. */
 const FACTS = {
-  environment: `(${FIRST_ENVIRONMENT} + case when n % 2 = 0 then 0 else 1 + n / 2 % ${ENVIRONMENTS - 1} end)`,
+  environment: `(${FIRST_ENVIRONMENT} + case when n / ${BLOCK} % 2 = 0 then 0 else 1 + n / ${2 * BLOCK} % ${ENVIRONMENTS - 1} end)`,
   user: `(n * 7919 % ${USERS})`,
   tenant: `(n / ${RECIPIENTS} * 31 % ${TENANTS})`,
   workflow: `(n / ${RECIPIENTS} * 17 % ${WORKFLOWS})`,

@@ -32,11 +32,15 @@ export function candidatesSql(filter: EventFilter, add: Add): string {
         and m.recipient_id = ${add(recipient.id)}
         and m.collection = ${add(recipient.collection)}`;
   }
-  if (tenant !== undefined || workflow !== undefined) {
-    const triggers =
-      tenant === undefined
-        ? `w.workflow_key = ${add(workflow)}`
-        : `w.tenant = ${add(tenant)}${workflow === undefined ? '' : ` and w.workflow_key = ${add(workflow)}`}`;
+  if (tenant !== undefined && workflow === undefined) {
+    return `select m.id
+      from message m
+      where m.environment_id = ${environment}
+        and m.tenant = ${add(tenant)}`;
+  }
+  if (workflow !== undefined) {
+    // Messages have no index for their workflow; their triggers do.
+    const ofTenant = tenant === undefined ? '' : `and w.tenant = ${add(tenant)}`;
     return `select m.id
       from workflow_run w
       join recipient_run r on r.workflow_run_id = w.id
@@ -44,7 +48,8 @@ export function candidatesSql(filter: EventFilter, add: Add): string {
         and m.recipient_id = r.recipient_id
         and m.recipient_run_id = r.id
       where w.environment_id = ${environment}
-        and ${triggers}
+        and w.workflow_key = ${add(workflow)}
+        ${ofTenant}
         and r.recipient_id <> ''`;
   }
   return `select m.id
