@@ -1,7 +1,7 @@
 #!/usr/bin/env -S node --max-semi-space-size=8 --heap-growing-percent=100
 // Starts the CLI under a Node that runs its TypeScript. npm scripts and npx put the Node that npm
 // installed first on the path; started in another way, an older one only passes on to it. This file
-// is all that the older one (20 or newer) has to understand. The flag: ../src/lib/node-flags.ts.
+// is all that the older one (20 or newer) has to understand. The flags: ../src/lib/node-flags.ts.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import module from 'node:module';
