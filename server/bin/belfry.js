@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=8 --heap-growing-percent=100
+#!/usr/bin/env -S node --max-semi-space-size=8 --heap-growing-percent=100 --v8-pool-size=1
 // Starts the CLI under a Node that runs its TypeScript. npm scripts and npx put the Node that npm
 // installed first on the path; started in another way, an older one only passes on to it. This file
 // is all that the older one (20 or newer) has to understand. The flags: ../src/lib/node-flags.ts.

@@ -9,7 +9,7 @@ const FALL = 0.9;
 const RISE = 1.02;
 
 /** An account that asks for less is never limited: milliseconds of the event loop a second. */
-const LEAST_LEVEL = 20;
+const LEAST_LEVEL = 10;
 /** What an account may ask for at once whatever the level: some 500 plain triggers. */
 const LEAST_BURST_MS = 50;
 const BURST_S = 0.1;
@@ -140,6 +140,8 @@ export function createFairShare(highPressure = HIGH_PRESSURE): FairShare {
         else if (smooth < highPressure - HYSTERESIS) level *= RISE;
       } else if (active > 1 && heaviest > blame) {
         level = Math.max(lowest, heaviest / 2);
+        // The burst is what came in just now: whoever made the pressure has had it.
+        for (const account of accounts.values(nowMs)) account.owed = account.had;
         refusedMs = nowMs;
       }
     },

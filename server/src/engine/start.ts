@@ -38,7 +38,7 @@ import { createOperationAppender } from './operation-appender.ts';
 import { createOrders } from './orders/orders.ts';
 import { acquireOwnership } from './owner.ts';
 import type { ExecutorOptions } from './protocol.ts';
-import { noisyWakesMs } from './scheduler/dispatch.ts';
+import { isRestrained, noisyWakesMs } from './scheduler/dispatch.ts';
 import { CLASS_WEIGHTS, NOISY } from './scheduler/options.ts';
 import {
   type AccountQueue,
@@ -223,11 +223,14 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   });
   const isCrowded = (laneId: number): boolean =>
     (states[RUNS].lanes.get(laneId)?.queuedRuns ?? 0) >= CROWDED_RUNS;
+  const isPatient = (laneId: number): boolean =>
+    states[RUNS].lanes.get(laneId)?.level === 'noisy' && isRestrained(states[RUNS]);
   const appender = await openAppender({
     url: options.databaseUrl,
     clock,
     log,
     isCrowded,
+    isPatient,
     onAppended: (refs) => follower.report(refs),
   });
 

@@ -129,6 +129,20 @@ test('a level that rose while nobody asked for it binds at once', () => {
   expect(share.level()).toBeLessThan(100);
 });
 
+test('what came in just before the level began was the burst', () => {
+  const share = createFairShare(0.25);
+  const accepted = (nowMs: number): number => {
+    let count = 0;
+    for (let i = 0; i < 600; i++) if (share.enter(1, 0.1, nowMs) === 0) count += 1;
+    return count;
+  };
+  share.enter(2, 0.1, 0);
+  expect(accepted(0)).toBe(600);
+  share.tick(1, 100);
+  expect(share.level()).toBeLessThan(Number.POSITIVE_INFINITY);
+  expect(accepted(100)).toBeLessThan(10);
+});
+
 test('an account whose neighbours went away has everything again', () => {
   const share = createFairShare();
   let nowMs = 0;

@@ -4,7 +4,7 @@ import { BelfryError } from '../../lib/errors.ts';
 import { faultPoint } from '../../lib/fault-point.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { TriggerAnswer, TriggerRequest } from '../engine.ts';
-import type { ChunkRef } from './chunk.ts';
+import { type ChunkRef, laneOf, NORMAL } from './chunk.ts';
 import {
   INSERT_CHUNKS_WITH_KEYS,
   keyValues,
@@ -26,6 +26,8 @@ import { endStream, openStream, type Stream } from './stream.ts';
 /** A busy appender gathers this long before it commits. */
 const LINGER_MS = 2;
 const BUSY_TRIGGERS = 4;
+/** And one that has triggers of patient lanes only waits this long for somebody else's. */
+const PATIENCE_MS = 20;
 const RECONNECT_MS = 100;
 /** Half a minute: a crashed database has replayed its log by then, and callers wait a minute. */
 const MAX_RECONNECTS = 300;
@@ -35,6 +37,7 @@ const TROUBLE_MS = 10_000;
 type Pending = {
   readonly request: TriggerRequest;
   readonly dataText: string;
+  readonly isPatient: boolean;
   readonly resolve: (answer: TriggerAnswer) => void;
   readonly reject: (error: Error) => void;
 };
@@ -70,16 +73,19 @@ export type AppenderOptions = {
   readonly clock: Clock;
   readonly log: Logger;
   readonly isCrowded: IsCrowded;
+  /** Whether nobody hurries for a lane: its triggers wait a little, to share the commit of somebody else's. */
+  readonly isPatient?: (laneId: number) => boolean;
+  readonly patienceMs?: number;
   /** Called after the commit, before the callers are answered. */
   readonly onAppended: (refs: readonly ChunkRef[]) => void;
 };
 
 /**
  * Group commit of triggers: everything that arrives while a commit is under way goes into the next one,
- * as one insert that carries the chunks of all lanes. An idle appender commits at once.
+ * as one insert that carries the chunks of all lanes. An idle appender commits at once, unless it has triggers of patient lanes only.
  */
 export async function openAppender(options: AppenderOptions): Promise<Appender> {
-  const { clock, log } = options;
+  const { clock, log, isPatient: isPatientLane = () => false, patienceMs = PATIENCE_MS } = options;
   let stream: Stream = await openStream({ ...options, applicationName: 'belfry appender' });
   const pending = createPendingTriggers<Pending>();
   let inDoubt: InDoubt | undefined;
@@ -88,6 +94,8 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
   let trouble: { readonly reason: string; readonly atMs: number } | undefined;
   let closing = false;
   let wake: (() => void) | undefined;
+  /** Of those pending, the ones that are not patient. */
+  let hurried = 0;
   let commits = 0;
   let triggers = 0;
   let runs = 0;
@@ -99,19 +107,30 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
     while (pending.count() > 0 || !closing) {
       if (pending.count() === 0) {
         lastBatch = 0;
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-        wake = undefined;
+        await somethingNew();
         // What arrives in the same turn of the event loop shares the commit.
         await new Promise((resolve) => setImmediate(resolve));
         continue;
       }
+      if (hurried === 0 && !closing && !pending.fillsBatch()) await somethingNew(patienceMs);
       if (lastBatch >= BUSY_TRIGGERS && !pending.fillsBatch()) await sleep(LINGER_MS);
       const batch = pending.takeBatch(clock.now());
-      lastBatch = batch.length;
+      // Patient ones make nobody wait longer.
+      lastBatch = batch.filter((item) => !item.isPatient).length;
+      hurried -= lastBatch;
       await commit(batch);
     }
+  }
+
+  /** Until a trigger arrives that is not patient, or is the first of all; after `withinMs` at the latest. */
+  async function somethingNew(withinMs?: number): Promise<void> {
+    let impatience: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+      if (withinMs !== undefined) impatience = setTimeout(resolve, withinMs);
+    });
+    clearTimeout(impatience);
+    wake = undefined;
   }
 
   /** Never throws: every item of the batch gets its answer. */
@@ -284,10 +303,16 @@ export async function openAppender(options: AppenderOptions): Promise<Appender> 
     append: (request) => {
       if (closing) return Promise.reject(databaseAway());
       const dataText = JSON.stringify(request.data);
+      const isPatient = isPatientLane(laneOf(request.environmentId, NORMAL));
       return new Promise((resolve, reject) => {
-        const refused = pending.add({ request, dataText, resolve, reject }, clock.now());
-        if (refused) reject(noPlace(refused, pending.count()));
-        else wake?.();
+        const item = { request, dataText, isPatient, resolve, reject };
+        const refused = pending.add(item, clock.now());
+        if (refused) {
+          reject(noPlace(refused, pending.count()));
+          return;
+        }
+        if (!isPatient) hurried += 1;
+        if (!isPatient || pending.count() === 1 || pending.fillsBatch()) wake?.();
       });
     },
     stats: () => {

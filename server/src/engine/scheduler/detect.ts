@@ -2,11 +2,12 @@ import { type Account, isKeptNoisy, type Lane } from './lane.ts';
 import type { NoisyOptions } from './options.ts';
 import { isAccountKnown, type SchedulerState, setLevel, type Transition } from './state.ts';
 
-const EVALUATE_MS = 100;
+/** In a first tenth of a second a flood could start thousands of runs at everybody's priority. */
+const EVALUATE_MS = 20;
 const MAX_TRANSITIONS = 200;
 
 /**
- * Every 100 ms: which lanes are noisy. The lanes of an account count together, so that many small ones
+ * Every 20 ms: which lanes are noisy. The lanes of an account count together, so that many small ones
  * are no way around the limit; the largest of them become noisy until the rest is below it.
  */
 export function detectNoisy(state: SchedulerState): void {

@@ -6,6 +6,7 @@ const MIN_SAMPLES = 200;
 const RECOMPUTE_EVERY = 100;
 /** A window of measurements is judged anew after so many. */
 const WINDOW_SAMPLES = 500;
+const ADAPT_MS = 100;
 /**
  * What is judged. The 90th percentile tells how busy the machine is, the 99th also who waits for a slot; but a
  * few pauses of the machine itself in calm times make the 99th blind.
@@ -29,6 +30,7 @@ export class NoisyCap {
   #calmCount = 0;
   #share: number;
   #seen = 0;
+  #adaptedMs = Number.NEGATIVE_INFINITY;
   #goodSinceMs: number | undefined;
 
   constructor(options: NoisyOptions) {
@@ -76,9 +78,10 @@ export class NoisyCap {
     }
   }
 
-  /** Every 100 ms. */
+  /** Call it often; it judges every 100 ms, since whoever looks more often sees more chance. */
   adapt(nowMs: number, slots: number): void {
-    if (!this.#isKnown || slots === 0) return;
+    if (!this.#isKnown || slots === 0 || nowMs - this.#adaptedMs < ADAPT_MS) return;
+    this.#adaptedMs = nowMs;
     const { decrease, leastCapShare, lastCapShare, increase } = this.#options;
     const usual = (judged: Judged): number => this.#seen * (1 - judged.quantile);
     const limit = (judged: Judged): number =>
