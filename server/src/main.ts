@@ -395,7 +395,11 @@ async function build(
       url: originOf(LOOPBACK[config.host] ?? config.host, port),
       intervalMs: config.canaryMs,
       isOwner: () => running.stats().owner,
-      prepare: () => prepareCanary(ctx),
+      prepare: async () => {
+        const account = await prepareCanary(ctx);
+        running.overlookAccount(account.accountId);
+        return account;
+      },
     });
     closers.push(canary.stop);
   }

@@ -134,6 +134,8 @@ export type RunningEngine = Engine & {
    * of it is noisy; undefined: like everybody. Acts on what waits already.
    */
   readonly restrainAccount: (accountId: number, slots: number | undefined) => void;
+  /** The account's runs restrain nobody: those of the canary, which has no neighbours. */
+  readonly overlookAccount: (accountId: number) => void;
   /** A session that appends to the bulk lanes; whoever opens it closes it before the engine stops. */
   readonly openBulkStream: () => Promise<BulkStream>;
   readonly processIds: () => number[];
@@ -466,6 +468,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     noisyAccounts: () => noisyAccounts(states[RUNS]),
     restrainAccount: (accountId, slots = Number.POSITIVE_INFINITY) =>
       pump(RUNS, { type: 'accountRestrained', accountId, slots }),
+    overlookAccount: (accountId) => pump(RUNS, { type: 'accountOverlooked', accountId }),
     stats: () => ({
       appender: appender.stats(),
       executors: pool.stats(),

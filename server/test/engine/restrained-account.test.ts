@@ -10,14 +10,19 @@ import { ref } from '../support/schedules.ts';
 const SLOTS = 12;
 const QUIET = 1;
 const ACCOUNT = 7;
+const CANARY = 8;
 const FLOOD = [101, 102, 103];
 
 /** An account with three lanes full of work, restrained to one slot; and a quiet lane for the first 20 s. */
-function replay(restrained: boolean) {
+function replay({ restrained = false, overlooked = false }) {
   const noisy = { ...NOISY, firstCapShare: 0.5 };
   const decide = unchecked(SLOTS, { assignmentRuns: 100, noisy });
   for (const laneId of FLOOD) decide({ type: 'mapped', laneId, accountId: ACCOUNT }, 0);
   if (restrained) decide({ type: 'accountRestrained', accountId: ACCOUNT, slots: 1 }, 0);
+  if (overlooked) {
+    decide({ type: 'mapped', laneId: QUIET, accountId: CANARY }, 0);
+    decide({ type: 'accountOverlooked', accountId: CANARY }, 0);
+  }
   const served = { restrained: 0, alone: 0 };
   const random = seededRandom(5);
   simulate({
@@ -40,11 +45,17 @@ function replay(restrained: boolean) {
 
 describe('a restrained account', () => {
   it('has its slots and no more while others are active, and all of them while it is alone', () => {
-    const restrained = replay(true);
-    const free = replay(false);
+    const restrained = replay({ restrained: true });
+    const free = replay({});
     expect(restrained.restrained).toBeGreaterThan(0);
     expect(restrained.restrained, 'without').toBeLessThan(free.restrained / 2);
     expect(restrained.alone).toBeGreaterThan(0.95 * free.alone);
+  });
+
+  it('is not restrained for an account that is overlooked', () => {
+    const watched = replay({ restrained: true, overlooked: true });
+    const restrained = replay({ restrained: true });
+    expect(watched.restrained).toBeGreaterThan(3 * restrained.restrained);
   });
 
   it('is noisy with every lane, also with those that come later, until it is so no longer', () => {

@@ -54,6 +54,8 @@ export type Account = {
   inFlightRuns: number;
   /** How many assignments may while quiet lanes of others are active; its lanes are noisy unless it is infinite. */
   restrainedTo: number;
+  /** Nobody's neighbour: its work restrains no noisy lane. */
+  isOverlooked: boolean;
   /** Got service since the last look for noisy lanes. */
   isServed: boolean;
   /** Since the start of the process. */
@@ -79,6 +81,7 @@ export function createAccount(id: number): Account {
     maxInFlight: Number.POSITIVE_INFINITY,
     inFlightRuns: 0,
     restrainedTo: Number.POSITIVE_INFINITY,
+    isOverlooked: false,
     isServed: false,
     finishedRuns: 0,
   };

@@ -51,6 +51,8 @@ export type SchedulerEvent =
    * account, and its lanes are noisy, whatever their share; infinite: like everybody.
    */
   | { readonly type: 'accountRestrained'; readonly accountId: number; readonly slots: number }
+  /** The account's work restrains nobody: what checks the server is no neighbour of a flood. */
+  | { readonly type: 'accountOverlooked'; readonly accountId: number }
   /** The lane belongs to this account (a positive number). */
   | { readonly type: 'mapped'; readonly laneId: number; readonly accountId: number }
   /** Nothing happened but time. */
@@ -119,6 +121,9 @@ function apply(state: SchedulerState, event: SchedulerEvent): void {
       break;
     case 'accountRestrained':
       restrainAccount(state, accountOf(state, event.accountId), event.slots);
+      break;
+    case 'accountOverlooked':
+      accountOf(state, event.accountId).isOverlooked = true;
       break;
     case 'mapped':
       setAccount(state, laneOf(state, event.laneId), event.accountId);

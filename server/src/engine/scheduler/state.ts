@@ -278,6 +278,7 @@ export function isNoisy(work: AssignedWork): boolean {
 
 /** Remembers that the lane had something to do. */
 export function noteActive(state: SchedulerState, lane: Lane): void {
+  if (lane.account.isOverlooked) return;
   state.active.note(lane, state.nowMs);
   if (lane.level === 'normal') state.quietActive.note(lane, state.nowMs);
 }
