@@ -11,6 +11,7 @@ import { type Server, startServer } from './embedded/server.ts';
 import { chooseServerUser } from './embedded/server-user.ts';
 import { type PostgresSettings, serverArguments } from './embedded/settings.ts';
 import { makeSocketDirectory } from './embedded/socket-directory.ts';
+import { lowerVacuums } from './embedded/vacuum-priority.ts';
 import { StartError, systemErrorCode } from './start-error.ts';
 
 export type EmbeddedPostgresOptions = {
@@ -85,6 +86,8 @@ async function start(
   };
   const command = user.command(binaries.postgres, ['-D', clusterDir, ...serverArguments(settings)]);
   const server = await startServer({ clusterDir, command, serverLog, log });
+  const vacuums = lowerVacuums(server.pid, log);
+  closers.push(async () => vacuums.close());
   const stop = superviseServer(server, options.onExit, release);
   try {
     const port = options.settings?.port ?? '5432';
