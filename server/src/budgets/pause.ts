@@ -4,9 +4,9 @@
  */
 const LEAST_PAUSE_MS = 500;
 /** And at most: clients that wait for an answer give up after some ten seconds. */
-const LONGEST_PAUSE_MS = 3_000;
+const LONGEST_PAUSE_MS = 5_000;
 /** Of one account, about, until the longest pause is reached: what is kept back leaves at this pace. */
-const REFUSALS_PER_S = 100;
+const REFUSALS_PER_S = 50;
 /** By so much more or less, so that many who were refused together do not come back together. */
 const JITTER = 0.5;
 const MAX_PAUSED = 2_000;

@@ -12,10 +12,10 @@ afterEach(() => {
 test.each([
   // Each of a few connections waits for half a second; beyond, an account has its pace whatever it opens.
   [10, 20],
-  [100, 100],
-  [256, 100],
-  // The longest pause is three seconds.
-  [900, 300],
+  [100, 50],
+  [250, 50],
+  // The longest pause is five seconds.
+  [900, 180],
 ])(
   'of an account with %i connections that never rests %i a second are refused',
   async (connections, perSecond) => {

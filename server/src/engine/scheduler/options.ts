@@ -39,7 +39,7 @@ export const NOISY: NoisyOptions = {
   firstCapShare: 1 / 30,
   leastCapShare: 1 / 60,
   lastCapShare: 0.5,
-  tolerance: 1.1,
+  tolerance: 1.05,
   decrease: 0.7,
   increase: 1 / 60,
   increaseAfterMs: 1_000,
