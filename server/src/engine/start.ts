@@ -33,7 +33,7 @@ import {
 import { highestSequences, openChunksOfSlot } from './log/read-refs.ts';
 import { FIRST_ASIDE_SLOT, isOpenSlot } from './log/slots.ts';
 import { createLogFollower } from './log-follower.ts';
-import { noisyKeepMs, usableMemoryBytes } from './noisy-standby.ts';
+import { noisyKeepMs } from './noisy-standby.ts';
 import { createOperationAppender } from './operation-appender.ts';
 import { createOrders } from './orders/orders.ts';
 import { acquireOwnership } from './owner.ts';
@@ -208,7 +208,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
       concurrency: CONCURRENCY,
     },
     ownsDatabase: options.ownsDatabase ?? false,
-    noisyKeepMs: noisyKeepMs(usableMemoryBytes()),
+    noisyKeepMs: noisyKeepMs(),
     log,
     events: {
       finished: (kind, assignmentId, serviceMs) =>
