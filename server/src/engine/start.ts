@@ -4,7 +4,6 @@ import { createAlarm } from '../lib/alarm.ts';
 import type { Clock } from '../lib/clock.ts';
 import { faultPoint } from '../lib/fault-point.ts';
 import type { Logger } from '../lib/log.ts';
-import { createPriority } from '../lib/priority.ts';
 import { forgetOperations } from '../operations/get-operation.ts';
 import { type BulkStream, openBulkStream } from './bulk-stream.ts';
 import { recordCancellation } from './cancel.ts';
@@ -12,6 +11,7 @@ import type { Engine, FeedChange, OrderVerb } from './engine.ts';
 import { type ExecutorPoolStats, startExecutorPool } from './executor-pool.ts';
 import { createLedger, type LedgerCheck } from './ledger/ledger.ts';
 import { forgetLedger } from './ledger/lists.ts';
+import { createSessionLowering } from './ledger/lower-session.ts';
 import { type AppenderStats, openAppender } from './log/appender.ts';
 import {
   CALLS,
@@ -79,7 +79,6 @@ const LEDGER_MS = 15_000;
 const SIGNALS_MS = 500;
 /** Checks of the ledger take a fiftieth of the time, however much there is to count. */
 const LEDGER_REST = 50;
-const LEDGER_NICENESS = 10;
 
 export type EngineOptions = {
   readonly databaseUrl: string;
@@ -189,7 +188,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     applicationName: 'belfry ledger',
     log,
   });
-  const ledgerPriority = createPriority(LEDGER_NICENESS, log);
+  const lowerLedger = createSessionLowering(ledgerDb, log);
   const ledger = createLedger({ db: ledgerDb, clock, log });
   let ledgerRestMs = 0;
   let timerLatenessMs = 0;
@@ -403,10 +402,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   async function checkLedger(): Promise<void> {
     if (performance.now() < ledgerRestMs) return;
     const startedMs = performance.now();
-    if (options.ownsDatabase) {
-      const [session] = await ledgerDb.query<{ pid: number }>('select pg_backend_pid() as pid');
-      if (session) void ledgerPriority.lower(session.pid);
-    }
+    if (options.ownsDatabase) await lowerLedger();
     await ledger.check();
     const endedMs = performance.now();
     ledgerRestMs = endedMs + LEDGER_REST * (endedMs - startedMs);

@@ -120,8 +120,6 @@ describe('any schedule', () => {
     [
       'restrains an account to one slot more',
       {
-        // With a cap that lets it have them.
-        noisy: { ...NOISY, firstCapShare: 1 / 2 },
         decide: (state, event, nowMs) =>
           schedule(
             state,

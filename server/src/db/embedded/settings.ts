@@ -19,9 +19,6 @@ const DEFAULT_SETTINGS: PostgresSettings = {
   wal_init_zero: 'off',
   random_page_cost: '1.1',
   jit: 'off',
-  // Workers of a statement have the priority of everybody, also where their session was given a lower one.
-  max_parallel_workers_per_gather: '0',
-  max_parallel_maintenance_workers: '0',
   autovacuum: 'on',
   // No worker processes for I/O, and no launcher for replication that nobody set up.
   io_method: 'sync',

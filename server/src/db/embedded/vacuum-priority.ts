@@ -29,6 +29,7 @@ export function lowerVacuums(serverPid: number, log: Logger): { readonly close: 
       if (isVacuum) await priority.lower(pid);
     }
   };
+  if (process.platform !== 'linux') return { close: () => undefined };
   const timer = setInterval(() => {
     if (isLooking) return;
     isLooking = true;
@@ -37,7 +38,6 @@ export function lowerVacuums(serverPid: number, log: Logger): { readonly close: 
     });
   }, LOOK_MS);
   timer.unref();
-  if (process.platform !== 'linux') clearInterval(timer);
   return { close: () => clearInterval(timer) };
 }
 
