@@ -427,7 +427,7 @@ const readBudgets = () =>
 
 /** Undefined: no store is configured, and there is nothing to carry. */
 function carrierOf(
-  { objectStore, logStore, retention, logLevel }: Config,
+  { objectStore, logStore, retention, logLevel, databaseUrl: external }: Config,
   {
     databaseUrl,
     isOwner,
@@ -436,7 +436,8 @@ function carrierOf(
 ): Carrier | undefined {
   if (objectStore === undefined && logStore === undefined) return undefined;
   const logs = logStore && { ...logStore, retention: logStoreRetention(retention) };
-  const carrier = { databaseUrl, logLevel, bodies: objectStore, logs };
+  const ownsDatabase = external === undefined;
+  const carrier = { databaseUrl, ownsDatabase, logLevel, bodies: objectStore, logs };
   return startCarrier({ carrier, isOwner, log });
 }
 

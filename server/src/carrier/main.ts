@@ -68,6 +68,7 @@ function partOf<Config, State>(
       applicationName: `belfry carrier ${name}`,
       log,
       statementTimeoutMs: STATEMENT_MS,
+      background: { lowersSessions: options.ownsDatabase },
     });
     const ctx = {
       db,

@@ -6,6 +6,8 @@ import type { ShipperState } from '../log-store/start-shipper.ts';
 /** What the carrier needs to know at its start; a part whose store is absent is not started. */
 export type CarrierOptions = {
   readonly databaseUrl: string;
+  /** The database runs on this machine for us alone. */
+  readonly ownsDatabase: boolean;
   readonly logLevel: string;
   readonly bodies?: BodiesConfig | undefined;
   readonly logs?: LogStoreConfig | undefined;

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from '../lib/log.ts';
+import { createPriority } from '../lib/priority.ts';
 import { parseTimestamp } from './parse-timestamp.ts';
 
 /** A statement with an optional name; a named one is prepared once a connection. */
@@ -26,7 +27,14 @@ export type DatabaseOptions = {
   readonly log: Logger;
   /** A statement that takes longer is ended: nobody waits for its answer any more. */
   readonly statementTimeoutMs?: number;
+  /**
+   * For work that can wait: no statement has worker processes, which would have everybody's priority. `lowersSessions`: the
+   * database runs on this machine for us alone, and the processes of these sessions get a lower priority (nice 10).
+   */
+  readonly background?: Background | undefined;
 };
+
+export type Background = { readonly lowersSessions: boolean };
 
 /** Longer than any statement of a session takes; a session that is silent for so long is lost. */
 const SESSION_TIMEOUT_MS = 60_000;
@@ -46,6 +54,9 @@ const PEER_OPTIONS = [
   .map((setting) => `-c ${setting}`)
   .join(' ');
 
+const NO_WORKERS = '-c max_parallel_workers_per_gather=0';
+const BACKGROUND_NICENESS = 10;
+
 const TIMESTAMPTZ = 1184;
 const INT8 = 20;
 pg.types.setTypeParser(INT8, Number);
@@ -54,6 +65,7 @@ pg.types.setTypeParser(TIMESTAMPTZ, (text) => parseTimestamp(text, parseAny));
 
 /** A pool of connections. Connections are opened on first use and closed after 40 idle seconds. */
 export function openDatabase(options: DatabaseOptions): Database {
+  const { background } = options;
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.max,
@@ -61,7 +73,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     connectionTimeoutMillis: 10_000,
     idleTimeoutMillis: IDLE_MS,
     keepAlive: true,
-    options: PEER_OPTIONS,
+    options: settingsOf(background),
+    ...(background?.lowersSessions && { onConnect: lowering(options.log) }),
     ...(options.statementTimeoutMs === undefined
       ? {}
       : {
@@ -117,6 +130,19 @@ export function openDatabase(options: DatabaseOptions): Database {
   };
 }
 
+function settingsOf(background: Background | undefined): string {
+  return background ? `${PEER_OPTIONS} ${NO_WORKERS}` : PEER_OPTIONS;
+}
+
+/** Lowers the priority of the database's process of a new connection. */
+function lowering(log: Logger): (client: pg.ClientBase) => Promise<void> {
+  const priority = createPriority(BACKGROUND_NICENESS, log);
+  return async (client) => {
+    const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+    for (const { pid } of rows) void priority.lower(pid);
+  };
+}
+
 /** One session of its own, for whoever must know that its session is its identity. */
 export type Session = Queryable & {
   /** Resolves when the session is over, for whatever reason. */
@@ -130,7 +156,7 @@ export async function openSession(options: Omit<DatabaseOptions, 'max'>): Promis
     application_name: options.applicationName,
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
-    options: PEER_OPTIONS,
+    options: settingsOf(options.background),
     // A database that is unreachable but not gone answers nothing, ever.
     query_timeout: SESSION_TIMEOUT_MS,
   });
@@ -139,6 +165,7 @@ export async function openSession(options: Omit<DatabaseOptions, 'max'>): Promis
     options.log.warn({ reason: describe(error) }, 'database session lost'),
   );
   await client.connect();
+  if (options.background?.lowersSessions) await lowering(options.log)(client);
   return {
     query: (statement, values) => run(client, statement, values),
     ended,

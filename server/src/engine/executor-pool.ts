@@ -173,8 +173,7 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
     const particular = isForNoisy
       ? {
           concurrency: NOISY_SESSIONS,
-          niceness: NOISY_NICENESS,
-          lowerSessions: options.ownsDatabase,
+          background: { lowersSessions: options.ownsDatabase },
         }
       : {};
     post(executor, { type: 'start', options: { ...options.executor, name, ...particular } });

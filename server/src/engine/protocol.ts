@@ -1,4 +1,5 @@
 import type { BodiesConfig } from '../bodies/config.ts';
+import type { Background } from '../db/database.ts';
 import type { ModelEndpoint } from '../workflows/step.ts';
 import type { FeedChange, PreviewAnswer, PreviewRequest } from './engine.ts';
 import type { ChunkRef, QueueKind } from './log/chunk.ts';
@@ -81,9 +82,8 @@ export type ExecutorOptions = {
   readonly name: string;
   /** Assignments of runs at once, each with a session of its own. */
   readonly concurrency: number;
-  /** Priority of the process, as of `nice`; and whether the database's processes for it are lowered too. */
-  readonly niceness?: number;
-  readonly lowerSessions?: boolean;
+  /** Its work can wait: that of the executor for noisy lanes. */
+  readonly background?: Background;
   readonly smtpUrl: string | undefined;
   readonly mailFrom: string;
   readonly allowPrivateWebhooks: boolean;

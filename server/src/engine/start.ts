@@ -11,7 +11,6 @@ import type { Engine, FeedChange, OrderVerb } from './engine.ts';
 import { type ExecutorPoolStats, startExecutorPool } from './executor-pool.ts';
 import { createLedger, type LedgerCheck } from './ledger/ledger.ts';
 import { forgetLedger } from './ledger/lists.ts';
-import { createSessionLowering } from './ledger/lower-session.ts';
 import { type AppenderStats, openAppender } from './log/appender.ts';
 import {
   CALLS,
@@ -187,8 +186,8 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     max: 1,
     applicationName: 'belfry ledger',
     log,
+    background: { lowersSessions: options.ownsDatabase ?? false },
   });
-  const lowerLedger = createSessionLowering(ledgerDb, log);
   const ledger = createLedger({ db: ledgerDb, clock, log });
   let ledgerRestMs = 0;
   let timerLatenessMs = 0;
@@ -402,7 +401,6 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   async function checkLedger(): Promise<void> {
     if (performance.now() < ledgerRestMs) return;
     const startedMs = performance.now();
-    if (options.ownsDatabase) await lowerLedger();
     await ledger.check();
     const endedMs = performance.now();
     ledgerRestMs = endedMs + LEDGER_REST * (endedMs - startedMs);

@@ -10,7 +10,6 @@ import { openDatabase } from '../../db/database.ts';
 import { feedTopicKey } from '../../feed/feed-topic.ts';
 import { createLinkTokens } from '../../feed/link-tokens.ts';
 import { systemClock } from '../../lib/clock.ts';
-import { createPriority } from '../../lib/priority.ts';
 import { createSecretBox } from '../../lib/secret-box.ts';
 import { PREFERENCES_PATH } from '../../recipients/preference-center.ts';
 import { createSubscriberTokens } from '../../recipients/subscriber-tokens.ts';
@@ -56,9 +55,13 @@ const options = await started.promise;
 const log = pino({ level: options.logLevel }, pino.destination({ dest: 2, sync: true })).child({
   part: options.name,
 });
-const streamOptions = { url: options.databaseUrl, applicationName: `belfry ${options.name}`, log };
+const streamOptions = {
+  url: options.databaseUrl,
+  applicationName: `belfry ${options.name}`,
+  log,
+  background: options.background,
+};
 
-const priority = createPriority(options.niceness, log);
 const db = openDatabase({ ...streamOptions, max: 4 });
 const orders: WorkMessage[] = [];
 let appendedByWriters: ChunkRef[] = [];
@@ -245,7 +248,7 @@ async function work(): Promise<void> {
     underWay += 1;
     const startedMs = performance.now();
     try {
-      stream ??= await openWorkStream();
+      stream ??= await openStream(streamOptions);
       const report = await executeRuns(services, stream, order);
       send({
         type: 'done',
@@ -267,12 +270,6 @@ async function work(): Promise<void> {
     underWay -= 1;
   }
   await stream?.session.close();
-}
-
-async function openWorkStream(): Promise<Stream> {
-  const stream = await openStream(streamOptions);
-  if (options.lowerSessions) void priority.lower(stream.backendPid);
-  return stream;
 }
 
 /** Deliveries and calls: many at once, on no session of their own. */

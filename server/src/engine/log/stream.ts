@@ -1,6 +1,5 @@
-import { openSession, type Session } from '../../db/database.ts';
+import { type DatabaseOptions, openSession, type Session } from '../../db/database.ts';
 import { MAX_STREAM } from '../../lib/address.ts';
-import type { Logger } from '../../lib/log.ts';
 
 /** Advisory lock class of streams; the lock's object is the stream's number. */
 export const STREAM_LOCK_CLASS = 0x62656c66;
@@ -20,11 +19,7 @@ export type Stream = {
   nextSequence: number;
 };
 
-export type StreamOptions = {
-  readonly url: string;
-  readonly applicationName: string;
-  readonly log: Logger;
-};
+export type StreamOptions = Pick<DatabaseOptions, 'url' | 'applicationName' | 'log' | 'background'>;
 
 /** Opens a session and takes the lowest free stream number. Throws when the database is away. */
 export async function openStream(options: StreamOptions): Promise<Stream> {
