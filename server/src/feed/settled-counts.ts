@@ -14,7 +14,7 @@ export const LOWEST_ID = '00000000-0000-0000-0000-000000000000';
 const STATE = `((m.seen_at is not null)::int + 2 * (m.read_at is not null)::int + 4 * (m.archived_at is not null)::int)`;
 
 /**
- * A from item `m` with the columns of messages that filters look at and `n`, for environment `$1` and the feed in a row `t`:
+ * A from item `m` with the columns of messages that filters look at and `n`, for the feed in a row `t`:
  * a row for each group of settled items, and one for each item since. `is_old` is true of items that could be settled up
  * to `bound`.
  */
@@ -24,7 +24,7 @@ export function countedItems(bound: string): string {
   return `(
   select ${columns}, 1 as n, m.id < ${bound}::uuid as is_old
   from message m
-  where m.environment_id = $1
+  where m.environment_id = t.environment_id
     and m.collection = '$users'
     and m.recipient_id = t.user_id
     and m.channel_id = t.channel_id
@@ -32,14 +32,14 @@ export function countedItems(bound: string): string {
     and m.id >= coalesce((
       select settled_before
       from feed_settled
-      where environment_id = $1
+      where environment_id = t.environment_id
         and recipient_id = t.user_id
         and channel_id = t.channel_id
     ), '${LOWEST_ID}')
   union all
   select ${columns}, 1, false
   from message m
-  where m.environment_id = $1
+  where m.environment_id = t.environment_id
     and m.collection = '$users'
     and m.recipient_id = t.user_id
     and m.channel_id = t.channel_id
@@ -52,7 +52,7 @@ export function countedItems(bound: string): string {
     case when c.state & 4 > 0 then '-infinity'::timestamptz end,
     c.n, false
   from feed_count c
-  where c.environment_id = $1
+  where c.environment_id = t.environment_id
     and c.recipient_id = t.user_id
     and c.channel_id = t.channel_id
 ) m`;

@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Database } from '../../src/db/database.ts';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { type Database, openDatabase } from '../../src/db/database.ts';
 import { countFeed, type FeedCounts } from '../../src/feed/count-feed.ts';
 import type { FeedFilter } from '../../src/feed/feed-filter.ts';
 import { type MessageStatus, updateMessageStatuses } from '../../src/feed/message-status.ts';
 import { CHANGING, forgetFeeds, SETTLE_AFTER_MS } from '../../src/feed/settled-counts.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { silentLog } from '../support/log.ts';
 import { createMessageWorld, type MessageFixture, type MessageWorld } from '../support/messages.ts';
 import { changeMessages, createOperations } from '../support/operations.ts';
 
@@ -193,4 +194,31 @@ test('a small feed has no groups, and of a large one only what is new is read', 
   );
   const newItems = Math.ceil((SETTLE_AFTER_MS / 3_600_000) * 2_150);
   expect(rowsRead).toBeLessThanOrEqual(newItems + 10);
+});
+
+test('a small environment beside a large one is counted without a plan of its own each time', async () => {
+  const { drop, url } = await createTestDatabase();
+  const db = openDatabase({ url, max: 1, applicationName: 'test', log: silentLog });
+  onTestFinished(async () => {
+    await db.close();
+    await drop();
+  });
+  const large = await createMessageWorld(db);
+  const nowMs = Date.now();
+  for (let user = 0; user < 20; user++) {
+    await large.insert(items(`user-${user}`, 200, nowMs));
+  }
+  await db.query('analyze message');
+  const small = {
+    environmentId: large.production.environment.id,
+    channelId: large.channels['in-app'] ?? '',
+    userId: 'ada',
+  };
+  for (let i = 0; i < 20; i++) await countFeed(db, small, [everything], { nowMs });
+  const [plans] = await db.query<{ generic: number; own: number }>(
+    `select generic_plans as generic, custom_plans as own
+     from pg_prepared_statements
+     where statement like '%jsonb_array_elements%'`,
+  );
+  expect(plans).toEqual({ generic: 15, own: 5 });
 });
