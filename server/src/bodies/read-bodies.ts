@@ -99,7 +99,9 @@ export function createBodyReader(options: {
 const fromSlot = (slot: number): Statement => ({
   name: `read_bodies_${slot}`,
   text: `select r.message_id as id, convert_from(p.bytes, 'UTF8') as text
-  from unnest($1::uuid[], $2::int[], $3::uuid[], $4::int[], $5::int[])
+  from unnest(
+      (select $1::uuid[]), (select $2::int[]), (select $3::uuid[]), (select $4::int[]), (select $5::int[])
+    )
     as r(message_id, environment_id, pack_id, start_byte, size)
   cross join lateral (
     select substring(p.bytes from r.start_byte + 1 for r.size) as bytes

@@ -3,6 +3,7 @@ import { channelTypeFromNumber, channelTypeNumber } from '../../channels/channel
 import type { DeliveryOutcome } from '../../channels/provider.ts';
 import type { Providers } from '../../channels/registry.ts';
 import type { Queryable } from '../../db/database.ts';
+import { prepared } from '../../db/prepared.ts';
 import type { Tracking } from '../../feed/tracked-links.ts';
 import { parseAddress } from '../../lib/address.ts';
 import { faultPoint } from '../../lib/fault-point.ts';
@@ -89,11 +90,11 @@ export async function executeDeliveries(
   }
   const askedAtMs = performance.now();
   const rows = await services.db.query<MessageRow>(
-    `select m.id, m.environment_id, m.channel_id, m.channel_type, m.collection, m.recipient_id, m.content, c.provider, m.workflow_key, m.tenant,
+    prepared(`select m.id, m.environment_id, m.channel_id, m.channel_type, m.collection, m.recipient_id, m.content, c.provider, m.workflow_key, m.tenant,
             m.workflow_run_id, (select version from governance) as orders_version
-     from message m
-     join channel c on c.id = m.channel_id
-     where m.id = any($1::uuid[])`,
+     from (select distinct id from unnest((select $1::uuid[])) as asked(id)) wanted
+     join message m using (id)
+     join channel c on c.id = m.channel_id`),
     [wanted.map((entry) => entry.messageId)],
   );
   const opened = await openBodies(services.bodies, rows);

@@ -1,5 +1,6 @@
 import { plainArray } from '../../db/array-literal.ts';
 import { type Queryable, sqlState } from '../../db/database.ts';
+import { prepared } from '../../db/prepared.ts';
 
 /** A slice, wherever it comes from. */
 export type SliceKey = {
@@ -47,8 +48,8 @@ export async function openSlices(
   slices: readonly SliceKey[],
 ): Promise<number[]> {
   const rows = await db.query<{ position: number }>(
-    `select min(wanted.n)::int - 1 as position
-     from unnest($1::smallint[], $2::bigint[], $3::smallint[]) with ordinality
+    prepared(`select min(wanted.n)::int - 1 as position
+     from unnest((select $1::smallint[]), (select $2::bigint[]), (select $3::smallint[])) with ordinality
        as wanted(stream, sequence, slice, n)
      join chunk_${slot} c using (stream, sequence)
      where not exists (
@@ -57,7 +58,7 @@ export async function openSlices(
        where r.stream = wanted.stream and r.sequence = wanted.sequence and r.slice = wanted.slice
      )
      group by wanted.stream, wanted.sequence, wanted.slice
-     order by 1`,
+     order by 1`),
     [
       slices.map((slice) => slice.stream),
       slices.map((slice) => slice.sequence),
@@ -77,8 +78,8 @@ export async function unrecordedSlices<Slice extends SliceKey>(
   slices: readonly Slice[],
 ): Promise<Slice[]> {
   const rows = await db.query<{ n: number }>(
-    `select min(wanted.n)::int as n
-     from unnest($1::smallint[], $2::bigint[], $3::smallint[]) with ordinality
+    prepared(`select min(wanted.n)::int as n
+     from unnest((select $1::smallint[]), (select $2::bigint[]), (select $3::smallint[])) with ordinality
        as wanted(stream, sequence, slice, n)
      where not exists (
        select
@@ -86,7 +87,7 @@ export async function unrecordedSlices<Slice extends SliceKey>(
        where r.stream = wanted.stream and r.sequence = wanted.sequence and r.slice = wanted.slice
      )
      group by wanted.stream, wanted.sequence, wanted.slice
-     order by 1`,
+     order by 1`),
     [
       plainArray(slices.map((slice) => slice.stream)),
       plainArray(slices.map((slice) => slice.sequence)),
