@@ -1,7 +1,8 @@
 import type { NoisyOptions } from './options.ts';
 
-/** Measurements of quiet lanes that the baseline is made of. */
+/** Measurements of quiet lanes that the baseline is made of, and the time over which they are spread when there are many. */
 const BASELINE_SAMPLES = 1_000;
+const BASELINE_MS = 100_000;
 const MIN_SAMPLES = 200;
 const RECOMPUTE_EVERY = 100;
 /** A window of measurements is judged anew after so many. */
@@ -28,6 +29,8 @@ export class NoisyCap {
   readonly #calm: number[] = [];
   readonly #judged: readonly Judged[];
   #calmCount = 0;
+  #calmSinceMs: number | undefined;
+  #calmMs = Number.NEGATIVE_INFINITY;
   #share: number;
   #seen = 0;
   #adaptedMs = Number.NEGATIVE_INFINITY;
@@ -65,10 +68,9 @@ export class NoisyCap {
   }
 
   /** A quiet lane's work took this long from its arrival to its receipt. */
-  measure(dwellMs: number, calm: boolean): void {
+  measure(dwellMs: number, calm: boolean, nowMs: number): void {
     if (calm) {
-      this.#calm[this.#calmCount++ % BASELINE_SAMPLES] = dwellMs;
-      if (this.#isKnown && this.#calmCount % RECOMPUTE_EVERY === 0) this.#recompute();
+      this.#remember(dwellMs, nowMs);
       return;
     }
     if (!this.#isKnown) return;
@@ -103,6 +105,16 @@ export class NoisyCap {
       this.#reset();
       this.#goodSinceMs = undefined;
     }
+  }
+
+  /** The latest ones, half of the time that it knows or 100 s apart in all: seconds that were bad by chance are not what calm is like. */
+  #remember(dwellMs: number, nowMs: number): void {
+    this.#calmSinceMs ??= nowMs;
+    const spreadMs = Math.min(BASELINE_MS, (nowMs - this.#calmSinceMs) / 2);
+    if (nowMs - this.#calmMs < spreadMs / BASELINE_SAMPLES) return;
+    this.#calmMs = nowMs;
+    this.#calm[this.#calmCount++ % BASELINE_SAMPLES] = dwellMs;
+    if (this.#isKnown && this.#calmCount % RECOMPUTE_EVERY === 0) this.#recompute();
   }
 
   #recompute(): void {

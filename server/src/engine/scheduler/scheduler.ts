@@ -203,7 +203,7 @@ function finish(state: SchedulerState, assignmentId: number, serviceMs: number):
     lane.queue.charge(flow, actualMs - chargedMs);
     charge(state, lane, actualMs - chargedMs);
     if (freshAtMs !== undefined && lane.level === 'normal') {
-      state.cap.measure(state.nowMs - freshAtMs, state.noisy.size === 0);
+      state.cap.measure(state.nowMs - freshAtMs, state.noisy.size === 0, state.nowMs);
     }
   }
 }
