@@ -76,7 +76,7 @@ export class NoisyCap {
     if (!this.#isKnown) return;
     this.#seen += 1;
     for (const judged of this.#judged) {
-      if (dwellMs > judged.baselineMs * this.#options.tolerance) judged.long += 1;
+      if (dwellMs > judged.baselineMs) judged.long += 1;
     }
   }
 

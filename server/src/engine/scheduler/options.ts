@@ -19,8 +19,7 @@ export type NoisyOptions = {
   readonly firstCapShare: number;
   readonly leastCapShare: number;
   readonly lastCapShare: number;
-  /** The cap falls by the factor `decrease` when quiet dwell exceeds `tolerance` times its calm baseline, or rises by `increase`. */
-  readonly tolerance: number;
+  /** The cap falls by the factor `decrease` when quiet dwell exceeds its calm baseline, or rises by `increase`. */
   readonly decrease: number;
   readonly increase: number;
   readonly increaseAfterMs: number;
@@ -39,7 +38,6 @@ export const NOISY: NoisyOptions = {
   firstCapShare: 1 / 30,
   leastCapShare: 1 / 60,
   lastCapShare: 0.5,
-  tolerance: 1.05,
   decrease: 0.7,
   increase: 1 / 60,
   increaseAfterMs: 1_000,
