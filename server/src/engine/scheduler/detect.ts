@@ -5,6 +5,8 @@ import { isAccountKnown, type SchedulerState, setLevel, type Transition } from '
 /** In a first tenth of a second a flood could start thousands of runs at everybody's priority. */
 const EVALUATE_MS = 20;
 const MAX_TRANSITIONS = 200;
+/** Assignments within a second that it takes to be noisy by their time. */
+const LEAST_ASSIGNMENTS = 4;
 
 /**
  * Every 20 ms: which lanes are noisy. The lanes of an account count together, so that many small ones
@@ -23,12 +25,26 @@ export function detectNoisy(state: SchedulerState): void {
   for (const lane of state.leaving) leave(state, options, lane);
 }
 
+/** Below this nobody is noisy by service time, in milliseconds of the last second. */
+function leastNoisyMs({ slots }: SchedulerState, { leastLoad }: NoisyOptions): number {
+  return leastLoad * slots * 1_000;
+}
+
+/**
+ * How much of an assignment's time says something about whose it is. One that was under way while the database or the machine stood
+ * still took long too, and whoever had nothing else is no noisy lane.
+ */
+export function telling(state: SchedulerState, serviceMs: number): number {
+  const { noisy } = state.options;
+  if (!noisy || state.slots === 0) return serviceMs;
+  return Math.min(serviceMs, leastNoisyMs(state, noisy) / LEAST_ASSIGNMENTS);
+}
+
 function tripAccount(state: SchedulerState, options: NoisyOptions, account: Account): void {
   const { nowMs } = state;
   const totalMs = state.recentService.at(nowMs);
-  const leastMs = options.leastLoad * state.slots * 1_000;
   const limitRuns = Math.max(options.inFlightRuns - 1, options.inFlightShare * state.inFlightRuns);
-  const limitMs = Math.max(leastMs, options.serviceShare * totalMs);
+  const limitMs = Math.max(leastNoisyMs(state, options), options.serviceShare * totalMs);
   if (account.inFlightRuns <= limitRuns && account.recentService.at(nowMs) <= limitMs) return;
   const quiet = [...account.lanes].filter((lane) => lane.level === 'normal');
   let runs = quiet.reduce((sum, lane) => sum + lane.inFlightRuns, 0);
