@@ -9,7 +9,7 @@ const LANES = 100;
 const SLOW_LANE = 1_000;
 const USUAL_MS = 5;
 const BETWEEN_MS = 7;
-const STALL_MS = 10_000;
+const STALL_AT_MS = 10_000;
 
 /**
  * A hundred quiet lanes take turns with a run every 7 ms, each done after 5 ms, and another one has some whose runs are slow. In the tenth
@@ -31,7 +31,7 @@ function noisyLanes(input: { stallMs: number; slowRuns: number; slowMs: number }
   };
   const refs = (laneId: number) => ({ type: 'appended', refs: [ref(laneId, 1)] }) as const;
   for (let nowMs = 0; nowMs < 20_000; nowMs++) {
-    const isStill = nowMs >= STALL_MS && nowMs < STALL_MS + input.stallMs;
+    const isStill = nowMs >= STALL_AT_MS && nowMs < STALL_AT_MS + input.stallMs;
     for (const [assignmentId, { startedMs, doneMs }] of isStill ? [] : [...underWay]) {
       if (doneMs > nowMs) continue;
       underWay.delete(assignmentId);
@@ -41,7 +41,7 @@ function noisyLanes(input: { stallMs: number; slowRuns: number; slowMs: number }
     if (nowMs % BETWEEN_MS === 0) {
       start(schedule(state, refs(1 + ((nowMs / BETWEEN_MS) % LANES)), nowMs), nowMs);
     }
-    if (nowMs >= STALL_MS && nowMs < STALL_MS + input.slowRuns) {
+    if (nowMs >= STALL_AT_MS && nowMs < STALL_AT_MS + input.slowRuns) {
       start(schedule(state, refs(SLOW_LANE), nowMs), nowMs);
     }
   }

@@ -31,10 +31,10 @@ function leastNoisyMs({ slots }: SchedulerState, { leastLoad }: NoisyOptions): n
 }
 
 /**
- * How much of an assignment's time says something about whose it is. One that was under way while the database or the machine stood
+ * How much of an assignment's time counts when it is judged who is noisy. One that was under way while the database or the machine stood
  * still took long too, and whoever had nothing else is no noisy lane.
  */
-export function telling(state: SchedulerState, serviceMs: number): number {
+export function judgedMs(state: SchedulerState, serviceMs: number): number {
   const { noisy } = state.options;
   if (!noisy || state.slots === 0) return serviceMs;
   return Math.min(serviceMs, leastNoisyMs(state, noisy) / LEAST_ASSIGNMENTS);

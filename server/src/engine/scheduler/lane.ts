@@ -26,7 +26,7 @@ export type Lane = {
   /** Assignments and runs under way that hold work of the lane. */
   assignments: number;
   inFlightRuns: number;
-  /** Milliseconds of service in about the last second. */
+  /** Milliseconds of service in about the last second, as far as they count when it is judged who is noisy. */
   readonly recentService: DecayingSum;
 };
 

@@ -1,6 +1,6 @@
 import type { ChunkRef } from '../log/chunk.ts';
 import { charge } from './charge.ts';
-import { detectNoisy, restrainAccount, telling } from './detect.ts';
+import { detectNoisy, judgedMs, restrainAccount } from './detect.ts';
 import { dispatch, mayHoldMore } from './dispatch.ts';
 import type { Lane } from './lane.ts';
 import { runsInSlice } from './runs-in-slice.ts';
@@ -192,14 +192,14 @@ function finish(state: SchedulerState, assignmentId: number, serviceMs: number):
   if (isNoisy(work))
     state.noisyRestsUntilMs = state.nowMs + state.cap.restMs(serviceMs, state.slots);
   const totalMs = work.shares.reduce((sum, share) => sum + share.chargedMs, 0);
-  const tellingMs = telling(state, serviceMs);
-  state.recentService.add(tellingMs, state.nowMs);
+  const judged = judgedMs(state, serviceMs);
+  state.recentService.add(judged, state.nowMs);
   for (const { lane, flow, runs, chargedMs, freshAtMs } of work.shares) {
-    const actualMs = totalMs > 0 ? (serviceMs * chargedMs) / totalMs : 0;
+    const part = totalMs > 0 ? chargedMs / totalMs : 0;
+    const actualMs = serviceMs * part;
     lane.costMs += COST_SMOOTHING * (actualMs / runs - lane.costMs);
-    const ownMs = totalMs > 0 ? (tellingMs * chargedMs) / totalMs : 0;
-    lane.recentService.add(ownMs, state.nowMs);
-    lane.account.recentService.add(ownMs, state.nowMs);
+    lane.recentService.add(judged * part, state.nowMs);
+    lane.account.recentService.add(judged * part, state.nowMs);
     lane.account.finishedRuns += runs;
     noteServed(state, lane.account);
     lane.queue.charge(flow, actualMs - chargedMs);
