@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { pino } from 'pino';
 import { startMover } from '../bodies/mover.ts';
-import { type Database, openDatabase, openSession } from '../db/database.ts';
+import { type DatabasePool, openDatabase, openSession } from '../db/database.ts';
 import type { Part, PartContext } from '../lib/carrier-part.ts';
 import { systemClock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
@@ -54,7 +54,7 @@ type KeptPart<State> = {
 function partOf<Config, State>(
   name: string,
   config: Config,
-  start: (ctx: PartContext<Database>, config: Config) => Promise<Part<State>>,
+  start: (ctx: PartContext<DatabasePool>, config: Config) => Promise<Part<State>>,
 ): KeptPart<State> {
   let part: Part<State> | undefined;
   let reason: string | undefined;

@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from '../lib/log.ts';
 import { createPriority } from '../lib/priority.ts';
+import { type CopiedRows, copyOut } from './copy-out.ts';
 import { parseTimestamp } from './parse-timestamp.ts';
 
 /** A statement with an optional name; a named one is prepared once a connection. */
@@ -17,6 +18,15 @@ export type Database = Queryable & {
   /** Runs `work` in a transaction: commits when it resolves, rolls back when it throws. */
   readonly transaction: <Result>(work: (tx: Queryable) => Promise<Result>) => Promise<Result>;
   readonly close: () => Promise<void>;
+};
+
+/** A database with connections of its own. */
+export type DatabasePool = Database & {
+  /** The rows of a query as text; in a transaction that has these settings. */
+  readonly copyOut: (
+    query: string,
+    settings: Readonly<Record<string, string>>,
+  ) => Promise<CopiedRows>;
 };
 
 export type DatabaseOptions = {
@@ -64,7 +74,7 @@ const parseAny = pg.types.getTypeParser(TIMESTAMPTZ);
 pg.types.setTypeParser(TIMESTAMPTZ, (text) => parseTimestamp(text, parseAny));
 
 /** A pool of connections. Connections are opened on first use and closed after 40 idle seconds. */
-export function openDatabase(options: DatabaseOptions): Database {
+export function openDatabase(options: DatabaseOptions): DatabasePool {
   const { background } = options;
   const pool = new pg.Pool({
     connectionString: options.url,
@@ -88,6 +98,32 @@ export function openDatabase(options: DatabaseOptions): Database {
     options.log.warn({ reason: describe(error) }, 'idle database connection lost'),
   );
 
+  async function inTransaction<Result>(
+    work: (client: pg.PoolClient) => Promise<Result>,
+  ): Promise<Result> {
+    const client = await pool.connect();
+    let broken: Error | undefined;
+    // The pool listens only to idle ones, and an error that nobody listens to ends the process.
+    const onError = (error: Error): void => {
+      broken = error;
+    };
+    client.on('error', onError);
+    try {
+      await client.query('begin');
+      const result = await work(client);
+      await client.query('commit');
+      return result;
+    } catch (error) {
+      await client.query('rollback').catch((rollbackError: Error) => {
+        broken = rollbackError;
+      });
+      throw error;
+    } finally {
+      client.removeListener('error', onError);
+      client.release(broken);
+    }
+  }
+
   return {
     query: (statement, values) =>
       againAfterDeadlock(
@@ -101,31 +137,18 @@ export function openDatabase(options: DatabaseOptions): Database {
             'two statements waited for each other; one runs again',
           ),
       ),
-    transaction: async (work) => {
-      const client = await pool.connect();
-      let broken: Error | undefined;
-      // The pool listens only to idle ones, and an error that nobody listens to ends the process.
-      const onError = (error: Error): void => {
-        broken = error;
-      };
-      client.on('error', onError);
-      try {
-        await client.query('begin');
-        const result = await work({
-          query: (statement, values) => run(client, statement, values),
-        });
-        await client.query('commit');
-        return result;
-      } catch (error) {
-        await client.query('rollback').catch((rollbackError: Error) => {
-          broken = rollbackError;
-        });
-        throw error;
-      } finally {
-        client.removeListener('error', onError);
-        client.release(broken);
-      }
-    },
+    transaction: (work) =>
+      inTransaction((client) =>
+        work({ query: (statement, values) => run(client, statement, values) }),
+      ),
+    copyOut: (query, settings) =>
+      inTransaction(async (client) => {
+        await client.query(
+          'select set_config(name, value, true) from unnest($1::text[], $2::text[]) as s(name, value)',
+          [Object.keys(settings), Object.values(settings)],
+        );
+        return copyOut(client, query);
+      }),
     close: () => pool.end(),
   };
 }

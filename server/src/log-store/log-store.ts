@@ -66,10 +66,10 @@ export const logSources = [
 
 export type LogSource = (typeof logSources)[number];
 
-/** Rows of one source, each a JSON array on a line of its own, in the columns of `rowColumns`. */
+/** Rows of one source as PostgreSQL copies them out: lines with tabs between columns, whose order is that of `clickHouseTables`. */
 export type LogBatch = {
   readonly source: LogSource;
-  readonly lines: string;
+  readonly lines: Buffer;
   readonly rows: number;
 };
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Database } from '../db/database.ts';
+import type { DatabasePool } from '../db/database.ts';
 import type { Part, PartContext } from '../lib/carrier-part.ts';
 import { createClickHouseSink } from './clickhouse/clickhouse-sink.ts';
 import type { LogStoreConfig } from './config.ts';
@@ -13,7 +13,7 @@ export type ShipperState = ShipperStats;
 
 /** Ships to the configured store, as a part of the carrier. */
 export async function startShipper(
-  ctx: PartContext<Database>,
+  ctx: PartContext<DatabasePool>,
   config: LogStoreConfig,
 ): Promise<Part<ShipperState>> {
   const { url, retention, backlogBytes } = config;

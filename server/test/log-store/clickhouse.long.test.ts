@@ -11,7 +11,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { silentLog } from '../support/log.ts';
 import { conformanceSuite } from './conformance.ts';
 import { type Shipping, startShipping } from './shipping.ts';
-import { type Written, write, writeApiLog, writeEnvironment } from './written.ts';
+import { line, type Written, write, writeApiLog, writeEnvironment } from './written.ts';
 
 let database: TestDatabase;
 let engine: ClickHouseEngine;
@@ -108,7 +108,7 @@ test('what is sent twice under one token counts once, and under two it does once
   const sink = await createClickHouseSink({ url: engine.url, retention, randomId: randomUUID });
   const id = '01a1ff65-89c1-7a2b-8c3d-0123456789ab';
   const values = [990_001, id, 1, 'GET', '/', '/', 200, 1, null, null];
-  const batch = { source: 'api_log', lines: JSON.stringify(values), rows: 1 } as const;
+  const batch = { source: 'api_log', lines: line(values), rows: 1 } as const;
   await sink.insert(batch, 'one');
   await sink.insert(batch, 'one');
   expect(await count('api_log where environment_id = 990001')).toBe(1);
@@ -209,10 +209,7 @@ test('days that are over their retention go, and a changed one counts from the n
     "select create_table_query as sql from system.tables where name = 'event'",
   );
   expect(table?.sql).toContain('TTL toDateTime(at) + toIntervalDay(7)');
-  await sink.insert(
-    { source: 'api_log', lines: JSON.stringify(values(id(old))), rows: 1 },
-    'an old one',
-  );
+  await sink.insert({ source: 'api_log', lines: line(values(id(old))), rows: 1 }, 'an old one');
   const keeping = await createClickHouseSink({ url: engine.url, retention, randomId: randomUUID });
   const short = await createClickHouseSink({
     ...{ url: engine.url, randomId: randomUUID },

@@ -29,8 +29,9 @@ const sink: LogSink = {
   },
   insert: async ({ source, lines }) => {
     if (source !== 'message_event') return;
-    const ids = lines.split('\n').map((line) => `${(JSON.parse(line) as string[])[1]}\n`);
-    await clickHouse.insert('insert into shipped (id) format TabSeparated', ids.join(''), {});
+    const ids = lines.toString().match(/^\d+\t[^\t]+/gm) ?? [];
+    const text = ids.map((found) => `${found.split('\t')[1]}\n`).join('');
+    await clickHouse.insert('insert into shipped (id) format TabSeparated', text, {});
   },
   eventsAmong: async (ids) => {
     const rows = await clickHouse.rows<{ id: string }>(

@@ -1,4 +1,4 @@
-import type { Database } from '../../src/db/database.ts';
+import type { DatabasePool } from '../../src/db/database.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { LogSink } from '../../src/log-store/log-store.ts';
 import {
@@ -16,7 +16,7 @@ export type Shipping = Shipper & {
 
 /** A shipper in this process. */
 export function startShipping(
-  db: Database,
+  db: DatabasePool,
   sink: LogSink,
   options: Partial<ShipperOptions> = {},
 ): Shipping {

@@ -4,6 +4,7 @@ import { type LogStoreStandIn, startLogStore } from '../../src/drill/stand-ins/l
 import { createClickHouseSink } from '../../src/log-store/clickhouse/clickhouse-sink.ts';
 import { clickHouseTables } from '../../src/log-store/clickhouse/schema.ts';
 import type { LogSink } from '../../src/log-store/log-store.ts';
+import { line } from './written.ts';
 
 let standIn: LogStoreStandIn;
 let sink: LogSink;
@@ -31,13 +32,11 @@ test('what ships to ClickHouse ships to the stand-in: it keeps its name, counts 
   expect(await sink.migrate()).toBe(id);
 
   const ids = Array.from({ length: 50 }, () => randomUUID());
-  const lines = ids
-    .map((event) =>
-      JSON.stringify(
-        clickHouseTables.message_event.columns.map((name) => (name === 'id' ? event : 1)),
-      ),
-    )
-    .join('\n');
+  const lines = Buffer.concat(
+    ids.map((event) =>
+      line(clickHouseTables.message_event.columns.map((name) => (name === 'id' ? event : 1))),
+    ),
+  );
   await sink.insert({ source: 'message_event', lines, rows: ids.length }, 'token');
   await sink.insert({ source: 'message_event', lines, rows: ids.length }, 'token');
   const other = randomUUID();

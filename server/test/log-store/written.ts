@@ -142,3 +142,8 @@ export async function deleteRecipient(
     [environmentId, recipient, new Date(Date.now() + 1_000)],
   );
 }
+
+/** A row as PostgreSQL copies it out; of values that need no escape. */
+export function line(values: readonly (string | number | null)[]): Buffer {
+  return Buffer.from(`${values.map((value) => value ?? '\\N').join('\t')}\n`);
+}

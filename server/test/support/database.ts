@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { inject } from 'vitest';
-import { type Database, openDatabase, openSession } from '../../src/db/database.ts';
+import { type DatabasePool, openDatabase, openSession } from '../../src/db/database.ts';
 import { silentLog } from './log.ts';
 
 export type TestDatabase = {
   readonly url: string;
-  readonly db: Database;
+  readonly db: DatabasePool;
   /** Closes `db`, ends every other session, and removes the database. */
   readonly drop: () => Promise<void>;
 };

@@ -62,17 +62,26 @@ export function createIdSet(): IdSet {
  * in another.
  */
 function hashOf(id: string): readonly [high: number, low: number] {
-  const hex = UUID.test(id)
-    ? id.slice(0, 8) + id.slice(9, 13) + id.slice(14, 18) + id.slice(19, 23) + id.slice(24)
-    : createHash('sha256').update(id).digest('hex').slice(0, 32);
   let high = 0x9e37_79b9;
   let low = 0x85eb_ca6b;
-  for (let at = 0; at < 32; at += 8) {
-    const word = Number.parseInt(hex.slice(at, at + 8), 16);
+  for (const hex of UUID.test(id) ? wordsOfUuid(id) : wordsOfHash(id)) {
+    const word = Number.parseInt(hex, 16);
     high = mixed(high ^ word);
     low = mixed(low + Math.imul(word, 0xc2b2_ae35));
   }
   return [high, low || 1];
+}
+
+function wordsOfUuid(id: string): string[] {
+  return [
+    ...[id.slice(0, 8), id.slice(9, 13) + id.slice(14, 18)],
+    ...[id.slice(19, 23) + id.slice(24, 28), id.slice(28)],
+  ];
+}
+
+function wordsOfHash(id: string): string[] {
+  const hex = createHash('sha256').update(id).digest('hex');
+  return [0, 8, 16, 24].map((at) => hex.slice(at, at + 8));
 }
 
 /** The finalizer of MurmurHash3 (Appleby): each bit of the word changes each bit of the result with a probability of a half. */

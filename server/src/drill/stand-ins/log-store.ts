@@ -1,14 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import { pipeline, type Readable } from 'node:stream';
-import { StringDecoder } from 'node:string_decoder';
 import { createGunzip } from 'node:zlib';
 import { ClickHouseError } from './clickhouse-error.ts';
 import { createIdSet, type IdSet } from './id-set.ts';
 import { type Answer, readAll, type Stand, serveStand } from './serve.ts';
 
 const MOST_QUERY_BYTES = 1_000_000;
-/** Tables with no more rows than this keep them, so that a client finds its own notes again. */
+/** Tables with no more rows than this, all as JSON, keep them: a client finds its own notes again. */
 const MOST_KEPT_ROWS = 200;
+const NEWLINE = 10;
+const TAB = 9;
 const UUIDS = /\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/g;
 
 export type LogStoreOptions = {
@@ -53,7 +54,7 @@ type Table = {
 
 /**
  * Speaks as much of ClickHouse's HTTP interface as a client that ships rows needs: ping, DDL (taken as it is),
- * INSERT in JSONEachRow or JSONCompactEachRow with de-duplication by token, which of some ids a table has, and
+ * INSERT in JSONEachRow or TabSeparated with de-duplication by token, which of some ids a table has, and
  * `select *` of tables that are small. Of the rows it
  * keeps their ids only, which is what a drill asks: did each come, and did it count once.
  */
@@ -166,12 +167,13 @@ async function insert(
   const table = tables.get(nameOf(name));
   if (!table) throw new ClickHouseError('UNKNOWN_TABLE', `Table ${name} does not exist.`);
   const idOf = idReader(format, columns);
+  const isKept = format === 'JSONEachRow';
   const lines: string[] = [];
   const ids: string[] = [];
-  for await (const line of linesOf(body)) {
-    ids.push(idOf(line));
-    if (lines.length < MOST_KEPT_ROWS) lines.push(line);
-  }
+  await eachLine(body, (bytes, start, end) => {
+    ids.push(idOf(bytes, start, end));
+    if (isKept && lines.length < MOST_KEPT_ROWS) lines.push(bytes.toString('utf8', start, end));
+  });
   // Only now: a body that breaks off inserts nothing.
   const token = parameters.get('insert_deduplication_token');
   if (token !== null && table.tokens.has(token)) {
@@ -186,16 +188,21 @@ async function insert(
   return written(ids.length);
 }
 
-/** The lines that are not empty; rejects when the stream breaks off. */
-async function* linesOf(stream: Readable): AsyncGenerator<string> {
-  const decoder = new StringDecoder();
-  let rest = '';
+type TakeLine<Result> = (bytes: Buffer, start: number, end: number) => Result;
+
+/** Hands over where the lines that are not empty begin and end; rejects when the stream breaks off. */
+async function eachLine(stream: Readable, take: TakeLine<void>): Promise<void> {
+  let rest: Buffer = Buffer.alloc(0);
   for await (const part of stream as AsyncIterable<Buffer>) {
-    const lines = (rest + decoder.write(part)).split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) if (line !== '') yield line;
+    const bytes = rest.length === 0 ? part : Buffer.concat([rest, part]);
+    let start = 0;
+    for (let end = bytes.indexOf(NEWLINE); end !== -1; end = bytes.indexOf(NEWLINE, start)) {
+      if (end > start) take(bytes, start, end);
+      start = end + 1;
+    }
+    rest = bytes.subarray(start);
   }
-  if (rest !== '') yield rest;
+  if (rest.length > 0) take(rest, 0, rest.length);
 }
 
 function written(rows: number): Answer {
@@ -208,17 +215,22 @@ function written(rows: number): Answer {
 }
 
 /** How a row of a format tells its `id`. Nothing is parsed that need not be. */
-function idReader(format: string, columns: string): (line: string) => string {
+function idReader(format: string, columns: string): TakeLine<string> {
   switch (format) {
     case 'JSONEachRow':
-      return (line) => /"id":"([^"\\]+)"/.exec(line)?.[1] ?? line;
-    case 'JSONCompactEachRow': {
+      return (bytes, start, end) => {
+        const line = bytes.toString('utf8', start, end);
+        return /"id":"([^"\\]+)"/.exec(line)?.[1] ?? line;
+      };
+    case 'TabSeparated': {
       const names = columns.split(',').map(nameOf);
       const position = names.findIndex((name) => name === 'id' || name === 'message_id');
-      // Most often nothing, or one number, stands before it.
-      const near = position === 0 ? /^\["([^"\\]+)"/ : position === 1 ? /^\[\d+,"([^"\\]+)"/ : /$^/;
-      return (line) =>
-        near.exec(line)?.[1] ?? String((JSON.parse(line) as readonly unknown[])[position] ?? line);
+      return (bytes, start, end) => {
+        let from = start;
+        for (let column = 0; column < position; column++) from = bytes.indexOf(TAB, from) + 1;
+        const to = bytes.indexOf(TAB, from);
+        return bytes.toString('latin1', from, to === -1 || to > end ? end : to);
+      };
     }
     default:
       throw new ClickHouseError('SYNTAX_ERROR', `The stand-in does not read ${format}.`);
@@ -262,7 +274,7 @@ function select(
   const table = from === undefined ? undefined : tables.get(nameOf(from));
   const asked = statement.match(UUIDS);
   if (table && asked) return asked.filter((id) => table.ids.has(id)).map((id) => ({ id }));
-  if (!table || table.rows > MOST_KEPT_ROWS) {
+  if (!table || table.kept.length < table.rows) {
     throw new ClickHouseError('SYNTAX_ERROR', `The stand-in cannot answer: ${statement}`);
   }
   return table.kept.map((line) => JSON.parse(line));

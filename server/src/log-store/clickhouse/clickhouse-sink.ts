@@ -51,7 +51,7 @@ export async function createClickHouseSink(options: {
     insert: async ({ source, lines }, token) => {
       const { table, columns } = clickHouseTables[source];
       await clickHouse.insert(
-        `insert into ${table} (${columns.join(', ')}) format JSONCompactEachRow`,
+        `insert into ${table} (${columns.join(', ')}) format TabSeparated`,
         lines,
         {
           insert_deduplicate: 1,

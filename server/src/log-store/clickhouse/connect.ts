@@ -11,7 +11,11 @@ export type ClickHouse = {
     settings?: ClickHouseSettings,
   ) => Promise<readonly Row[]>;
   /** An insert whose rows are text of its format. */
-  readonly insert: (query: string, text: string, settings: ClickHouseSettings) => Promise<void>;
+  readonly insert: (
+    query: string,
+    text: string | Buffer,
+    settings: ClickHouseSettings,
+  ) => Promise<void>;
   readonly close: () => Promise<void>;
 };
 

@@ -1,4 +1,4 @@
-import type { Database, Queryable } from '../../db/database.ts';
+import type { Database, DatabasePool, Queryable } from '../../db/database.ts';
 import { logSources } from '../log-store.ts';
 import { type LoadedRows, loadRows, MOST_ROWS } from './load-rows.ts';
 import type { Position } from './position.ts';
@@ -86,7 +86,7 @@ export async function nextAside(
 }
 
 export async function* loadAside(
-  db: Database,
+  db: DatabasePool,
   rows: readonly AsideRow[],
 ): AsyncGenerator<LoadedRows> {
   for (const [index, source] of logSources.entries()) {

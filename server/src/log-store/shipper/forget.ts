@@ -1,4 +1,4 @@
-import type { Database } from '../../db/database.ts';
+import type { DatabasePool } from '../../db/database.ts';
 import { lowestUuidAt } from '../../lib/address.ts';
 import { USERS } from '../../recipients/reference.ts';
 import type { LogSink, LogSource } from '../log-store.ts';
@@ -25,7 +25,7 @@ type Deletion = {
  * Passes deletions that are over on to the store, in their order, and sends again what merges moved, with `send`; then records that.
  */
 export async function forgetDeleted(
-  db: Database,
+  db: DatabasePool,
   sink: LogSink,
   position: Position,
   send: (rows: LoadedRows, purpose: string) => Promise<void>,
@@ -78,7 +78,7 @@ const OWNED: readonly (readonly [LogSource, 'message' | 'recipient_run', string]
 ];
 
 async function sendMoved(
-  db: Database,
+  db: DatabasePool,
   deletion: Deletion,
   send: (rows: LoadedRows, purpose: string) => Promise<void>,
 ): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Database } from '../../db/database.ts';
+import type { Database, DatabasePool } from '../../db/database.ts';
 import { lowestUuidAt } from '../../lib/address.ts';
 import { logSources } from '../log-store.ts';
 import { type LoadedRows, loadRows, MOST_ROWS } from './load-rows.ts';
@@ -42,7 +42,7 @@ export async function nextGap(db: Database): Promise<Gap | undefined> {
  * which few may be of the gap.
  */
 export async function loadGapPage(
-  db: Database,
+  db: DatabasePool,
   gap: Gap,
 ): Promise<{ readonly rows: LoadedRows | undefined; readonly done: () => Promise<void> }> {
   const source = logSources[gap.source - 1];

@@ -3,6 +3,7 @@ import type { LogBatch, LogSink } from '../log-store.ts';
 
 /** Rows that are left out of a batch at the most: more, and it is not the rows. */
 const MOST_REFUSED = 20;
+const NEWLINE = 10;
 
 /**
  * Inserts a batch; where the store refuses to read it, in halves, down to the rows that it refuses, which are left out. Returns how
@@ -15,9 +16,9 @@ export async function insertEach(
   log: Logger,
 ): Promise<number> {
   let refused = 0;
-  const insert = async (lines: readonly string[], own: string): Promise<void> => {
+  const insert = async (lines: readonly Buffer[], own: string): Promise<void> => {
     try {
-      await sink.insert({ ...batch, lines: lines.join('\n'), rows: lines.length }, own);
+      await sink.insert({ ...batch, lines: Buffer.concat(lines), rows: lines.length }, own);
     } catch (error) {
       if (sink.refusalCode(error) === undefined || refused >= MOST_REFUSED) throw error;
       if (lines.length > 1) {
@@ -27,7 +28,7 @@ export async function insertEach(
         return;
       }
       refused += 1;
-      const [id] = /[0-9a-f-]{36}/.exec(lines[0] ?? '') ?? [];
+      const [id] = /[0-9a-f-]{36}/.exec(String(lines[0])) ?? [];
       log.error({ source: batch.source, id }, 'the log store cannot read a row: it is left out');
     }
   };
@@ -35,7 +36,17 @@ export async function insertEach(
     await sink.insert(batch, token);
   } catch (error) {
     if (sink.refusalCode(error) === undefined) throw error;
-    await insert(batch.lines.split('\n'), `${token}-each`);
+    await insert(eachOf(batch.lines), `${token}-each`);
   }
   return refused;
+}
+
+function eachOf(lines: Buffer): Buffer[] {
+  const each: Buffer[] = [];
+  for (let start = 0; start < lines.length; ) {
+    const end = lines.indexOf(NEWLINE, start) + 1;
+    each.push(lines.subarray(start, end));
+    start = end;
+  }
+  return each;
 }

@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import { channelTypes } from '../../channels/channel-type.ts';
-import type { Database } from '../../db/database.ts';
+import { inlined } from '../../db/copy-out.ts';
+import type { DatabasePool } from '../../db/database.ts';
 import { deliveryStatuses } from '../../feed/delivery-status.ts';
 import { messageEventNames } from '../../feed/message-event-type.ts';
 import { runStatuses } from '../../runs/run-status.ts';
@@ -15,7 +17,7 @@ export const MOST_ROWS: Readonly<Record<LogSource, number>> = {
 };
 
 export type LoadedRows = LogBatch & {
-  /** Of the keys that were asked for. */
+  /** Of all that is in the lines. */
   readonly hash: string;
   /** Ids of some of the rows. */
   readonly sample: readonly string[];
@@ -27,33 +29,30 @@ const namesSql = (names: readonly string[]): string =>
 const timeSql = (column: string): string =>
   `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS')`;
 
-const RUN_LINE = `w.environment_id, r.id, %segment%, r.collection, r.recipient_id, w.tenant, w.workflow_key, w.id`;
+const RUN_COLUMNS = `w.environment_id, r.id, %segment%, r.collection, r.recipient_id, w.tenant, w.workflow_key, w.id`;
 
-/** The query for each source's lines over `wanted k`, whose columns are `id` and `number`. What was deleted meanwhile is left out. */
+/**
+ * The query for each source's rows over `wanted k`, whose columns are `id` and `number`; the second column is the id. What was deleted
+ * meanwhile is left out.
+ */
 const SOURCES: Readonly<Record<LogSource, string>> = {
   message_event: `
-    select e.id, json_build_array(
-      e.environment_id, e.id, ${timeSql('e.inserted_at')}, (${messageEventNames})[e.type], coalesce(e.data::text, ''),
+    select e.environment_id, e.id, ${timeSql('e.inserted_at')}, (${messageEventNames})[e.type], coalesce(e.data::text, ''),
       m.id, m.channel_id, ${namesSql(channelTypes)}[m.channel_type], m.collection, m.recipient_id, m.tenant, m.workflow_key,
       m.workflow_run_id, m.recipient_run_id, m.step_ref
-    )::text as line
     from wanted k
     join message_event e on e.id = k.id
     join message m on m.id = e.message_id`,
   recipient_run: `
-    select r.id, json_build_array(
-      ${RUN_LINE.replace('%segment%', '0')},
-      ${timeSql('r.executed_at')}, ${namesSql(runStatuses)}[r.status + 1], r.error_count, r.steps::text
-    )::text as line
+    select ${RUN_COLUMNS.replace('%segment%', '0')},
+      ${timeSql('r.executed_at')}, ${namesSql(runStatuses)}[r.status + 1], r.error_count, r.steps
     from wanted k
     join recipient_run r on r.id = k.id
     join workflow_run w on w.id = r.workflow_run_id
     where r.recipient_id <> ''`,
   recipient_run_segment: `
-    select r.id, json_build_array(
-      ${RUN_LINE.replace('%segment%', 's.segment')},
-      ${timeSql('s.executed_at')}, ${namesSql(runStatuses)}[s.status + 1], s.error_count, s.steps::text
-    )::text as line
+    select ${RUN_COLUMNS.replace('%segment%', 's.segment')},
+      ${timeSql('s.executed_at')}, ${namesSql(runStatuses)}[s.status + 1], s.error_count, s.steps
     from wanted k
     join recipient_run_segment s on s.recipient_run_id = k.id
       and s.segment = k.number
@@ -61,65 +60,54 @@ const SOURCES: Readonly<Record<LogSource, string>> = {
     join workflow_run w on w.id = r.workflow_run_id
     where r.recipient_id <> ''`,
   delivery: `
-    select m.id, json_build_array(
-      m.environment_id, m.id, d.attempt, m.collection, m.recipient_id, m.tenant, m.workflow_key, m.workflow_run_id,
-      m.recipient_run_id, ${timeSql('d.attempted_at')}, ${namesSql(deliveryStatuses)}[d.status + 1], d.provider,
-      d.detail::text
-    )::text as line
+    select m.environment_id, m.id, d.attempt, m.collection, m.recipient_id, m.tenant, m.workflow_key, m.workflow_run_id,
+      m.recipient_run_id, ${timeSql('d.attempted_at')}, ${namesSql(deliveryStatuses)}[d.status + 1], d.provider, d.detail
     from wanted k
     join delivery d on d.message_id = k.id
       and d.attempt = k.number
     join message m on m.id = d.message_id`,
   api_log: `
-    select a.id, json_build_array(
-      a.environment_id, a.id, a.api_key_id, a.method, a.route, a.path, a.status, a.duration_us, a.request, a.response
-    )::text as line
+    select a.environment_id, a.id, a.api_key_id, a.method, a.route, a.path, a.status, a.duration_us, a.request, a.response
     from wanted k
     join api_log a on a.id = k.id`,
 };
 
+/** Ids are few beside the tables, whatever the planner believes of a list. */
+const SETTINGS = {
+  ...{ enable_hashjoin: 'off', enable_mergejoin: 'off', enable_seqscan: 'off' },
+  ...{ jit: 'off', work_mem: '32MB' },
+} as const;
 const SAMPLE = 8;
+const NEWLINE = 10;
 
 /**
  * The rows of a source whose keys are those of `wanted`, a query for `id` and `number` in an order of its own, as lines. One
  * statement: the text is made where the rows are, so that this process only passes it on.
  */
 export async function loadRows(
-  db: Database,
+  db: DatabasePool,
   source: LogSource,
   wanted: string,
   values: readonly unknown[],
 ): Promise<LoadedRows> {
-  return db.transaction(async (tx) => {
-    // Ids are few beside the tables, whatever the planner believes of a list.
-    await tx.query(
-      `select set_config('enable_hashjoin', 'off', true),
-        set_config('enable_mergejoin', 'off', true),
-        set_config('enable_seqscan', 'off', true),
-        set_config('jit', 'off', true),
-        set_config('work_mem', '32MB', true)`,
-    );
-    const [row] = await tx.query<Omit<LoadedRows, 'source' | 'lines'> & { lines: string | null }>(
-      `with wanted as materialized (
-        ${wanted}
-      ), row as (
-        ${SOURCES[source]}
-      )
-      select string_agg(line, E'\\n') as lines, count(*)::int as rows,
-        (array_agg(id::text))[1:${SAMPLE}] as sample,
-        coalesce(
-          (select md5(string_agg(uuid_send(id) || coalesce(int2send(number), ''), '')) from wanted),
-          ''
-        ) as hash
-      from row`,
-      values,
-    );
-    return {
-      source,
-      lines: row?.lines ?? '',
-      rows: row?.rows ?? 0,
-      sample: row?.sample ?? [],
-      hash: row?.hash ?? '',
-    };
-  });
+  const { lines, rows } = await db.copyOut(
+    `with wanted as materialized (
+      ${inlined(wanted, values)}
+    )
+    ${SOURCES[source]}`,
+    SETTINGS,
+  );
+  const hash = createHash('sha256').update(lines).digest('hex').slice(0, 32);
+  return { source, lines, rows, hash, sample: firstIds(lines) };
+}
+
+function firstIds(lines: Buffer): string[] {
+  const ids: string[] = [];
+  let start = 0;
+  while (ids.length < SAMPLE && start < lines.length) {
+    const end = lines.indexOf(NEWLINE, start);
+    ids.push(lines.toString('utf8', start, end).split('\t', 2)[1] ?? '');
+    start = end + 1;
+  }
+  return ids;
 }

@@ -1,4 +1,4 @@
-import type { Database } from '../../db/database.ts';
+import type { Database, DatabasePool } from '../../db/database.ts';
 import { type LogSource, logSources } from '../log-store.ts';
 import { type LoadedRows, loadRows, MOST_ROWS } from './load-rows.ts';
 import type { Position } from './position.ts';
@@ -44,7 +44,7 @@ export function nextPart(db: Database, position: Position): Promise<readonly Rin
 
 /** The tables' rows of these rows of the ring, a batch at a time. */
 export async function* loadPart(
-  db: Database,
+  db: DatabasePool,
   part: readonly RingRow[],
 ): AsyncGenerator<LoadedRows> {
   for (const [index, source] of logSources.entries()) {

@@ -1,4 +1,4 @@
-import type { Database } from '../../db/database.ts';
+import type { DatabasePool } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { createRest } from '../../lib/rest.ts';
@@ -57,7 +57,7 @@ export type Shipper = {
 };
 
 export type ShipperOptions = {
-  readonly db: Database;
+  readonly db: DatabasePool;
   readonly sink: LogSink;
   readonly clock: Clock;
   readonly log: Logger;

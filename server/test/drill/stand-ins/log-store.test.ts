@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { NO_FAULTS } from '../../../src/drill/stand-ins/faults.ts';
@@ -95,9 +96,13 @@ test('rows without names of columns are read too, and a table says which of some
   const [first = '', second = '', third = ''] = newIds(3);
   const client = clientOf();
   const at = '2026-01-01 00:00:00';
-  const format = 'JSONCompactEachRow';
-  await client.insert({ table, columns: ['id', 'at'], values: [[first, at]], format });
-  await client.insert({ table, columns: ['at', 'id'], values: [[at, second]], format });
+  const insertLine = (columns: [string, string], values: readonly string[]) =>
+    client.insert({
+      ...{ table, columns, format: 'TabSeparated' },
+      values: Readable.from([`${values.join('\t')}\n`], { objectMode: false }),
+    });
+  await insertLine(['id', 'at'], [first, at]);
+  await insertLine(['at', 'id'], [at, second]);
   const found = await client.query({
     query: `select id from ${table} where id in {ids:Array(UUID)}`,
     query_params: { ids: [second, third, first] },
