@@ -71,6 +71,16 @@ const careless =
     return [{ ...first, slices: rest }, fuller, ...others];
   };
 
+/** Takes every lane for the only one that is active. */
+const crowding: Decider = (state, event, nowMs) => {
+  const { active } = state;
+  const { otherThanMs } = active;
+  active.otherThanMs = () => Number.NEGATIVE_INFINITY;
+  const assignments = schedule(state, event, nowMs);
+  active.otherThanMs = otherThanMs;
+  return assignments;
+};
+
 const levelOf = (state: SchedulerState, { slices }: Assignment) =>
   state.lanes.get(slices[0]?.ref.laneId ?? 0)?.level;
 
@@ -134,6 +144,7 @@ describe('any schedule', () => {
       { noisy: { ...NOISY, firstCapShare: 1, lastCapShare: 1, decrease: 1 } },
       'no more slots than the cap',
     ],
+    ['lets a lane crowd others out', { decide: crowding }, 'a quiet lane leaves slots to others'],
     ['has no hysteresis', { noisy: { ...NOISY, exitAfterMs: 100 } }, 'does not flap'],
     [
       'has no patience',

@@ -6,6 +6,7 @@ import {
   type NoisyOptions,
   type SchedulerOptions,
 } from '../../src/engine/scheduler/options.ts';
+import { runsInSlice } from '../../src/engine/scheduler/runs-in-slice.ts';
 import { type SchedulerEvent, schedule } from '../../src/engine/scheduler/scheduler.ts';
 import {
   type Assignment,
@@ -83,6 +84,8 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
   let seen = 0;
   let noisyIdleSinceMs: number | undefined;
   const noisySinceMs = new Map<number, number>();
+  /** When each lane had something to do last. */
+  const activeMs = new Array<number>(laneCount + 1).fill(Number.NEGATIVE_INFINITY);
 
   function send(event: SchedulerEvent): void {
     steps += 1;
@@ -105,6 +108,7 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
       if (!receipted.includes(slice)) status[ref.sequence * MAX_SLICES + slice] = WAITS;
     }
     waiting[ref.laneId] = (waiting[ref.laneId] ?? 0) + ref.sliceCount - receipted.length;
+    if (ref.sliceCount > receipted.length) activeMs[ref.laneId] = nowMs;
     open += ref.sliceCount - receipted.length;
   }
 
@@ -112,7 +116,10 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
     const work = underWay.get(assignmentId);
     if (!work) return;
     underWay.delete(assignmentId);
-    for (const laneId of work.laneIds) holds[laneId] = (holds[laneId] ?? 0) - 1;
+    for (const laneId of work.laneIds) {
+      holds[laneId] = (holds[laneId] ?? 0) - 1;
+      activeMs[laneId] = nowMs;
+    }
     for (const { ref, slice } of work.assignment.slices) {
       status[ref.sequence * MAX_SLICES + slice] = becomes;
       if (becomes === WAITS) waiting[ref.laneId] = (waiting[ref.laneId] ?? 0) + 1;
@@ -137,10 +144,10 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
       isNoisy = laneIsNoisy;
       must(ref.slot === slot, 'an assignment is of one slot');
       waiting[ref.laneId] = (waiting[ref.laneId] ?? 0) - 1;
-      serviceMs +=
-        (costs[ref.laneId] ?? 0) * Math.min(SLICE_RUNS, ref.runCount - slice * SLICE_RUNS);
+      serviceMs += (costs[ref.laneId] ?? 0) * runsInSlice(ref, slice);
       if (laneIds.includes(ref.laneId)) continue;
       laneIds.push(ref.laneId);
+      must(laneIsNoisy || !mustLeaveSlots(ref.laneId), 'a quiet lane leaves slots to others');
       const holding = (holds[ref.laneId] ?? 0) + 1;
       holds[ref.laneId] = holding;
       must(holding <= (limits[ref.laneId] ?? 0), 'no lane holds more than its limit');
@@ -153,7 +160,10 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
       startedMs: nowMs,
       endsMs: nowMs + serviceMs,
     });
-    for (const laneId of laneIds) checkAccount(accountIds[laneId] ?? 0);
+    for (const laneId of laneIds) {
+      checkAccount(accountIds[laneId] ?? 0);
+      activeMs[laneId] = nowMs;
+    }
     if (isNoisy && isRestrained(state)) {
       const cap = Math.max(1, Math.floor(state.slots * NOISY.lastCapShare));
       must(state.noisyAssignments <= cap, 'noisy lanes hold no more slots than the cap');
@@ -188,11 +198,26 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
     return most === Number.POSITIVE_INFINITY || holding(accountId) < most;
   }
 
+  /** As many slots as it holds are free, or fewer, while others are active and it has runs enough under way for a noisy lane. */
+  function mustLeaveSlots(laneId: number): boolean {
+    const held = holds[laneId] ?? 0;
+    if (held < state.slots - underWay.size) return false;
+    let runs = 0;
+    for (const { assignment } of underWay.values()) {
+      for (const { ref, slice } of assignment.slices) {
+        if (ref.laneId === laneId) runs += runsInSlice(ref, slice);
+      }
+    }
+    const isActive = (atMs: number, id: number) => id !== laneId && nowMs - atMs <= NOISY.memoryMs;
+    return runs >= NOISY.inFlightRuns && activeMs.some(isActive);
+  }
+
   function mayStart(laneId: number, level: 'normal' | 'noisy'): boolean {
     return (
       (waiting[laneId] ?? 0) > 0 &&
       (holds[laneId] ?? 0) < (limits[laneId] ?? 0) &&
       state.lanes.get(laneId)?.level === level &&
+      (level === 'noisy' || !mustLeaveSlots(laneId)) &&
       accountMayStart(accountIds[laneId] ?? 0)
     );
   }

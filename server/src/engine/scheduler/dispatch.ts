@@ -24,7 +24,23 @@ export function mayHoldMore(state: SchedulerState, lane: Lane): boolean {
   const { account } = lane;
   if (account.assignments >= account.maxInFlight) return false;
   if (account.assignments >= account.restrainedTo && isRestrained(state)) return false;
-  return !state.options.reserveSlots || lane.assignments < state.slots - state.assigned.size;
+  return !isHeldBack(state, lane);
+}
+
+/**
+ * It holds as many slots as it would leave free. That is for lanes of work that waits for others; and for quiet lanes beside active
+ * ones with as many runs under way as make a noisy lane: they are judged at the next look, and who comes until then finds a slot.
+ */
+export function isHeldBack(state: SchedulerState, lane: Lane): boolean {
+  if (lane.assignments < state.slots - state.assigned.size) return false;
+  const { noisy, reserveSlots } = state.options;
+  if (reserveSlots) return true;
+  return (
+    noisy !== undefined &&
+    lane.level === 'normal' &&
+    lane.inFlightRuns >= noisy.inFlightRuns &&
+    state.nowMs - state.active.otherThanMs(lane) <= noisy.memoryMs
+  );
 }
 
 /** A quiet lane waits, is being served, or was active in the last second: noisy ones are restrained. */

@@ -1,7 +1,7 @@
 import type { ChunkRef } from '../log/chunk.ts';
 import { charge } from './charge.ts';
 import { detectNoisy, judgedMs, restrainAccount } from './detect.ts';
-import { dispatch, mayHoldMore } from './dispatch.ts';
+import { dispatch, isHeldBack, mayHoldMore } from './dispatch.ts';
 import type { Lane } from './lane.ts';
 import { runsInSlice } from './runs-in-slice.ts';
 import {
@@ -153,6 +153,13 @@ function enqueue(state: SchedulerState, ref: ChunkRef, receipted: readonly numbe
   }
   noteActive(state, lane);
   makeReady(state, lane, wasIdle);
+  // It finds a slot, but the processor has more to do than that.
+  if (isFresh && isAnyHeldBack(state)) state.waited.note(lane, state.nowMs);
+}
+
+function isAnyHeldBack(state: SchedulerState): boolean {
+  for (const lane of state.parked) if (isHeldBack(state, lane)) return true;
+  return false;
 }
 
 function countOpen(

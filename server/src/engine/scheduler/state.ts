@@ -66,7 +66,7 @@ export type SchedulerState = {
   readonly lanes: Map<number, Lane>;
   readonly accounts: Map<number, Account>;
   readonly tiers: Readonly<Record<Level, Tier>>;
-  /** Lanes with work that hold as many slots as they may; no more than there are slots and lanes of restrained accounts. */
+  /** Lanes with work that hold as many slots as they may now: a few a slot, and those of restrained accounts. */
   readonly parked: Set<Lane>;
   readonly noisy: Set<Lane>;
   /** Noisy lanes of which nothing waits, or waited when they were last looked at. */
