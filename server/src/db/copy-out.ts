@@ -7,8 +7,7 @@ export type CopiedRows = { readonly lines: Buffer; readonly rows: number };
 const FIRST_BYTES = 1 << 16;
 
 /**
- * The rows of a query, all in memory. PostgreSQL makes their text in half the time that it needs for JSON, and none of it becomes an object
- * or a string here.
+ * The rows of a query, all in memory, whose text is no string here. PostgreSQL makes it in two thirds of the time that it needs for JSON.
  */
 export function copyOut(client: pg.ClientBase, query: string): Promise<CopiedRows> {
   return new Promise((resolve, reject) => {
@@ -48,11 +47,15 @@ class CopyOut extends pg.Query {
 
 /** The text of a statement with its values in the place of its parameters: for those that take none, such as COPY. */
 export function inlined(text: string, values: readonly unknown[]): string {
-  return text.replace(/\$(\d+)/g, (_, number: string) => literal(values[Number(number) - 1]));
+  return text.replace(/\$(\d+)/g, (parameter, number: string) => {
+    if (Number(number) > values.length) throw new TypeError(`${parameter} has no value`);
+    const value = textOf(values[Number(number) - 1]);
+    return value === null ? 'null' : pg.escapeLiteral(value);
+  });
 }
 
-function literal(value: unknown): string {
-  if (value === null || value === undefined) return 'null';
-  if (value instanceof Date) return pg.escapeLiteral(value.toISOString());
-  return pg.escapeLiteral(Array.isArray(value) ? textArray(value.map(String)) : String(value));
+function textOf(value: unknown): string | null {
+  if (value === null || value === undefined) return null;
+  if (value instanceof Date) return value.toISOString();
+  return Array.isArray(value) ? textArray(value.map(textOf)) : String(value);
 }

@@ -3,6 +3,7 @@ import { inlined } from '../../src/db/copy-out.ts';
 import { type DatabasePool, openDatabase } from '../../src/db/database.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { silentLog } from '../support/log.ts';
+import { waitFor } from '../support/wait.ts';
 
 let database: TestDatabase;
 let pool: DatabasePool;
@@ -45,6 +46,7 @@ test('rows of more bytes than fit at first come whole and in their order', async
   expect(rows).toBe(2_000);
   const found = lines.toString().split('\n');
   expect(found.pop()).toBe('');
+  expect(found).toHaveLength(2_000);
   found.forEach((line, i) => {
     const n = i + 1;
     expect(line).toBe(`${n}\t${String.fromCharCode(97 + (n % 26)).repeat(n % 3000)}`);
@@ -58,6 +60,24 @@ test('settings hold for the copy alone, and one that fails leaves the connection
     pool.copyOut('select 1 / (n - 500) from generate_series(1, 1000) as n', {}),
   ).rejects.toThrow('division by zero');
   expect(String((await pool.copyOut(shown, {})).lines)).not.toBe('5MB\n');
+  expect(await pool.query('select 1 as one')).toEqual([{ one: 1 }]);
+});
+
+test('a value that is missing, or null in a list, is not made up', async () => {
+  expect(() => inlined('select $2', [1])).toThrow('$2 has no value');
+  const query = inlined('select v from unnest($1::text[]) as v', [['a', null, 'null']]);
+  expect(String((await pool.copyOut(query, {})).lines)).toBe('a\n\\N\nnull\n');
+});
+
+test('a connection that is lost during a copy is an error, and another takes its place', async () => {
+  const copying = pool.copyOut('select pg_sleep(30)', {});
+  copying.catch(() => undefined);
+  const end = () =>
+    database.db.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'copies' and query like 'copy%'",
+    );
+  await waitFor('the copy', async () => ((await end()).length > 0 ? true : undefined));
+  await expect(copying).rejects.toThrow();
   expect(await pool.query('select 1 as one')).toEqual([{ one: 1 }]);
 });
 

@@ -71,13 +71,13 @@ const careless =
     return [{ ...first, slices: rest }, fuller, ...others];
   };
 
-/** Takes every lane for the only one that is active. */
+/** Takes every lane for the only quiet one. */
 const crowding: Decider = (state, event, nowMs) => {
-  const { active } = state;
-  const { otherThanMs } = active;
-  active.otherThanMs = () => Number.NEGATIVE_INFINITY;
+  const { quietActive } = state;
+  const { otherThanMs } = quietActive;
+  quietActive.otherThanMs = () => Number.NEGATIVE_INFINITY;
   const assignments = schedule(state, event, nowMs);
-  active.otherThanMs = otherThanMs;
+  quietActive.otherThanMs = otherThanMs;
   return assignments;
 };
 

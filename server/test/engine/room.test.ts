@@ -47,6 +47,24 @@ test('who comes then has a slot at once, and the lane that was held back is nois
   expect(state.transitions).toMatchObject([{ laneId: FLOOD, to: 'noisy', because: 'in flight' }]);
 });
 
+test('a lane that would not have had all slots is no noisy one because somebody came', () => {
+  const state = withNeighbour();
+  expect(append(state, FLOOD, 400, 10)).toHaveLength(SLOTS / 2);
+  append(state, NEIGHBOUR, 1, 31);
+  schedule(state, { type: 'tick' }, 60);
+  expect(state.transitions).toEqual([]);
+});
+
+test('two lanes that hold each other back are judged, and when nobody else comes they have all slots', () => {
+  const state = stateOfSixSlots();
+  const refs = [ref(FLOOD, 1_000), ref(NEIGHBOUR, 1_000)];
+  expect(schedule(state, { type: 'appended', refs }, 0)).toHaveLength(4);
+  schedule(state, { type: 'tick' }, 30);
+  expect(state.transitions.map(({ laneId }) => laneId).toSorted()).toEqual([NEIGHBOUR, FLOOD]);
+  schedule(state, { type: 'tick' }, 30 + NOISY.memoryMs + 1);
+  expect(state.assigned.size).toBe(SLOTS);
+});
+
 test('nobody comes: it goes on, a slot for each that ends, and is not noisy', () => {
   const state = withNeighbour();
   const underWay = append(state, FLOOD, 1_000, 10);

@@ -33,6 +33,7 @@ const WAITS = 1;
 const ASSIGNED = 2;
 const FINISHED = 3;
 
+const { memoryMs: MEMORY_MS } = NOISY;
 const NONE: readonly number[] = [];
 const SLICES: readonly number[] = [0, 1, 2, 3, 4];
 const isOdd = (slice: number): boolean => slice % 2 === 1;
@@ -84,8 +85,8 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
   let seen = 0;
   let noisyIdleSinceMs: number | undefined;
   const noisySinceMs = new Map<number, number>();
-  /** When each lane had something to do last. */
-  const activeMs = new Array<number>(laneCount + 1).fill(Number.NEGATIVE_INFINITY);
+  /** When each lane had something to do last while it was quiet. */
+  const quietMs = new Array<number>(laneCount + 1).fill(Number.NEGATIVE_INFINITY);
 
   function send(event: SchedulerEvent): void {
     steps += 1;
@@ -108,8 +109,12 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
       if (!receipted.includes(slice)) status[ref.sequence * MAX_SLICES + slice] = WAITS;
     }
     waiting[ref.laneId] = (waiting[ref.laneId] ?? 0) + ref.sliceCount - receipted.length;
-    if (ref.sliceCount > receipted.length) activeMs[ref.laneId] = nowMs;
+    if (ref.sliceCount > receipted.length) noteQuiet(ref.laneId);
     open += ref.sliceCount - receipted.length;
+  }
+
+  function noteQuiet(laneId: number): void {
+    if (!isNoisyNow(laneId)) quietMs[laneId] = nowMs;
   }
 
   function end(assignmentId: number, becomes: number): void {
@@ -118,7 +123,7 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
     underWay.delete(assignmentId);
     for (const laneId of work.laneIds) {
       holds[laneId] = (holds[laneId] ?? 0) - 1;
-      activeMs[laneId] = nowMs;
+      noteQuiet(laneId);
     }
     for (const { ref, slice } of work.assignment.slices) {
       status[ref.sequence * MAX_SLICES + slice] = becomes;
@@ -147,7 +152,10 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
       serviceMs += (costs[ref.laneId] ?? 0) * runsInSlice(ref, slice);
       if (laneIds.includes(ref.laneId)) continue;
       laneIds.push(ref.laneId);
-      must(laneIsNoisy || !mustLeaveSlots(ref.laneId), 'a quiet lane leaves slots to others');
+      must(
+        laneIsNoisy || !holdsMuch(ref.laneId) || !isBesideQuietOnes(ref.laneId),
+        'a quiet lane leaves slots to others',
+      );
       const holding = (holds[ref.laneId] ?? 0) + 1;
       holds[ref.laneId] = holding;
       must(holding <= (limits[ref.laneId] ?? 0), 'no lane holds more than its limit');
@@ -162,7 +170,7 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
     });
     for (const laneId of laneIds) {
       checkAccount(accountIds[laneId] ?? 0);
-      activeMs[laneId] = nowMs;
+      noteQuiet(laneId);
     }
     if (isNoisy && isRestrained(state)) {
       const cap = Math.max(1, Math.floor(state.slots * NOISY.lastCapShare));
@@ -198,8 +206,8 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
     return most === Number.POSITIVE_INFINITY || holding(accountId) < most;
   }
 
-  /** As many slots as it holds are free, or fewer, while others are active and it has runs enough under way for a noisy lane. */
-  function mustLeaveSlots(laneId: number): boolean {
+  /** It holds as many slots as are free, or more, and has runs enough under way for a noisy lane. */
+  function holdsMuch(laneId: number): boolean {
     const held = holds[laneId] ?? 0;
     if (held < state.slots - underWay.size) return false;
     let runs = 0;
@@ -208,8 +216,24 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
         if (ref.laneId === laneId) runs += runsInSlice(ref, slice);
       }
     }
-    const isActive = (atMs: number, id: number) => id !== laneId && nowMs - atMs <= NOISY.memoryMs;
-    return runs >= NOISY.inFlightRuns && activeMs.some(isActive);
+    return runs >= NOISY.inFlightRuns;
+  }
+
+  /** Other quiet lanes were active within a second. */
+  function isBesideQuietOnes(laneId: number): boolean {
+    return quietMs.some(
+      (atMs, id) => id !== laneId && !isNoisyNow(id) && nowMs - atMs <= MEMORY_MS,
+    );
+  }
+
+  /** The scheduler may take a lane for quiet that became noisy within the second. */
+  function mayBeBesideQuietOnes(laneId: number): boolean {
+    const lane = state.lanes.get(laneId);
+    return lane !== undefined && nowMs - state.quietActive.otherThanMs(lane) <= MEMORY_MS;
+  }
+
+  function isNoisyNow(laneId: number): boolean {
+    return state.lanes.get(laneId)?.level === 'noisy';
   }
 
   function mayStart(laneId: number, level: 'normal' | 'noisy'): boolean {
@@ -217,7 +241,7 @@ export function smallSchedule(random: () => number, options: SmallScheduleOption
       (waiting[laneId] ?? 0) > 0 &&
       (holds[laneId] ?? 0) < (limits[laneId] ?? 0) &&
       state.lanes.get(laneId)?.level === level &&
-      (level === 'noisy' || !mustLeaveSlots(laneId)) &&
+      (level === 'noisy' || !holdsMuch(laneId) || !mayBeBesideQuietOnes(laneId)) &&
       accountMayStart(accountIds[laneId] ?? 0)
     );
   }

@@ -227,7 +227,10 @@ function idReader(format: string, columns: string): TakeLine<string> {
       const position = names.findIndex((name) => name === 'id' || name === 'message_id');
       return (bytes, start, end) => {
         let from = start;
-        for (let column = 0; column < position; column++) from = bytes.indexOf(TAB, from) + 1;
+        for (let column = 0; column < position; column++) {
+          from = bytes.indexOf(TAB, from) + 1;
+          if (from === 0 || from > end) throw tooFewColumns();
+        }
         const to = bytes.indexOf(TAB, from);
         return bytes.toString('latin1', from, to === -1 || to > end ? end : to);
       };
@@ -235,6 +238,10 @@ function idReader(format: string, columns: string): TakeLine<string> {
     default:
       throw new ClickHouseError('SYNTAX_ERROR', `The stand-in does not read ${format}.`);
   }
+}
+
+function tooFewColumns(): ClickHouseError {
+  return new ClickHouseError('SYNTAX_ERROR', 'A row has too few columns.');
 }
 
 function runQuery(options: LogStoreOptions, tables: Map<string, Table>, sql: string): Answer {

@@ -28,8 +28,8 @@ export function mayHoldMore(state: SchedulerState, lane: Lane): boolean {
 }
 
 /**
- * It holds as many slots as it would leave free. That is for lanes of work that waits for others; and for quiet lanes beside active
- * ones with as many runs under way as make a noisy lane: they are judged at the next look, and who comes until then finds a slot.
+ * A lane gets a slot only while it holds fewer than are free (`reserveSlots`): where work waits for others; and a quiet lane beside other
+ * quiet ones, with as many runs under way as make a noisy lane: it is judged at the next look, and who comes until then finds a slot.
  */
 export function isHeldBack(state: SchedulerState, lane: Lane): boolean {
   if (lane.assignments < state.slots - state.assigned.size) return false;
@@ -39,7 +39,7 @@ export function isHeldBack(state: SchedulerState, lane: Lane): boolean {
     noisy !== undefined &&
     lane.level === 'normal' &&
     lane.inFlightRuns >= noisy.inFlightRuns &&
-    state.nowMs - state.active.otherThanMs(lane) <= noisy.memoryMs
+    state.nowMs - state.quietActive.otherThanMs(lane) <= noisy.memoryMs
   );
 }
 

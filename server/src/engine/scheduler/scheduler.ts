@@ -1,7 +1,7 @@
 import type { ChunkRef } from '../log/chunk.ts';
 import { charge } from './charge.ts';
 import { detectNoisy, judgedMs, restrainAccount } from './detect.ts';
-import { dispatch, isHeldBack, mayHoldMore } from './dispatch.ts';
+import { dispatch, mayHoldMore } from './dispatch.ts';
 import type { Lane } from './lane.ts';
 import { runsInSlice } from './runs-in-slice.ts';
 import {
@@ -14,10 +14,10 @@ import {
   makeReady,
   noteActive,
   noteServed,
-  noteWaiting,
   type SchedulerState,
   setAccount,
 } from './state.ts';
+import { noteArrival, noteWaiting } from './waiting.ts';
 
 export type SchedulerEvent =
   | {
@@ -153,13 +153,7 @@ function enqueue(state: SchedulerState, ref: ChunkRef, receipted: readonly numbe
   }
   noteActive(state, lane);
   makeReady(state, lane, wasIdle);
-  // It finds a slot, but the processor has more to do than that.
-  if (isFresh && isAnyHeldBack(state)) state.waited.note(lane, state.nowMs);
-}
-
-function isAnyHeldBack(state: SchedulerState): boolean {
-  for (const lane of state.parked) if (isHeldBack(state, lane)) return true;
-  return false;
+  if (isFresh) noteArrival(state, lane);
 }
 
 function countOpen(

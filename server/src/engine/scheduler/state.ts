@@ -282,16 +282,3 @@ export function noteActive(state: SchedulerState, lane: Lane): void {
   state.active.note(lane, state.nowMs);
   if (lane.level === 'normal') state.quietActive.note(lane, state.nowMs);
 }
-
-/** Remembers who has to wait. */
-export function noteWaiting(state: SchedulerState): void {
-  const { normal, noisy } = state.tiers;
-  const group = normal.groups.peek() ?? noisy.groups.peek();
-  const lane = group?.lanes.peek();
-  if (!group || !lane) return;
-  if (normal.groups.size + noisy.groups.size > 1 || group.lanes.size > 1) {
-    state.waited.noteSeveral(state.nowMs);
-  } else {
-    state.waited.note(lane, state.nowMs);
-  }
-}

@@ -44,7 +44,7 @@ export async function insertEach(
 function eachOf(lines: Buffer): Buffer[] {
   const each: Buffer[] = [];
   for (let start = 0; start < lines.length; ) {
-    const end = lines.indexOf(NEWLINE, start) + 1;
+    const end = lines.indexOf(NEWLINE, start) + 1 || lines.length;
     each.push(lines.subarray(start, end));
     start = end;
   }
