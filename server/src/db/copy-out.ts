@@ -45,7 +45,10 @@ class CopyOut extends pg.Query {
   }
 }
 
-/** The text of a statement with its values in the place of its parameters: for those that take none, such as COPY. */
+/**
+ * The text of a statement with its values in the place of its parameters: for those that take none, such as COPY. The database may log
+ * the text of one that fails, so nothing of customers belongs into it.
+ */
 export function inlined(text: string, values: readonly unknown[]): string {
   return text.replace(/\$(\d+)/g, (parameter, number: string) => {
     if (Number(number) > values.length) throw new TypeError(`${parameter} has no value`);

@@ -75,8 +75,7 @@ export async function reportMails(
     );
   const before = latencies(windows.withoutFaults);
   const during = latencies([windows.throttled]);
-  const usualMs = before.length === 0 ? 0 : percentile(before, ALMOST_ALL);
-  const lateFromMs = Math.max(LEAST_LATE_MS, LATE_FACTOR * usualMs);
+  const lateMs = lateFromMs(before);
   return {
     sent: rows.length,
     undelivered: rows.filter((row, number) => row[9] !== null && !first.has(number)).length,
@@ -84,9 +83,16 @@ export async function reportMails(
     failed_attempts: await failedAttempts(stage),
     without_faults: timesOf(before),
     throttled: timesOf(during),
-    late_from_ms: rounded(lateFromMs),
-    late: during.filter((latencyMs) => latencyMs > lateFromMs).length,
+    late_from_ms: rounded(lateMs),
+    late: during.filter((latencyMs) => latencyMs > lateMs).length,
   };
+}
+
+/** From how many milliseconds on a mail is late, by what others took in a time without faults (infinite: it never came). */
+export function lateFromMs(latencies: readonly number[]): number {
+  const arrived = latencies.filter(Number.isFinite);
+  const usualMs = arrived.length === 0 ? 0 : percentile(arrived, ALMOST_ALL);
+  return Math.max(LEAST_LATE_MS, LATE_FACTOR * usualMs);
 }
 
 async function failedAttempts({ server, cast }: Stage): Promise<Record<string, number>> {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { type Figures, figureNames, goalsOf, missedGoals } from '../../src/drill/figures.ts';
 import type { SampleRow } from '../../src/drill/load/protocol.ts';
+import { lateFromMs } from '../../src/drill/mails.ts';
 import { compareWithCalm, describePhase } from '../../src/drill/neighbours.ts';
 
 const good: Figures = {
@@ -102,4 +103,14 @@ test('a trigger that never arrives counts as infinitely late', () => {
 test('from too few samples of an account nothing is said of the worst', () => {
   const short = rows(3, () => 10);
   expect(compareWithCalm(short, [short]).worst).toBeNull();
+});
+
+test('a mail is late by what almost all others took: one accident, and mails that never came, change nothing', () => {
+  const usual = Array.from({ length: 2_000 }, (_, i) => 10 + (i % 40));
+  expect(lateFromMs(usual)).toBe(1_000);
+  expect(lateFromMs([...usual, 20_000, ...new Array(50).fill(Number.POSITIVE_INFINITY)])).toBe(
+    1_000,
+  );
+  expect(lateFromMs(usual.map((latencyMs) => latencyMs * 20))).toBe(1_960);
+  expect(lateFromMs([])).toBe(1_000);
 });

@@ -102,12 +102,15 @@ export async function write(db: Database, given: Given = {}): Promise<Written> {
 }
 
 /** An entry of the API log. */
+/** What each escape of a text format is there for, and what looks like its null. */
+export const ODD_PATH = '/v1/users/a\\\'b\t\n\r\b\f\v\\N"é';
+
 export async function writeApiLog(db: Queryable, environmentId: number): Promise<string> {
   const id = timeOrderedUuid(Date.now());
   await db.query(
     `insert into api_log (id, environment_id, api_key_id, method, route, path, status, duration_us, request)
-     values ($1, $2, 1, 'GET', '/v1/users/:id', '/v1/users/a\\''b', 200, 1500, '{"a":"\\n"}')`,
-    [id, environmentId],
+     values ($1, $2, 1, 'GET', '/v1/users/:id', $3, 200, 1500, '{"a":"\\n"}')`,
+    [id, environmentId, ODD_PATH],
   );
   return id;
 }

@@ -85,24 +85,22 @@ async function sendMoved(
   for (const [source, owner, keys] of OWNED) {
     let after = lowestUuidAt(deletion.deletedAt.getTime() - MOVED_MS);
     for (;;) {
-      const page = `select id
+      const ids = await db.query<{ id: string }>(
+        `select id
         from ${owner}
         where environment_id = $1
           and recipient_id = $2
           and collection = '${USERS}'
           and workflow_run_id < $3
-          and id > $4`;
-      const values = [
-        deletion.environmentId,
-        deletion.mergedInto,
-        lowestUuidAt(deletion.deletedAt.getTime()),
-        after,
-      ];
-      const ids = await db.query<{ id: string }>(
-        `${page}
+          and id > $4
         order by id
         limit ${PAGE}`,
-        values,
+        [
+          deletion.environmentId,
+          deletion.mergedInto,
+          lowestUuidAt(deletion.deletedAt.getTime()),
+          after,
+        ],
       );
       const last = ids.at(-1);
       if (!last) break;
@@ -110,12 +108,11 @@ async function sendMoved(
         db,
         source,
         `with page as materialized (
-          ${page}
-            and id <= $5
+          select unnest($1::uuid[]) as id
         )
         ${keys}
         order by 1, 2`,
-        [...values, last.id],
+        [ids.map(({ id }) => id)],
       );
       await send(rows, `merge-${deletion.id}-`);
       after = last.id;
