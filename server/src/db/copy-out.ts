@@ -12,15 +12,20 @@ const FIRST_BYTES = 1 << 16;
 export function copyOut(client: pg.ClientBase, query: string): Promise<CopiedRows> {
   return new Promise((resolve, reject) => {
     const copy = new CopyOut(`copy (${query}) to stdout`, (error, result) => {
-      if (error) reject(error);
-      else resolve({ lines: copy.lines(), rows: result.rowCount ?? 0 });
+      if (error) return reject(error);
+      const lines = copy.lines();
+      const rows = result.rowCount ?? 0;
+      // Whoever believed that there was nothing would go on without these rows.
+      if (rows > 0 && lines.length === 0)
+        return reject(new Error('the driver lost what was copied'));
+      resolve({ lines, rows });
     });
     client.query(copy);
   });
 }
 
 /**
- * The driver's own query, which reads what is copied and drops it, but that it is kept. So time limits and lost connections are
+ * The driver's own query, which would read what is copied and drop it; here it is kept. So time limits and lost connections are
  * the driver's matter as ever; the stream of pg-copy-streams takes the connection from the driver, whose time limit then ends a
  * statement that is long over.
  */

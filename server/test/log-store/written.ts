@@ -101,10 +101,10 @@ export async function write(db: Database, given: Given = {}): Promise<Written> {
   return { environmentId, messageId, runId, workflowRunId, eventIds };
 }
 
-/** An entry of the API log. */
 /** What each escape of a text format is there for, and what looks like its null. */
 export const ODD_PATH = '/v1/users/a\\\'b\t\n\r\b\f\v\\N"é';
 
+/** An entry of the API log. */
 export async function writeApiLog(db: Queryable, environmentId: number): Promise<string> {
   const id = timeOrderedUuid(Date.now());
   await db.query(

@@ -225,6 +225,7 @@ function idReader(format: string, columns: string): TakeLine<string> {
     case 'TabSeparated': {
       const names = columns.split(',').map(nameOf);
       const position = names.findIndex((name) => name === 'id' || name === 'message_id');
+      if (position === -1) throw new ClickHouseError('SYNTAX_ERROR', 'The columns name no id.');
       return (bytes, start, end) => {
         let from = start;
         for (let column = 0; column < position; column++) {

@@ -28,8 +28,9 @@ export function mayHoldMore(state: SchedulerState, lane: Lane): boolean {
 }
 
 /**
- * A lane gets a slot only while it holds fewer than are free (`reserveSlots`): where work waits for others; and a quiet lane beside other
- * quiet ones, with as many runs under way as make a noisy lane: it is judged at the next look, and who comes until then finds a slot.
+ * It holds as many slots as are free, or more, and is of those that get none then: lanes of work that waits for others (`reserveSlots`), and
+ * quiet lanes beside other quiet ones that have as many runs under way as make a noisy lane. These are judged at the next look, and
+ * who comes until then finds a slot.
  */
 export function isHeldBack(state: SchedulerState, lane: Lane): boolean {
   if (lane.assignments < state.slots - state.assigned.size) return false;

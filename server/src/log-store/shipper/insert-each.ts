@@ -1,9 +1,9 @@
 import type { Logger } from '../../lib/log.ts';
 import type { LogBatch, LogSink } from '../log-store.ts';
+import { splitLines } from './split-lines.ts';
 
 /** Rows that are left out of a batch at the most: more, and it is not the rows. */
 const MOST_REFUSED = 20;
-const NEWLINE = 10;
 
 /**
  * Inserts a batch; where the store refuses to read it, in halves, down to the rows that it refuses, which are left out. Returns how
@@ -36,17 +36,7 @@ export async function insertEach(
     await sink.insert(batch, token);
   } catch (error) {
     if (sink.refusalCode(error) === undefined) throw error;
-    await insert(eachOf(batch.lines), `${token}-each`);
+    await insert(splitLines(batch.lines), `${token}-each`);
   }
   return refused;
-}
-
-function eachOf(lines: Buffer): Buffer[] {
-  const each: Buffer[] = [];
-  for (let start = 0; start < lines.length; ) {
-    const end = lines.indexOf(NEWLINE, start) + 1 || lines.length;
-    each.push(lines.subarray(start, end));
-    start = end;
-  }
-  return each;
 }

@@ -6,6 +6,7 @@ import { deliveryStatuses } from '../../feed/delivery-status.ts';
 import { messageEventNames } from '../../feed/message-event-type.ts';
 import { runStatuses } from '../../runs/run-status.ts';
 import type { LogBatch, LogSource } from '../log-store.ts';
+import { splitLines } from './split-lines.ts';
 
 /** Rows of one batch at the most: about 8 MB of lines, of API logs, whose bodies may be 32 KB, twice that. */
 export const MOST_ROWS: Readonly<Record<LogSource, number>> = {
@@ -78,7 +79,6 @@ const SETTINGS = {
   ...{ jit: 'off', work_mem: '32MB' },
 } as const;
 const SAMPLE = 8;
-const NEWLINE = 10;
 
 /**
  * The rows of a source whose keys are those of `wanted`, a query for `id` and `number` in an order of its own, as lines. One
@@ -98,16 +98,6 @@ export async function loadRows(
     SETTINGS,
   );
   const hash = createHash('sha256').update(lines).digest('hex').slice(0, 32);
-  return { source, lines, rows, hash, sample: firstIds(lines) };
-}
-
-function firstIds(lines: Buffer): string[] {
-  const ids: string[] = [];
-  let start = 0;
-  while (ids.length < SAMPLE && start < lines.length) {
-    const end = lines.indexOf(NEWLINE, start);
-    ids.push(lines.toString('utf8', start, end).split('\t', 2)[1] ?? '');
-    start = end + 1;
-  }
-  return ids;
+  const sample = splitLines(lines, SAMPLE).map((line) => String(line).split('\t', 2)[1] ?? '');
+  return { source, lines, rows, hash, sample };
 }
