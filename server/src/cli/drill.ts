@@ -1,8 +1,7 @@
 import { Command, Option } from 'commander';
+import { USUAL_MINUTES } from '../drill/plan.ts';
 import type { DrillOptions } from './drill/noisy-neighbour.ts';
 import { runCommand } from './run-command.ts';
-
-const DEFAULT_MINUTES = 10;
 
 export function drillCommand(): Command {
   const drill = new Command('drill').description(
@@ -13,9 +12,7 @@ export function drillCommand(): Command {
       .description(
         'One account floods at 75 times normal while an executor is killed and the database restarted.',
       )
-      .addOption(
-        new Option('--minutes <n>', 'how long it may take').default(String(DEFAULT_MINUTES)),
-      )
+      .addOption(new Option('--minutes <n>', 'how long it may take').default(String(USUAL_MINUTES)))
       .option('--rehearsal', 'everything small and within a minute; speed is not judged')
       .option('--object-store', 'bodies go to an object store, which is throttled to 5 % meanwhile')
       .option('--log-store', 'events are shipped to a log store, which is cut off meanwhile')

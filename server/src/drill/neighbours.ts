@@ -2,8 +2,8 @@ import type { SampleRow } from './load/protocol.ts';
 import { seededRandom } from './random.ts';
 import { type Latency, p99Ratio, percentile, rounded } from './statistics.ts';
 
-/** Fewer of an account say nothing of its p99. */
-const LEAST_SAMPLES_OF_ACCOUNT = 40;
+/** Of fewer the p99 is the slowest one, and says how long the longest wait of all was. */
+const LEAST_SAMPLES_OF_ACCOUNT = 100;
 const SEED = 20_260_501;
 
 /** What the neighbours felt in a phase; milliseconds from when a trigger was due until it was delivered. */

@@ -3,6 +3,7 @@ import { type Figures, figureNames, goalsOf, missedGoals } from '../../src/drill
 import type { SampleRow } from '../../src/drill/load/protocol.ts';
 import { lateFromMs } from '../../src/drill/mails.ts';
 import { compareWithCalm, describePhase } from '../../src/drill/neighbours.ts';
+import { incidentPlan, USUAL_MINUTES } from '../../src/drill/plan.ts';
 
 const good: Figures = {
   neighbours_p99_ratio: 1.2,
@@ -101,8 +102,22 @@ test('a trigger that never arrives counts as infinitely late', () => {
 });
 
 test('from too few samples of an account nothing is said of the worst', () => {
-  const short = rows(3, () => 10);
+  const short = rows(9, () => 10);
   expect(compareWithCalm(short, [short]).worst).toBeNull();
+});
+
+test('one stall, late for one trigger of many accounts, is nobody’s p99; late for two of one account it is', () => {
+  const calm = rows(11, () => 10);
+  const once = rows(11, (n) => (n < 10 ? 200 : 10));
+  expect(compareWithCalm(calm, [once]).worst).toBe(1);
+  const twice = rows(11, (n) => (n === 3 || n === 13 ? 200 : 10));
+  expect(compareWithCalm(calm, [twice]).worst).toBe(20);
+});
+
+test('the usual drill says something of the worst account', () => {
+  const { quietAccounts, quietPerSecond, seconds } = incidentPlan(USUAL_MINUTES);
+  const least = Math.min(seconds.calm, seconds.few, seconds.many);
+  expect((least * quietPerSecond) / quietAccounts).toBeGreaterThanOrEqual(101);
 });
 
 test('a mail is late by what almost all others took: one accident, and mails that never came, change nothing', () => {
