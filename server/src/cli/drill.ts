@@ -12,7 +12,12 @@ export function drillCommand(): Command {
       .description(
         'One account floods at 75 times normal while an executor is killed and the database restarted.',
       )
-      .addOption(new Option('--minutes <n>', 'how long it may take').default(String(USUAL_MINUTES)))
+      .addOption(
+        new Option(
+          '--minutes <n>',
+          `how long it may take; below ${USUAL_MINUTES} the goal of the worst account cannot be reached`,
+        ).default(String(USUAL_MINUTES)),
+      )
       .option('--rehearsal', 'everything small and within a minute; speed is not judged')
       .option('--object-store', 'bodies go to an object store, which is throttled to 5 % meanwhile')
       .option('--log-store', 'events are shipped to a log store, which is cut off meanwhile')
