@@ -242,7 +242,6 @@ async function build(
     db: engineDb,
     clock: systemClock,
     log,
-    hasBodies: config.objectStore !== undefined,
     isOwner: () => started.stats().owner,
   });
   closers.push(deletions.close);
@@ -321,7 +320,7 @@ async function build(
     publicVars: createPublicVars(),
     guides,
     guideHub,
-    bodies: createBodyReader({ db, store: store?.open, budgets: readBudgets() }),
+    bodies: createBodyReader({ db, store: store?.open, log, budgets: readBudgets() }),
     secrets,
     hideSecrets: createHideSecrets(secrets),
     authentication: createAuthentication(ctx),

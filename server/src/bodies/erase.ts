@@ -13,6 +13,11 @@ const OBJECTS = 20;
 const SPACE = 0x20;
 /** A pack that is nowhere so long after its deletion went with its month. */
 const NOWHERE_MS = 600_000;
+/** An object that is gone so long after the deletion does not come back, of a wrong bucket or of a backup. */
+const GONE_MS = 30 * 86_400_000;
+/** So long an object is left alone after its content could not be blanked. */
+const TROUBLE_MS = 600_000;
+const MAX_TROUBLED = 10_000;
 
 type Erasure = {
   readonly packId: string;
@@ -28,6 +33,9 @@ type Erasure = {
 /** Where a pass goes on; it starts anew after the last erasure. */
 export type ErasurePosition = { readonly after: string; readonly at: number };
 
+/** Keys of objects that could not be blanked, and until when they are left alone: others have their turn. */
+export type Troubled = Map<string, number>;
+
 export type ErasurePass = {
   /** Erasures that are over. */
   readonly done: number;
@@ -37,7 +45,7 @@ export type ErasurePass = {
 
 /**
  * Blanks ranges of deleted messages, a page of them: in the ring, and in the objects that the store has. One whose pack is not in the
- * store yet stays until it is. Throws what the store throws.
+ * store yet stays until it is, and an object that cannot be blanked keeps no other from it. Throws when the store is not asked at the moment.
  */
 export async function eraseBodies(
   ctx: {
@@ -47,6 +55,7 @@ export async function eraseBodies(
     readonly log: Logger;
     /** Whether a request for this environment may be sent now; it counts. */
     readonly may: (environmentId: number) => Promise<boolean>;
+    readonly troubled: Troubled;
   },
   position: ErasurePosition | undefined,
 ): Promise<ErasurePass> {
@@ -59,10 +68,14 @@ export async function eraseBodies(
     erasures.filter(({ objectId }) => objectId !== null),
     ({ objectId }) => objectId ?? '',
   );
-  for (const [objectId, ofObject] of [...byObject].slice(0, OBJECTS)) {
+  let asked = 0;
+  for (const [objectId, ofObject] of byObject) {
     const environmentId = ofObject[0]?.environmentId ?? 0;
-    if (!(await ctx.may(environmentId))) continue;
     const key = objectKey(environmentId, objectId);
+    if ((ctx.troubled.get(key) ?? 0) > nowMs()) continue;
+    if (asked === OBJECTS) break;
+    if (!(await ctx.may(environmentId))) continue;
+    asked += 1;
     if (!(await blankInObject(ctx, key, ofObject))) continue;
     faultPoint('bodies.after-rewrite');
     await forget(db, ofObject);
@@ -73,10 +86,10 @@ export async function eraseBodies(
     ({ objectId, packId, recordedAt }) =>
       objectId === null && !inRing.has(packId) && recordedAt.getTime() < longAgoMs,
   );
-  if (nowhere.length > 0) await forget(db, nowhere);
+  if (nowhere.length > 0) done += await forgetNowhere(db, nowhere);
   const last = erasures.at(-1);
   const next = erasures.length === PAGE && last ? { after: last.packId, at: last.at } : undefined;
-  return { done: done + nowhere.length, next };
+  return { done, next };
 }
 
 /** How many ranges are not blanked everywhere, 10,000 at the most. */
@@ -123,46 +136,75 @@ async function blankInRing(
 ): Promise<ReadonlySet<string>> {
   const found = new Set<string>();
   for (const [slot, inSlot] of Map.groupBy(erasures, ({ packId }) => slotOfPack(packId))) {
-    // A statement changes a row once: the first range of each pack, then the second.
-    const turns = new Map<string, number>();
-    const rounds = Map.groupBy(inSlot, ({ packId }) => {
-      const turn = turns.get(packId) ?? 0;
-      turns.set(packId, turn + 1);
-      return turn;
-    });
-    for (const round of rounds.values()) {
-      const rows = await db.query<{ id: string }>(
-        `with wanted as (
-           select *
-           from unnest($1::int[], $2::uuid[], $3::int[], $4::int[]) as e(environment_id, pack_id, start_byte, size)
-         ), blanked as (
-           update body_pack_${slot} p
-           set bytes = overlay(p.bytes placing convert_to(repeat(' ', e.size), 'UTF8') from e.start_byte + 1 for e.size)
-           from wanted e
-           where p.environment_id = e.environment_id
-             and p.id = e.pack_id
-             and get_byte(p.bytes, e.start_byte) <> ${SPACE}
-           returning 1
-         )
-         select p.id
-         from body_pack_${slot} p
-         join wanted e on p.environment_id = e.environment_id and p.id = e.pack_id`,
-        [
-          plainArray(round.map(({ environmentId }) => environmentId)),
-          plainArray(round.map(({ packId }) => packId)),
-          plainArray(round.map(({ at }) => at)),
-          plainArray(round.map(({ size }) => size)),
-        ],
-      );
-      for (const { id } of rows) found.add(id);
-    }
+    const rows = await db.query<{ id: string }>(blankInSlot(slot), [
+      plainArray(inSlot.map(({ environmentId }) => environmentId)),
+      plainArray(inSlot.map(({ packId }) => packId)),
+      plainArray(inSlot.map(({ at }) => at)),
+      plainArray(inSlot.map(({ size }) => size)),
+    ]);
+    for (const { id } of rows) found.add(id);
   }
   return found;
 }
 
-/** False when the object cannot be trusted: it stays as it is, because writing it again would make that last. */
+/**
+ * A pack is megabytes, and written anew for any change: so all ranges of it are blanked at once, and not again. It is put
+ * together of what lies before each range, the blanks, and what lies behind the last.
+ */
+const blankInSlot = (slot: number): string => `
+  with blank as (
+    select environment_id, pack_id, start_byte, size,
+           coalesce(lag(start_byte + size) over before, 0) as kept_from
+    from unnest($1::int[], $2::uuid[], $3::int[], $4::int[]) as e(environment_id, pack_id, start_byte, size)
+    window before as (partition by environment_id, pack_id order by start_byte)
+  ), wanted as (
+    select environment_id, pack_id, max(start_byte + size) as kept_from
+    from blank
+    group by environment_id, pack_id
+  ), blanked as (
+    update body_pack_${slot} p
+    set bytes = (
+      select string_agg(
+               substring(p.bytes from b.kept_from + 1 for b.start_byte - b.kept_from)
+               || convert_to(repeat(' ', b.size), 'UTF8'),
+               ''::bytea order by b.start_byte
+             )
+      from blank b
+      where b.environment_id = p.environment_id
+        and b.pack_id = p.id
+    ) || substring(p.bytes from w.kept_from + 1)
+    from wanted w
+    where p.environment_id = w.environment_id
+      and p.id = w.pack_id
+      and exists (
+        select
+        from blank b
+        where b.environment_id = p.environment_id
+          and b.pack_id = p.id
+          and substring(p.bytes from b.start_byte + 1 for 1) <> ' '::bytea
+      )
+    returning 1
+  )
+  select p.id
+  from body_pack_${slot} p
+  join wanted w on p.environment_id = w.environment_id and p.id = w.pack_id`;
+
+/**
+ * False when that cannot be done now. An object that is damaged stays as it is, because writing it again would make that last. Throws when the
+ * store is not asked at all.
+ */
 async function blankInObject(
-  { store, log }: { readonly store: ObjectStore; readonly log: Logger },
+  {
+    store,
+    log,
+    nowMs,
+    troubled,
+  }: {
+    readonly store: ObjectStore;
+    readonly log: Logger;
+    readonly nowMs: () => number;
+    readonly troubled: Troubled;
+  },
   key: string,
   erasures: readonly Erasure[],
 ): Promise<boolean> {
@@ -173,17 +215,38 @@ async function blankInObject(
       bytes.fill(SPACE, from, from + size);
     }
     await store.put(key, sealObject([bytes]));
+    troubled.delete(key);
     return true;
   } catch (error) {
-    // Nothing is left to blank.
-    if (error instanceof StoreError && error.kind === 'missing') return true;
-    if (!(error instanceof StoreError && error.kind === 'damaged')) throw error;
-    log.error(
-      { err: error, key },
-      'an object is damaged: what was deleted of it is not blanked yet',
+    if (!(error instanceof StoreError) || error.code === 'held_back') throw error;
+    const isLongAgo = erasures.every(({ recordedAt }) => recordedAt.getTime() < nowMs() - GONE_MS);
+    if (error.kind === 'missing' && isLongAgo) return true;
+    if (troubled.size >= MAX_TROUBLED) troubled.clear();
+    troubled.set(key, nowMs() + TROUBLE_MS);
+    log.warn(
+      { err: error, object: store.placeOf(key) },
+      'what was deleted cannot be blanked in an object; it will be tried again',
     );
     return false;
   }
+}
+
+/** Only those that have no object meanwhile: a pack leaves the ring after that is recorded. Returns how many. */
+async function forgetNowhere(db: Queryable, erasures: readonly Erasure[]): Promise<number> {
+  const rows = await db.query(
+    `delete from body_erasure e
+     using unnest($1::uuid[], $2::int[]) as d(pack_id, start_byte)
+     where e.pack_id = d.pack_id
+       and e.start_byte = d.start_byte
+       and not exists (
+         select
+         from body_object o
+         where o.pack_id = e.pack_id
+       )
+     returning 1`,
+    [plainArray(erasures.map(({ packId }) => packId)), plainArray(erasures.map(({ at }) => at))],
+  );
+  return rows.length;
 }
 
 async function forget(db: Queryable, erasures: readonly Erasure[]): Promise<void> {

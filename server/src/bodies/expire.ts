@@ -10,7 +10,7 @@ import { MAX_DELETED, type ObjectStore } from './object-store.ts';
 /** Packs whose objects are deleted before it is written down: of one object there are many. */
 const PAGE = 5_000;
 /** Longer than any request is under way. */
-const ABANDONED_MS = 600_000;
+export const ABANDONED_MS = 600_000;
 
 export type ExpireContext = {
   readonly db: Database;

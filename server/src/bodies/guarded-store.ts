@@ -73,7 +73,7 @@ export function guardStore(
       if (!(error instanceof StoreError)) throw error;
       requests[error.kind] += 1;
       // It answered, and about this object: that says nothing against the next request.
-      if (error.kind === 'missing') {
+      if (error.kind === 'missing' || (error.kind === 'damaged' && key.startsWith('get '))) {
         breaker.succeeded();
         throttle.answered(true);
       } else {
@@ -90,6 +90,7 @@ export function guardStore(
     get: (key, range) => guarded(`get ${key}`, () => store.get(key, range)),
     delete: (keys) => guarded(`delete ${keys[0]}`, () => store.delete(keys)),
     check: () => store.check(),
+    placeOf: store.placeOf,
     close: store.close,
     pauseMs: () => Math.max(0, breaker.openUntilMs() - options.nowMs()),
     stats: () => ({

@@ -3,7 +3,7 @@ import { lowestUuidAt } from '../lib/address.ts';
 import type { Logger } from '../lib/log.ts';
 import { timeOrderedUuid } from '../lib/uuid.ts';
 import type { BodiesConfig } from './config.ts';
-import { type ErasurePosition, eraseBodies, openErasures } from './erase.ts';
+import { type ErasurePosition, eraseBodies, openErasures, type Troubled } from './erase.ts';
 import { clearUploads, expireObjects } from './expire.ts';
 import { environmentsInSlot, type FoundPack, packsAfter, readBacklog } from './find-packs.ts';
 import { giveBackSlot } from './give-back.ts';
@@ -81,6 +81,7 @@ export function createMoverSteps(ctx: {
   const rests = createRests(ctx);
   const moved = { objects: 0, packs: 0, bytes: 0 };
   let lookedAtMs: number | undefined;
+  const troubled: Troubled = new Map();
   let erasedUntil: ErasurePosition | undefined;
   let slotsGivenBack = 0;
   let keptForDelivery = 0;
@@ -231,7 +232,7 @@ export function createMoverSteps(ctx: {
         spend(environmentId);
         return true;
       };
-      const { done, next } = await eraseBodies({ ...ctx, may: allowed }, erasedUntil);
+      const { done, next } = await eraseBodies({ ...ctx, troubled, may: allowed }, erasedUntil);
       erasedUntil = next;
       return done;
     },

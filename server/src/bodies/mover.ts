@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Database } from '../db/database.ts';
 import type { Part, PartContext } from '../lib/carrier-part.ts';
 import type { BodiesConfig } from './config.ts';
+import { ABANDONED_MS } from './expire.ts';
 import { guardStore } from './guarded-store.ts';
 import type { MoverState } from './mover-state.ts';
 import { createMoverSteps } from './mover-steps.ts';
@@ -28,13 +29,15 @@ export async function startMover(
   const store = guardStore(await openS3Store(config), { nowMs: clock.now, random });
   const closing = new AbortController();
   const { signal } = closing;
+  let rewriting: Promise<unknown> = Promise.resolve();
   const steps = createMoverSteps({ ...ctx, config, store, nowMs: clock.now, signal });
   const loops = Promise.all([
     every(LOOK_MS, carry),
     every(GIVE_BACK_MS, steps.giveBack),
-    every(ERASE_MS, eraseAll),
-    every(CLEAR_MS, steps.clear),
-    every(EXPIRE_MS, steps.expire, CLEAR_MS),
+    every(ERASE_MS, () => alone(eraseAll)),
+    // A request of the mover before this one may still be under way.
+    every(CLEAR_MS, steps.clear, ABANDONED_MS),
+    every(EXPIRE_MS, () => alone(steps.expire), CLEAR_MS),
     measureNowAndThen(),
   ]);
 
@@ -45,6 +48,13 @@ export async function startMover(
 
   async function eraseAll(): Promise<void> {
     while (!signal.aborted && (await steps.erase()) > 0);
+  }
+
+  /** What writes an object again and what deletes it take turns: else one that is deleted would come back. */
+  function alone<Result>(work: () => Promise<Result>): Promise<Result> {
+    const turn = rewriting.then(work);
+    rewriting = turn.catch(() => undefined);
+    return turn;
   }
 
   async function measureNowAndThen(): Promise<void> {
@@ -65,8 +75,8 @@ export async function startMover(
       await work();
       return true;
     } catch (error) {
-      // Of the store its own state tells.
-      if (signal.aborted || error instanceof StoreError) return false;
+      // Whether the store is up its own state tells, but not that it refuses one thing of many.
+      if (signal.aborted || (error instanceof StoreError && error.kind !== 'refused')) return false;
       log.warn({ err: error }, 'moving bodies failed; it will be tried again');
       return false;
     }

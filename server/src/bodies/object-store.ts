@@ -38,8 +38,10 @@ export type ObjectStore = {
   readonly get: (key: string, range?: ByteRange) => Promise<Buffer>;
   /** At most `MAX_DELETED` keys; those that do not exist count as deleted. */
   readonly delete: (keys: readonly string[]) => Promise<void>;
-  /** Writes, reads and deletes a small object, so that a wrong setting is found before anything depends on it. */
+  /** Writes, reads and deletes a small object, and asks for it again, so that a wrong setting is found before anything depends on it. */
   readonly check: () => Promise<void>;
+  /** Where an object is, for people: `s3://bucket/key`. */
+  readonly placeOf: (key: string) => string;
   readonly close: () => void;
 };
 

@@ -1,6 +1,9 @@
 import { plainArray } from '../db/array-literal.ts';
 import type { Queryable, Statement } from '../db/database.ts';
 import type { JsonObject } from '../lib/json.ts';
+import { ksuidFromUuid } from '../lib/ksuid.ts';
+import type { Logger } from '../lib/log.ts';
+import { objectKey } from './object-key.ts';
 import { type ObjectStore, StoreError } from './object-store.ts';
 import { readFromObjects } from './read-objects.ts';
 import type { RequestBudgets } from './request-budgets.ts';
@@ -37,10 +40,11 @@ type Wanted = { readonly row: ContentRow; readonly body: StoredBody };
 export function createBodyReader(options: {
   readonly db: Queryable;
   readonly store: (() => Promise<ObjectStore>) | undefined;
+  readonly log: Logger;
   /** What each environment may ask the store; absent: whatever it wants. */
   readonly budgets?: RequestBudgets;
 }): BodyReader {
-  const { db, store, budgets } = options;
+  const { db, store, log, budgets } = options;
 
   async function fromStore(
     wanted: readonly Wanted[],
@@ -63,8 +67,18 @@ export function createBodyReader(options: {
     const bytes = await readFromObjects(store, located, budgets);
     for (const [i, { row, body }] of located.entries()) {
       const found = bytes[i];
-      if (found instanceof StoreError) results.set(row.id, failed(found));
-      else if (found) results.set(row.id, checked(body, found));
+      if (!found) continue;
+      const read = found instanceof StoreError ? failed(found) : checked(body, found);
+      results.set(row.id, read);
+    }
+    for (const { row, objectId } of located) {
+      const read = results.get(row.id);
+      if (!read || !('unreadable' in read) || read.unreadable.kind !== 'damaged') continue;
+      const object = (await store()).placeOf(objectKey(row.environment_id, objectId));
+      log.error(
+        { messageId: ksuidFromUuid(row.id), object, reason: read.unreadable.reason },
+        'the content of a message is lost or damaged in the object store',
+      );
     }
   }
 
@@ -184,6 +198,7 @@ function checked(body: StoredBody, bytes: Buffer): ReadBody {
 
 function failed({ kind, code, message }: StoreError): ReadBody {
   if (kind === 'missing') return damaged('its object is gone from the object store');
+  if (kind === 'damaged') return damaged('its object is shorter than it was written');
   return unavailable(`the object store does not give it (${code}: ${message})`);
 }
 

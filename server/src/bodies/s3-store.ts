@@ -22,7 +22,9 @@ const KINDS: Readonly<Record<string, StoreErrorKind>> = {
   Throttling: 'throttled',
   ThrottlingException: 'throttled',
   NoSuchKey: 'missing',
-  NotFound: 'missing',
+  // A 404 that does not say what is missing may be a proxy's.
+  NotFound: 'unavailable',
+  InvalidRange: 'damaged',
   RequestTimeout: 'unavailable',
   BadDigest: 'damaged',
   InvalidDigest: 'damaged',
@@ -72,7 +74,8 @@ export async function openS3Store(
     once(async (abortSignal) => {
       // The signature covers the SHA-256 of the body: what arrives otherwise is refused.
       const input = { Bucket, Key: `${prefix}${key}`, Body: body };
-      await client.send(new PutObjectCommand(input), { abortSignal });
+      const { ETag } = await client.send(new PutObjectCommand(input), { abortSignal });
+      if (!ETag) throw notOfAStore('write');
     });
 
   const get = (key: string, range?: ByteRange): Promise<Buffer> =>
@@ -88,15 +91,19 @@ export async function openS3Store(
         return bytes.subarray(range.at, range.at + range.bytes);
       }
       const text = `the object store sent ${bytes.length} bytes of ${expected}`;
-      throw new StoreError('unavailable', 'truncated', text);
+      throw isCutShort(range, answer.ContentRange)
+        ? new StoreError('damaged', 'too_short', `${text}: the object ends before them`)
+        : new StoreError('unavailable', 'truncated', text);
     });
 
   const remove = (keys: readonly string[]): Promise<void> =>
     once(async (abortSignal) => {
       if (keys.length > MAX_DELETED) throw new RangeError(`${keys.length} keys in one request`);
       const Objects = keys.map((key) => ({ Key: `${prefix}${key}` }));
-      const input = { Bucket, Delete: { Objects, Quiet: true } };
-      const { Errors = [] } = await client.send(new DeleteObjectsCommand(input), { abortSignal });
+      const input = { Bucket, Delete: { Objects } };
+      const answer = await client.send(new DeleteObjectsCommand(input), { abortSignal });
+      const { Deleted = [], Errors = [] } = answer;
+      if (Deleted.length + Errors.length === 0 && keys.length > 0) throw notOfAStore('delete');
       const [first] = Errors.filter(({ Code }) => Code !== 'NoSuchKey');
       if (!first) return;
       const code = first.Code ?? 'Unknown';
@@ -111,14 +118,34 @@ export async function openS3Store(
       const key = `.check-${randomUUID()}`;
       const body = Buffer.from('belfry');
       await put(key, body);
-      const read = await get(key, { at: 1, bytes: body.length - 1 });
+      const read = await get(key, { at: 1, bytes: body.length - 1 }).catch(
+        (error: unknown) => error,
+      );
       await remove([key]);
+      if (!Buffer.isBuffer(read)) throw read;
       if (!read.equals(body.subarray(1))) {
         throw new StoreError('damaged', 'wrong_bytes', 'the store does not answer what was stored');
       }
+      const absent = await get(key).catch((error: unknown) => error);
+      if (absent instanceof StoreError && absent.kind === 'missing') return;
+      if (absent instanceof StoreError) throw absent;
+      throw new StoreError('damaged', 'not_deleted', 'the store still has what was deleted');
     },
+    placeOf: (key) => `s3://${Bucket}/${prefix}${key}`,
     close: () => client.destroy(),
   };
+}
+
+/** As of a proxy, which says 200 to everything while it shows a page. */
+function notOfAStore(request: string): StoreError {
+  const text = `what answered a ${request} is not an object store, though it says that it was done`;
+  return new StoreError('unavailable', 'not_a_store', text);
+}
+
+/** Whether an answer to a range says that the object ends before the range does. */
+function isCutShort(range: ByteRange | undefined, contentRange: string | undefined): boolean {
+  const total = /\/(\d+)$/.exec(contentRange ?? '')?.[1];
+  return range !== undefined && total !== undefined && Number(total) < range.at + range.bytes;
 }
 
 /** Rejects when the time is over: a socket that says nothing does not always hear of an abort. */

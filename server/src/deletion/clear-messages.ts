@@ -37,14 +37,14 @@ type Row = {
 
 /**
  * Deletes a page of messages of each, with all that hangs on them, or gives them to the user that it was merged into.
- * Returns how many each had; as many as `limit` means that there may be more. With `erasedAtMs`, what they say is recorded to
+ * Returns how many each had; as many as `limit` means that there may be more. With `nowMs`, what they say is recorded to
  * be blanked in the object store.
  */
 export async function clearMessages(
   db: Database,
   deletions: readonly Deletion[],
   limit: number,
-  erasedAtMs?: number,
+  nowMs: number,
 ): Promise<readonly number[]> {
   const found = await db.query<Row>(PAGE, [...keysOf(deletions), triggersBefore(deletions), limit]);
   const counts = deletions.map(() => 0);
@@ -64,7 +64,7 @@ export async function clearMessages(
     const moved = found.filter((row) => isMoved(row, deletions));
     const gone = found.filter((row) => !isMoved(row, deletions));
     if (moved.length > 0) await move(tx, moved, deletions);
-    if (gone.length > 0) await remove(tx, gone, erasedAtMs);
+    if (gone.length > 0) await remove(tx, gone, nowMs);
     faultPoint('deletion.before-commit');
   });
   return counts;
@@ -134,13 +134,9 @@ async function move(
   );
 }
 
-async function remove(
-  tx: Queryable,
-  rows: readonly Row[],
-  erasedAtMs: number | undefined,
-): Promise<void> {
+async function remove(tx: Queryable, rows: readonly Row[], nowMs: number): Promise<void> {
   const messages = plainArray(rows.map(({ id }) => id));
-  if (erasedAtMs !== undefined) await recordErasures(tx, messages, erasedAtMs);
+  await recordErasures(tx, messages, nowMs);
   await tx.query(
     `delete from message_event
      where message_id = any($1::uuid[])

@@ -33,12 +33,10 @@ export function startDeletionClock(options: {
   readonly db: Database;
   readonly clock: Clock;
   readonly log: Logger;
-  /** An object store is configured: what messages say may be there. */
-  readonly hasBodies: boolean;
   /** Only the owner of the database deletes. */
   readonly isOwner: () => boolean;
 }): DeletionClock {
-  const { db, clock, log, hasBodies, isOwner } = options;
+  const { db, clock, log, isOwner } = options;
   const closing = new AbortController();
   let stats: OpenDeletions = { open: 0, oldest: null };
   let forgottenMs = 0;
@@ -62,7 +60,7 @@ export function startDeletionClock(options: {
   /** Returns how long to rest, in milliseconds: as long as it worked. */
   async function round(): Promise<number> {
     const startedMs = performance.now();
-    const found = await sweepDeletions(db, clock, { hasBodies });
+    const found = await sweepDeletions(db, clock);
     if (clock.now() - countedMs >= COUNT_EVERY_MS) {
       stats = await openDeletions(db);
       countedMs = clock.now();
@@ -84,17 +82,13 @@ export function startDeletionClock(options: {
 }
 
 /** One pass over what is due: a page of each. Returns how many deletions it was about. */
-export async function sweepDeletions(
-  db: Database,
-  clock: Clock,
-  { hasBodies = false } = {},
-): Promise<number> {
+export async function sweepDeletions(db: Database, clock: Clock): Promise<number> {
   const startedMs = clock.now();
   const deletions = await dueDeletions(db, startedMs);
   if (deletions.length === 0) return 0;
   const limit = Math.max(LEAST_PAGE, Math.floor(PAGE / deletions.length));
   faultPoint('deletion.before-page');
-  const messages = await clearMessages(db, deletions, limit, hasBodies ? startedMs : undefined);
+  const messages = await clearMessages(db, deletions, limit, startedMs);
   faultPoint('deletion.after-messages');
   const runs = await clearRuns(db, deletions, limit);
   const others = await clearRest(db, deletions, limit);

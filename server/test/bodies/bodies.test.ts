@@ -3,6 +3,7 @@ import { type ContentRow, createBodyReader } from '../../src/bodies/read-bodies.
 import { createRequestBudgets } from '../../src/bodies/request-budgets.ts';
 import { NO_FAULTS } from '../../src/drill/stand-ins/faults.ts';
 import { type BodiesWorld, createBodiesWorld, LONG_TEXT } from '../support/bodies-world.ts';
+import { silentLog } from '../support/log.ts';
 
 let own: BodiesWorld;
 beforeAll(async () => {
@@ -86,7 +87,10 @@ it('a reader that asks too much is told to come later, and others are not', asyn
   await own.moveAll(own.newSteps());
   const { db } = own.world.test;
   const budgets = createRequestBudgets({ perSecond: 0.001, burst: 2, nowMs: Date.now });
-  const reader = createBodyReader({ db, store: async () => own.direct, budgets });
+  const reader = createBodyReader({
+    ...{ db, log: silentLog, budgets },
+    store: async () => own.direct,
+  });
   const rows = await db.query<ContentRow>(
     'select id, environment_id, content from message where id = any($1::uuid[])',
     [ids],

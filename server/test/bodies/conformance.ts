@@ -38,6 +38,19 @@ export function describeObjectStore(name: string, open: () => ObjectStore): void
     }
   });
 
+  test(`${name}: an object that ends before a range is damaged, not away`, async () => {
+    const store = open();
+    const key = keyOf('short');
+    await store.put(key, Buffer.from('short'));
+    for (const range of [
+      { at: 3, bytes: 4 },
+      { at: 5, bytes: 1 },
+      { at: 100, bytes: 10 },
+    ]) {
+      await expect(store.get(key, range)).rejects.toMatchObject({ kind: 'damaged' });
+    }
+  });
+
   test(`${name}: an object that is written again is the new one`, async () => {
     const store = open();
     const key = keyOf('again');

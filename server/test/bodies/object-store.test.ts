@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { ObjectStore } from '../../src/bodies/object-store.ts';
 import { openS3Store } from '../../src/bodies/s3-store.ts';
@@ -62,4 +64,28 @@ test('each call is one request, whatever becomes of it', async () => {
   const before = standIn.counters().requests;
   await expect(store.put('once', Buffer.from('x'))).rejects.toThrow();
   expect(standIn.counters().requests - before).toBe(1);
+});
+
+test('what a proxy says in the place of the store is not believed', async () => {
+  const page = '<html><body>We are back soon</body></html>';
+  let status = 200;
+  const proxy = createServer((request, response) => {
+    request.resume();
+    request.on('end', () => response.writeHead(status, { 'content-type': 'text/html' }).end(page));
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  const { port } = proxy.address() as AddressInfo;
+  const endpoint = `http://127.0.0.1:${port}`;
+  const behind = await openS3Store({ bucket: 'bodies', prefix: '', endpoint, region: 'eu-west-1' });
+  const away = { kind: 'unavailable' };
+  try {
+    await expect(behind.put('key', Buffer.from('text'))).rejects.toMatchObject(away);
+    await expect(behind.delete(['key'])).rejects.toMatchObject(away);
+    status = 404;
+    await expect(behind.get('key')).rejects.toMatchObject(away);
+  } finally {
+    behind.close();
+    proxy.closeAllConnections();
+    proxy.close();
+  }
 });

@@ -106,6 +106,7 @@ describe('a guarded store', () => {
     get: () => Promise.reject(new StoreError('missing', 'NoSuchKey', 'no such key')),
     delete: async () => undefined,
     check: async () => undefined,
+    placeOf: (key) => key,
     close: () => undefined,
   };
 

@@ -90,7 +90,7 @@ export async function createBodiesWorld(
   const s3 = await openS3Store(config, { requestMs: REQUEST_MS });
   const random = seededRandom(3);
   const closing = new AbortController();
-  const bodies = createBodyReader({ db, store: async () => s3 });
+  const bodies = createBodyReader({ db, store: async () => s3, log: silentLog });
   const newSteps = (): MoverSteps =>
     createMoverSteps({
       ...{ db, config, random, nowMs: clock.now, log: silentLog },

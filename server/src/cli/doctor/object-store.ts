@@ -52,8 +52,8 @@ function explain({ kind, code, message }: StoreError, config: BodiesConfig, plac
     case 'AccessDenied':
       return fail(
         NAME,
-        `These credentials may not write, read and delete in s3://${bucket}/${config.prefix}.`,
-        `Allow s3:PutObject, s3:GetObject and s3:DeleteObject on arn:aws:s3:::${bucket}/${config.prefix}*.`,
+        `These credentials may not write, read, delete and ask for what does not exist in s3://${bucket}/${config.prefix}.`,
+        `Allow s3:PutObject, s3:GetObject and s3:DeleteObject on arn:aws:s3:::${bucket}/${config.prefix}*, and s3:ListBucket on arn:aws:s3:::${bucket}.`,
       );
     case 'RequestTimeTooSkewed':
       return fail(

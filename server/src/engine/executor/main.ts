@@ -108,7 +108,7 @@ const store = options.bodies && lazyStore(options.bodies, systemClock, Math.rand
 
 const deliverServices = {
   db,
-  bodies: createBodyReader({ db, store: store?.open }),
+  bodies: createBodyReader({ db, store: store?.open, log }),
   orders: knownOrders,
   secretBox,
   ...trackingOfMessages(),
