@@ -1,3 +1,5 @@
+import type { DiskSize } from './scratch-disk.ts';
+
 /** How much of what, for how long. Seconds, and triggers or runs a second. */
 export type Plan = {
   readonly quietAccounts: number;
@@ -8,8 +10,8 @@ export type Plan = {
   readonly mailers: number;
   /** Of all of them together. */
   readonly mailsPerSecond: number;
-  /** Of the file system that is made to be filled up; it takes only what is used of it. */
-  readonly diskMegabytes: number;
+  /** The file system that is made to be filled up. */
+  readonly disk: DiskSize;
   /** The neighbour's broadcast, paced so that it lasts from the beginning of calm to the end of the flood. */
   readonly broadcastPerSecond: number;
   readonly audience: number;
@@ -67,7 +69,7 @@ export function incidentPlan(minutes: number): Plan {
     culpritUsers: 20_000,
     mailers: 20,
     mailsPerSecond: 40,
-    diskMegabytes: 20_000 + 4_000 * minutes,
+    disk: { megabytes: 20_000, isWritten: true },
     broadcastPerSecond: BROADCAST_PER_SECOND,
     audience: BROADCAST_PER_SECOND * seconds(BROADCAST_SHARE),
     few: { perSecond: 25, runs: 1_000 },
@@ -95,7 +97,7 @@ export const rehearsalPlan: Plan = {
   culpritUsers: 500,
   mailers: 3,
   mailsPerSecond: 6,
-  diskMegabytes: 3_000,
+  disk: { megabytes: 3_000, isWritten: false },
   broadcastPerSecond: 100,
   audience: 1_500,
   few: { perSecond: 10, runs: 200 },

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, open, rm, statfs } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -8,7 +8,7 @@ import { withSystemPath } from '../lib/system-path.ts';
 const run = (program: string, args: readonly string[]) =>
   promisify(execFile)(program, args, { env: withSystemPath(process.env) });
 
-/** A small file system made for a drill, in a file that takes only the room that is used. */
+/** A small file system made for a drill, in a file. */
 export type ScratchDisk = {
   readonly path: string;
   /** Takes room until so large a share of it is used, 0 to 1; returns the megabytes that are left. */
@@ -21,8 +21,17 @@ export type ScratchDisk = {
 /** Making one needs root, on Linux. */
 export class NoScratchDisk extends Error {}
 
+export type DiskSize = {
+  readonly megabytes: number;
+  /**
+   * Whether every block of the file is written first, as those of a disk are. The file then takes all of its room.
+   * Otherwise only what is used, and the first use of a block is a change to the file system below.
+   */
+  readonly isWritten: boolean;
+};
+
 /** Throws `NoScratchDisk`, one sentence with the reason, where this machine does not let us mount one. */
-export async function makeScratchDisk(megabytes: number): Promise<ScratchDisk> {
+export async function makeScratchDisk({ megabytes, isWritten }: DiskSize): Promise<ScratchDisk> {
   const directory = await mkdtemp(join(tmpdir(), 'belfry-drill-disk-'));
   const image = join(directory, 'image');
   const path = join(directory, 'disk');
@@ -36,9 +45,8 @@ export async function makeScratchDisk(megabytes: number): Promise<ScratchDisk> {
   };
   try {
     await mkdir(path);
-    const file = await open(image, 'w');
-    await file.truncate(megabytes * 1024 ** 2);
-    await file.close();
+    await run('truncate', ['-s', `${megabytes}M`, image]);
+    if (isWritten) await writeAll(image, megabytes);
     // Nothing kept back for root, and nothing left to be initialised later. No journal: the file system below has one,
     // and two make a sync take twice as long. A drill ends processes, not the machine.
     const features = ['-m', '0', '-N', '100000', '-O', '^has_journal'];
@@ -62,6 +70,18 @@ export async function makeScratchDisk(megabytes: number): Promise<ScratchDisk> {
     empty: () => rm(filler, { force: true }),
     remove,
   };
+}
+
+/** Past the cache, which is the database's, where the file system below lets us. */
+async function writeAll(image: string, megabytes: number): Promise<void> {
+  const zeros = [
+    'if=/dev/zero',
+    `of=${image}`,
+    'bs=1M',
+    `count=${megabytes}`,
+    'conv=notrunc,fsync',
+  ];
+  await run('dd', ['oflag=direct', ...zeros]).catch(() => run('dd', zeros));
 }
 
 /** Otherwise what is written to the file system in the file is cached, and copied, a second time. Slower where that cannot be had. */

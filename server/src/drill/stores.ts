@@ -89,8 +89,8 @@ export async function openStores(
 
 async function scratchDisk(plan: Plan, timeline: Timeline): Promise<ScratchDisk | undefined> {
   try {
-    const disk = await makeScratchDisk(plan.diskMegabytes);
-    timeline.note(`a file system of ${plan.diskMegabytes.toLocaleString('en')} MB is made`);
+    const disk = await makeScratchDisk(plan.disk);
+    timeline.note(`a file system of ${plan.disk.megabytes.toLocaleString('en')} MB is made`);
     return disk;
   } catch (error) {
     if (!(error instanceof NoScratchDisk)) throw error;

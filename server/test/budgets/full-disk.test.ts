@@ -55,7 +55,7 @@ const allIsWell = () =>
 
 test('a disk that fills up stops nothing but new work, which comes back with the room', async () => {
   // Without the right to mount, the floor rises instead of the disk filling up.
-  disk = await makeScratchDisk(DISK_MB).catch((error) => {
+  disk = await makeScratchDisk({ megabytes: DISK_MB, isWritten: false }).catch((error) => {
     if (error instanceof NoScratchDisk) return undefined;
     throw error;
   });

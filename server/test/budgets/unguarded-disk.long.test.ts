@@ -21,7 +21,7 @@ afterEach(async () => {
 
 /** Needs root, to mount a file system. */
 test('a database that ended because its disk was full comes back with the room, and nothing acknowledged is lost', async () => {
-  disk = await makeScratchDisk(DISK_MB);
+  disk = await makeScratchDisk({ megabytes: DISK_MB, isWritten: false });
   server = await startWholeServer({ dataDir: disk.path, diskFloorBytes: 0 });
   const { trigger, metric, push, server: running } = server;
   await push('both', [feedStep('Hi')]);
