@@ -317,7 +317,7 @@ function url(
 ): string | undefined {
   if (text === undefined) return undefined;
   // PostgreSQL's URLs may name a user and no host: that of a socket, `postgres://me@/db?host=/run`.
-  const withHost = text.replace(/^([a-z]+:\/\/[^/?#@]*@)(?=\/)/, '$1localhost');
+  const withHost = text.replace(/^(postgres(?:ql)?:\/\/[^/?#@]*@)(?=\/)/, '$1localhost');
   const parsed = URL.canParse(withHost) ? new URL(withHost) : undefined;
   if (!parsed || !protocols.includes(parsed.protocol)) {
     // The value may hold a password, so the message shows its beginning only.

@@ -136,6 +136,11 @@ function registerLogStoreMetrics(registry: Registry, report: () => CarrierReport
     'Attempts that failed since the start of the carrier.',
     (s) => s.failures,
   );
+  gauge(
+    'belfry_log_store_deletions_open',
+    'Deleted recipients whose rows are still in the log store.',
+    (s) => s.deletionsOpen,
+  );
 }
 
 /** Registers numbers that are read from a state when somebody asks for them; 0 while there is none. */

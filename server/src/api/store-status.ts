@@ -85,6 +85,7 @@ export function logStoreStatus({ url }: NonNullable<Config['logStore']>, report:
     shipped_rows: known?.shippedRows ?? 0,
     refused_rows: known?.refusedRows ?? 0,
     failures: known?.failures ?? 0,
+    deletions_open: known?.deletionsOpen ?? 0,
   };
 }
 

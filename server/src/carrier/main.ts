@@ -83,7 +83,8 @@ function partOf<Config, State>(
         break;
       } catch (error) {
         reason = error instanceof Error ? error.message : String(error);
-        log.error({ err: error }, `the carrier cannot start ${name}; it tries again`);
+        // Not the error itself: one about an address quotes it, with its password.
+        log.error({ reason }, `the carrier cannot start ${name}; it tries again`);
         await wait(RETRY_PART_MS, undefined, { signal }).catch(() => undefined);
       }
     }

@@ -74,6 +74,7 @@ function logStoreView(store: JsonObject, style: Style): string {
     ['shipped', `${String(store.shipped_rows)} rows`],
     ['left out', `${String(store.refused_rows)} rows that it cannot read`],
     ['failures', String(store.failures)],
+    ['to be deleted', `${String(store.deletions_open)} recipients`],
   ];
   return [
     `${style.bold('log store')} ${String(store.place)}: ${stateText(store, style)}`,

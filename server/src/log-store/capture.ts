@@ -18,30 +18,44 @@ export function installCapture(
   alongside: (tx: Queryable) => Promise<void>,
   retryMs = RETRY_MS,
 ): Promise<boolean> {
-  return change(db, retryMs, async (tx) => {
-    const present = await captured(tx);
-    const missing = logSources.filter((table) => !present.includes(table));
-    for (const table of missing) {
-      await tx.query(
-        `create trigger ${TRIGGER}
+  return withBriefLocks(
+    db,
+    async (tx) => {
+      const present = await captured(tx);
+      const missing = logSources.filter((table) => !present.includes(table));
+      for (const table of missing) {
+        await tx.query(
+          `create trigger ${TRIGGER}
          after insert on ${table}
          referencing new table as written
          for each statement execute function log_capture_${table}()`,
-      );
-    }
-    if (missing.length > 0) await alongside(tx);
-    return missing.length > 0;
-  });
+        );
+      }
+      if (missing.length > 0) await alongside(tx);
+      return missing.length > 0;
+    },
+    retryMs,
+  );
 }
 
 /** Removes the triggers and what they noted: no store is configured any more. One look at the catalogue where there are none. */
 export async function removeCapture(db: Database, retryMs = RETRY_MS): Promise<void> {
   if ((await captured(db)).length === 0) return;
-  await change(db, retryMs, async (tx) => {
-    for (const table of await captured(tx)) await tx.query(`drop trigger ${TRIGGER} on ${table}`);
-    await tx.query('truncate log_ring, log_aside');
-    return true;
-  });
+  await withBriefLocks(
+    db,
+    async (tx) => {
+      for (const table of await captured(tx)) await tx.query(`drop trigger ${TRIGGER} on ${table}`);
+      // What is aside is older than the position: with a store again it is looked for from there on.
+      await tx.query(
+        `update log_shipper
+       set shipped_at = least(shipped_at, (select min(at) from log_aside)),
+         version = version + 1`,
+      );
+      await tx.query('truncate log_ring, log_aside');
+      return true;
+    },
+    retryMs,
+  );
 }
 
 async function captured(db: Queryable): Promise<readonly string[]> {
@@ -57,11 +71,11 @@ async function captured(db: Queryable): Promise<readonly string[]> {
   return rows.map(({ name }) => name);
 }
 
-/** Writers queue behind whoever waits for such a lock, so it waits briefly and often. */
-async function change(
+/** A transaction with locks behind whose waiters writers queue: it waits briefly and often. Throws when somebody holds one for half a minute. */
+export async function withBriefLocks(
   db: Database,
-  retryMs: number,
   work: (tx: Queryable) => Promise<boolean>,
+  retryMs = RETRY_MS,
 ): Promise<boolean> {
   for (let attempt = 1; ; attempt += 1) {
     try {

@@ -6,6 +6,8 @@ export type Freshness = {
   readonly dataAsOf: Date;
   /** The store is being filled for the first time: nothing can be said of what it has. */
   readonly isFilling: boolean;
+  /** The id of the store that all this is about; one of another id has other things. */
+  readonly store: string | null;
 };
 
 /** Undefined: nothing was ever shipped. */
@@ -21,7 +23,7 @@ export async function readFreshness(
         (select min(at) from log_aside where environment_id = $1),
         (select min(from_at) from log_gap)
       ) as "dataAsOf",
-      s.store is null or exists (select from log_gap where from_at is null) as "isFilling"
+      s.store is null or exists (select from log_gap where from_at is null) as "isFilling", s.store
       from log_shipper s`,
     },
     [environmentId],

@@ -3,7 +3,7 @@ import type { PageRequest } from '../feed/page.ts';
 import type { Clock } from '../lib/clock.ts';
 import { BelfryError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
-import { createClickHouseLogStore } from './clickhouse/clickhouse-log-store.ts';
+import { createClickHouseLogStore, type NamedLogStore } from './clickhouse/clickhouse-log-store.ts';
 import { failureOf } from './clickhouse/connect.ts';
 import { readFreshness } from './freshness.ts';
 import type { EventFilter, HourCount, LogEventPage, LogStore } from './log-store.ts';
@@ -46,7 +46,7 @@ export function createLogSearch(options: {
 }): LogSearch {
   const { url, clock, log } = options;
   // Connected with the first search: the client is loaded where it is needed.
-  let connected: Promise<LogStore> | undefined;
+  let connected: Promise<NamedLogStore> | undefined;
   let awayUntilMs = 0;
 
   async function ask<Answer>(
@@ -61,9 +61,11 @@ export function createLogSearch(options: {
         const dataAsOfMs = freshness.dataAsOf.getTime();
         try {
           connected ??= createClickHouseLogStore(url);
-          const answer = await question(await connected);
+          const store = await connected;
+          const [answer, id] = await Promise.all([question(store), store.id()]);
           const lagging = nowMs - dataAsOfMs > LAGGING_MS;
-          return { answer, dataAsOfMs, lagging, source: 'log_store' };
+          // Emptied, or another one since the shipper looked: that knows nothing yet.
+          if (id === freshness.store) return { answer, dataAsOfMs, lagging, source: 'log_store' };
         } catch (error) {
           if (error instanceof BelfryError) throw error;
           awayUntilMs = clock.now() + AWAY_MS;

@@ -40,13 +40,19 @@ export async function truncateAside(db: Database): Promise<void> {
     `select pg_total_relation_size('log_aside') as bytes,
        not exists (select from log_aside) as "isEmpty"`,
   );
-  if (row?.isEmpty && row.bytes > LARGE_ASIDE_BYTES) await db.query('truncate log_aside');
+  if (!row?.isEmpty || row.bytes <= LARGE_ASIDE_BYTES) return;
+  await unlessLocked(() =>
+    db.transaction(async (tx) => {
+      await limitLocks(tx, LOCK_WAIT_MS);
+      await tx.query('truncate log_aside');
+    }),
+  );
 }
 
 /** Whoever wrote to the slot and has not committed holds a lock on it, so the proof sees everything. */
 async function truncateSlot(db: Database, slot: number): Promise<boolean> {
-  try {
-    return await db.transaction(async (tx) => {
+  const isGiven = await unlessLocked(() =>
+    db.transaction(async (tx) => {
       await limitLocks(tx, LOCK_WAIT_MS);
       await tx.query(`lock table log_ring_${slot} in access exclusive mode`);
       const [left] = await tx.query(
@@ -59,9 +65,17 @@ async function truncateSlot(db: Database, slot: number): Promise<boolean> {
       if (left) return false;
       await tx.query(`truncate log_ring_${slot}`);
       return true;
-    });
+    }),
+  );
+  return isGiven ?? false;
+}
+
+/** Undefined: somebody has a lock in the way, as a dump has on all tables for as long as it takes. */
+async function unlessLocked<Result>(work: () => Promise<Result>): Promise<Result | undefined> {
+  try {
+    return await work();
   } catch (error) {
-    if (sqlState(error) === LOCK_NOT_AVAILABLE) return false;
+    if (sqlState(error) === LOCK_NOT_AVAILABLE) return undefined;
     throw error;
   }
 }

@@ -88,10 +88,12 @@ test('what the store does is told, without its password', async () => {
   const shown = await belfry(['stores'], server.env);
   expect(shown.stdout).toMatch(/log store 127\.0\.0\.1:\d+\/logs: up/);
   expect(shown.stdout).toMatch(/left out +0 rows/);
+  expect(shown.stdout).toMatch(/to be deleted +0 recipients/);
   expect(shown.stdout + server.stderr()).not.toContain(PLACE.password);
   const metrics = await (await fetch(`${server.url}/metrics`)).text();
   expect(metrics).toMatch(/^belfry_log_store_lag_seconds \d/m);
   expect(metrics).toMatch(/^belfry_log_store_shipped_rows [1-9]/m);
+  expect(metrics).toMatch(/^belfry_log_store_deletions_open 0$/m);
 });
 
 test('the process that ships may be killed at any time', async () => {

@@ -217,8 +217,19 @@ test('days that are over their retention go, and a changed one counts from the n
   await clickHouse.command('optimize table api_log final');
   expect(await count(`api_log where environment_id = ${environment}`)).toBe(0);
   expect(await count(`event where environment_id = ${environment}`)).toBe(2);
+  // As if it had ended before it noted that there is no age any more.
+  await clickHouse.command('alter table api_log remove ttl');
+  const forEver = await createClickHouseSink({
+    ...{ url: engine.url, randomId: randomUUID },
+    retention: { logs: undefined, apiLogs: undefined },
+  });
+  await forEver.migrate();
+  const [kept] = await clickHouse.rows<{ sql: string }>(
+    "select create_table_query as sql from system.tables where name = 'event'",
+  );
+  expect(kept?.sql).not.toContain('TTL');
   await keeping.migrate();
-  for (const one of [sink, short, keeping]) await one.close();
+  for (const one of [sink, short, keeping, forEver]) await one.close();
 });
 
 test('a store that is behind answers with what it has, and says since when', async () => {
@@ -226,6 +237,7 @@ test('a store that is behind answers with what it has, and says since when', asy
   const environment = await writeEnvironment(db);
   await write(db, { environmentId: environment });
   await shipping.settled();
+  const [store] = await db.query<{ store: string }>('select store from log_shipper');
   const clock = { now: () => systemClock.now() + 60_000 };
   const search = createLogSearch({ url: engine.url, clock, log: silentLog });
   const answered = await search.searchEvents(
@@ -236,6 +248,16 @@ test('a store that is behind answers with what it has, and says since when', asy
   expect(answered).toMatchObject({ source: 'log_store', lagging: true });
   expect(answered.answer.events).toHaveLength(2);
   expect(answered.dataAsOfMs).toBeLessThan(clock.now() - 30_000);
+  // Somebody puts another in its place: what that has nobody knows, until the shipper looks.
+  await db.query('update log_shipper set store = $1', [randomUUID()]);
+  const other = await search.searchEvents(
+    db,
+    { environmentId: environment, fromMs: Date.now() - HOUR_MS, untilMs: Date.now() + HOUR_MS },
+    { size: 50 },
+  );
+  expect(other).toMatchObject({ source: 'live', lagging: false });
+  expect(other.answer.events).toHaveLength(2);
+  await db.query('update log_shipper set store = $1', [store?.store]);
   await search.close();
 });
 

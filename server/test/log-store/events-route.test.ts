@@ -117,18 +117,18 @@ test('an answer is as old as what is missing of its environment', async () => {
   await shipping.close();
   const [row] = await db.query<{ at: Date }>('select shipped_at as at from log_shipper');
   const dataAsOf = row?.at;
-  expect(await readFreshness(db, 1)).toEqual({ dataAsOf, isFilling: false });
+  expect(await readFreshness(db, 1)).toMatchObject({ dataAsOf, isFilling: false });
   const before = new Date(Date.now() - 3_600_000);
   await db.query(
     `insert into log_aside (environment_id, at, source, rows, ids)
      values (2, $1, 1, 0, '{}')`,
     [before],
   );
-  expect(await readFreshness(db, 2)).toEqual({ dataAsOf: before, isFilling: false });
-  expect(await readFreshness(db, 1)).toEqual({ dataAsOf, isFilling: false });
+  expect(await readFreshness(db, 2)).toMatchObject({ dataAsOf: before, isFilling: false });
+  expect(await readFreshness(db, 1)).toMatchObject({ dataAsOf, isFilling: false });
   const longBefore = new Date(Date.now() - 7_200_000);
   await db.query('insert into log_gap (from_at, until_at) values ($1, now())', [longBefore]);
-  expect(await readFreshness(db, 1)).toEqual({ dataAsOf: longBefore, isFilling: false });
+  expect(await readFreshness(db, 1)).toMatchObject({ dataAsOf: longBefore, isFilling: false });
   await db.query('insert into log_gap (until_at) values (now())');
   expect(await readFreshness(db, 1)).toMatchObject({ isFilling: true });
   await world.close();

@@ -108,8 +108,74 @@ test('a store that says yes and keeps nothing is found out, and gets it again', 
   world.wire.swallow(1);
   const written = await writeMany(1);
   await shipping.settled();
-  expectOnce(written);
+  expect(world.store.missing('event', eventIds(written))).toBe(0);
   expect(shipping.stats().failures).toBe(1);
+});
+
+test('what a store lost since it was last asked is found with the next lie, and sent again', async () => {
+  const clock = movableClock(Date.now());
+  const shipping = await world.ship({ clock });
+  await shipping.settled();
+  const written = await writeMany(1);
+  await shipping.settled();
+  world.wire.swallow(1);
+  written.push(...(await writeMany(1)));
+  await shipping.settled();
+  expect(world.store.missing('event', eventIds(written))).toBe(2);
+  clock.move(11_000);
+  world.wire.swallow(1);
+  written.push(...(await writeMany(1)));
+  await shipping.settled();
+  expect(world.store.missing('event', eventIds(written))).toBe(0);
+});
+
+test('while a dump holds locks nothing queues behind the shipper, and its bound is not reached again and again', async () => {
+  const clock = movableClock(Date.now());
+  const shipping = await world.ship({ clock, backlogBytes: 0 });
+  await shipping.settled();
+  await world.db.query(
+    `insert into log_aside (environment_id, at, source, rows, ids)
+     select 1, now(), 1, 0, array_agg(gen_random_uuid())
+     from generate_series(1, 700000)`,
+  );
+  await world.db.query('delete from log_aside');
+  const bytes = () => ringBytes(world.db);
+  const before = await bytes();
+  expect(before).toBeGreaterThan(10_000_000);
+  const dumped = Promise.withResolvers<void>();
+  const isDumping = Promise.withResolvers<void>();
+  const dump = world.db.transaction(async (tx) => {
+    await tx.query('lock table log_ring, log_aside in access share mode');
+    isDumping.resolve();
+    await dumped.promise;
+  });
+  await isDumping.promise;
+  world.store.setFaults({ kind: 'internal_error', share: 1 });
+  await writeMany(1);
+  const gaps = () => world.db.query('select * from log_gap');
+  const jumped = await waitFor('the position to jump', async () => {
+    clock.move(11_000);
+    shipping.wake();
+    const found = await gaps();
+    return found.length > 0 ? found : undefined;
+  });
+  const { failures } = shipping.stats();
+  await waitFor('more rounds', () => {
+    clock.move(11_000);
+    shipping.wake();
+    return shipping.stats().failures > failures + 3 ? true : undefined;
+  });
+  expect(await bytes()).toBeGreaterThanOrEqual(before);
+  expect(await gaps()).toEqual(jumped);
+  dumped.resolve();
+  await dump;
+  world.store.setFaults({ share: 0 });
+  await waitFor('room', async () => {
+    clock.move(11_000);
+    shipping.wake();
+    return (await bytes()) < 10_000_000 ? true : undefined;
+  });
+  await shipping.settled();
 });
 
 test('more than may wait is looked for in the tables when the store is back, without a gap', async () => {
@@ -154,7 +220,8 @@ test('of rows that the store cannot read its code is said and nothing of what is
   expect(trouble).toMatch(/cannot read many rows of a batch \(its code 27\): .*BELFRY_LOG_STORE/);
   await shipping.close();
   expect(said).toContainEqual(expect.objectContaining({ reason: trouble }));
-  expect(JSON.stringify(said)).not.toContain('ada');
+  // As a word: ids may have these letters.
+  expect(JSON.stringify(said)).not.toMatch(/\bada\b/);
 });
 
 test('an account with most of what waits lets the others go first', async () => {
@@ -194,7 +261,17 @@ test('without a store nothing is noted, and with one again what was written mean
   const first = await world.ship();
   await first.settled();
   await first.close();
+  // What a store that was behind had not got yet.
+  const asideAt = new Date(Date.now() - 3_600_000);
+  await world.db.query(
+    `insert into log_aside (environment_id, at, source, rows, ids)
+     values (1, $1, 1, 0, '{}')`,
+    [asideAt],
+  );
   await removeCapture(world.db);
+  expect(await world.db.query('select shipped_at from log_shipper')).toEqual([
+    { shipped_at: asideAt },
+  ]);
   const written = await writeMany(3);
   expect(await world.db.query('select from log_ring')).toEqual([]);
   const second = await world.ship();

@@ -82,6 +82,9 @@ const LogStoreAnswer = Type.Object({
       'Likewise: rows that the store cannot read, which are left out and named in the log.',
   }),
   failures: Type.Integer({ description: 'Likewise.' }),
+  deletions_open: Type.Integer({
+    description: 'Deleted recipients whose rows are still in the store.',
+  }),
 });
 
 const CarrierAnswer = Type.Object({

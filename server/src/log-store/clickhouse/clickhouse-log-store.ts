@@ -1,6 +1,7 @@
 import { cutPage, type PageRequest, readsBackward } from '../../feed/page.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { EventFilter, HourCount, LogEvent, LogEventPage, LogStore } from '../log-store.ts';
+import { readStoreId } from './clickhouse-sink.ts';
 import { type ClickHouse, connectClickHouse } from './connect.ts';
 
 const QUERY_MS = 10_000;
@@ -13,12 +14,18 @@ const COLUMNS = `toString(id) as id, type, toString(toUnixTimestamp64Milli(inser
     toString(channel_id) as channelId, channel_type as channelType, collection, recipient_id as recipientId, tenant, workflow,
     toString(workflow_run_id) as workflowRunId, toString(run_id) as recipientRunId, step_ref as stepRef`;
 
+export type NamedLogStore = LogStore & {
+  /** The id that the shipper gave it; undefined: none yet. */
+  readonly id: () => Promise<string | undefined>;
+};
+
 /** Searches in a ClickHouse that the shipper fills. */
-export async function createClickHouseLogStore(url: string): Promise<LogStore> {
+export async function createClickHouseLogStore(url: string): Promise<NamedLogStore> {
   const clickHouse = await connectClickHouse(url, { requestMs: QUERY_MS, connections: 8 });
   return {
     searchEvents: (filter, page) => search(clickHouse, filter, page),
     countsPerHour: (filter) => count(clickHouse, filter),
+    id: () => readStoreId(clickHouse),
     close: clickHouse.close,
   };
 }

@@ -30,6 +30,14 @@ const UNREADABLE_CODES = new Set([
 const FOR_EVER = 0;
 const MUTATION_MS = 300_000;
 
+/** Undefined: its tables are made, and it has no name yet. */
+export async function readStoreId(clickHouse: ClickHouse): Promise<string | undefined> {
+  const [row] = await clickHouse.rows<{ id: string }>(
+    'select toString(id) as id from belfry_store order by made_at, id limit 1',
+  );
+  return row?.id;
+}
+
 /** The tables of a ClickHouse as what is shipped to. `randomId` names a store that has no name yet. */
 export async function createClickHouseSink(options: {
   readonly url: string;
@@ -121,13 +129,25 @@ async function keepFor(clickHouse: ClickHouse, retention: LogRetention): Promise
   for (const [table, age] of Object.entries(clickHouseAges)) {
     const days = retention[age.class] ?? FOR_EVER;
     if ((kept.get(table) ?? FOR_EVER) === days) continue;
-    await clickHouse.command(
-      days === FOR_EVER
-        ? `alter table ${table} remove ttl`
-        : `alter table ${table} modify ttl toDateTime(${age.column}) + interval ${days} day`,
-    );
+    if (days === FOR_EVER) await removeTtl(clickHouse, table);
+    else
+      await clickHouse.command(
+        `alter table ${table} modify ttl toDateTime(${age.column}) + interval ${days} day`,
+      );
     await note(clickHouse, 'belfry_retention', { name: table, days });
   }
+}
+
+/** Where there is none it would be an error, and it may have been removed before that was noted. */
+async function removeTtl(clickHouse: ClickHouse, table: string): Promise<void> {
+  const [found] = await clickHouse.rows<{ engine: string }>(
+    `select engine_full as engine
+    from system.tables
+    where database = currentDatabase()
+      and name = {table: String}`,
+    { table },
+  );
+  if (found?.engine.includes(' TTL ')) await clickHouse.command(`alter table ${table} remove ttl`);
 }
 
 /** A store has an id of its own from its first migration on. */
@@ -137,15 +157,10 @@ async function storeId(clickHouse: ClickHouse, randomId: () => string): Promise<
     engine = MergeTree
     order by made_at`,
   );
-  const read = () =>
-    clickHouse.rows<{ id: string }>(
-      'select toString(id) as id from belfry_store order by made_at, id limit 1',
-    );
-  const [known] = await read();
-  if (known) return known.id;
+  const known = await readStoreId(clickHouse);
+  if (known !== undefined) return known;
   await note(clickHouse, 'belfry_store', { id: randomId() });
-  const [made] = await read();
-  return made?.id ?? '';
+  return (await readStoreId(clickHouse)) ?? '';
 }
 
 function note(

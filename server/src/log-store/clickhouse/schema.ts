@@ -99,6 +99,11 @@ export const clickHouseMigrations: readonly (readonly string[])[] = [
   ${VERSION}
 ) ${engine('environment_id, at, id', 'at')}`,
   ],
+  // What it says it has survives a loss of power: it is not sent again.
+  ['event', 'run', 'delivery', 'api_log'].map(
+    (table) =>
+      `alter table ${table} modify setting fsync_after_insert = 1, fsync_part_directory = 1`,
+  ),
 ];
 
 /** Where each source's lines go, and the columns in them, in order. */

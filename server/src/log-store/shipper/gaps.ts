@@ -26,6 +26,13 @@ const WALKS = [
   { key: 'id', second: undefined, written: undefined, isTimed: true },
 ] as const;
 
+/** What was written from then until now is to be looked for in the tables. */
+export async function noteGap(db: Database, fromAt: Date): Promise<void> {
+  await db.query('insert into log_gap (from_at, until_at) values ($1, clock_timestamp())', [
+    fromAt,
+  ]);
+}
+
 /** The oldest gap that is open. */
 export async function nextGap(db: Database): Promise<Gap | undefined> {
   const [gap] = await db.query<Gap>(

@@ -27,8 +27,8 @@ export type LoadedRows = LogBatch & {
 const namesSql = (names: readonly string[]): string =>
   `(array[${names.map((name) => `'${name}'`).join(', ')}])`;
 
-const timeSql = (column: string): string =>
-  `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS')`;
+/** As PostgreSQL writes a time of the session's zone, which is UTC here: a quarter of what `to_char` takes. Cut, not rounded. */
+const timeSql = (column: string): string => `date_trunc('milliseconds', ${column})::timestamp`;
 
 const RUN_COLUMNS = `w.environment_id, r.id, %segment%, r.collection, r.recipient_id, w.tenant, w.workflow_key, w.id`;
 
@@ -76,7 +76,7 @@ const SOURCES: Readonly<Record<LogSource, string>> = {
 /** Ids are few beside the tables, whatever the planner believes of a list. */
 const SETTINGS = {
   ...{ enable_hashjoin: 'off', enable_mergejoin: 'off', enable_seqscan: 'off' },
-  ...{ jit: 'off', work_mem: '32MB' },
+  ...{ jit: 'off', work_mem: '32MB', timezone: 'UTC', datestyle: 'ISO' },
 } as const;
 const SAMPLE = 8;
 

@@ -125,3 +125,19 @@ export async function isOfThisCluster(db: Queryable): Promise<boolean> {
   );
   return row?.isOurs ?? true;
 }
+
+/** What is not in the store yet, beside what is written: gaps, and deletions of recipients. */
+export async function countOpen(
+  db: Queryable,
+): Promise<{ readonly gaps: number; readonly deletionsOpen: number }> {
+  const [row] = await db.query<{ gaps: number; deletionsOpen: number }>(
+    `select (select count(*)::int from log_gap) as gaps,
+       (
+         select count(*)::int
+         from deletion d
+         where d.id > s.forgotten
+       ) as "deletionsOpen"
+     from log_shipper s`,
+  );
+  return row ?? { gaps: 0, deletionsOpen: 0 };
+}

@@ -1,18 +1,19 @@
-import type { DatabasePool } from '../../db/database.ts';
+import { type DatabasePool, sqlState } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { createRest } from '../../lib/rest.ts';
-import { installCapture } from '../capture.ts';
+import { installCapture, withBriefLocks } from '../capture.ts';
 import type { LogSink } from '../log-store.ts';
 import { ringBytes, truncateAside, truncateShipped } from '../ring.ts';
 import { dropAside, greedyEnvironment, loadAside, nextAside, putAside } from './aside.ts';
 import { forgetDeleted } from './forget.ts';
-import { loadGapPage, nextGap } from './gaps.ts';
+import { loadGapPage, nextGap, noteGap } from './gaps.ts';
 import { insertEach } from './insert-each.ts';
 import type { LoadedRows } from './load-rows.ts';
 import { oneAhead } from './one-ahead.ts';
 import {
   beginShipment,
+  countOpen,
   endPart,
   endShipment,
   isOfThisCluster,
@@ -47,6 +48,8 @@ export type ShipperStats = {
   /** Why the store did not take the last batch; undefined: it did. */
   readonly trouble: string | undefined;
   readonly gaps: number;
+  /** Deletions that the store has not heard of yet. */
+  readonly deletionsOpen: number;
 };
 
 export type Shipper = {
@@ -76,7 +79,8 @@ export type ShipperOptions = {
 export function startShipper(options: ShipperOptions): Shipper {
   const { db, sink, clock, log, random } = options;
   const { rest, wake } = createRest();
-  const stats = { shippedRows: 0, refusedRows: 0, failures: 0, backlogBytes: 0, gaps: 0 };
+  const stats = { shippedRows: 0, refusedRows: 0, failures: 0, backlogBytes: 0 };
+  let counts = { gaps: 0, deletionsOpen: 0 };
   let dataAsOfMs: number | undefined;
   let trouble: string | undefined;
   let isClosing = false;
@@ -86,7 +90,10 @@ export function startShipper(options: ShipperOptions): Shipper {
   let failedInARow = 0;
   let keptMs = 0;
   let forgottenMs = 0;
-  let verifiedMs = 0;
+  /** When it was last seen to have what it took; before the start another shipper saw to that. */
+  let verifiedMs = clock.now() - VERIFY_EVERY_MS;
+  /** Of the ring, since the last time it was over its bound: all of it is in the position, and cannot be given back yet. */
+  let lockedBytes = 0;
   let asideEnvironment = 0;
   /** Who has most of what the shipment under way is about, while the store is behind. */
   let greedy: number | null = null;
@@ -106,7 +113,9 @@ export function startShipper(options: ShipperOptions): Shipper {
         failedInARow += 1;
         if (sink.isWithoutTables(error)) isPrepared = false;
         stats.failures += 1;
-        inDoubtUntilMs = clock.now() + (options.inDoubtMs ?? IN_DOUBT_MS);
+        // A statement of the database that failed has sent nothing.
+        if (sqlState(error) === undefined)
+          inDoubtUntilMs = clock.now() + (options.inDoubtMs ?? IN_DOUBT_MS);
         const reason = reasonOf(error);
         if (trouble !== reason)
           log.warn({ reason, restMs }, 'shipping to the log store failed; it is tried again');
@@ -163,9 +172,10 @@ export function startShipper(options: ShipperOptions): Shipper {
     await installCapture(db, (tx) => jumpToNow(tx, before?.shippedAt ?? null));
     if (!(await isOfThisCluster(db))) {
       log.warn('the database is of another cluster now: what was written since is looked for');
-      await db.transaction(async (tx) => {
+      await withBriefLocks(db, async (tx) => {
         await tx.query('truncate log_ring');
         await jumpToNow(tx, before?.shippedAt ?? null);
+        return true;
       });
     }
     isCapturing = true;
@@ -193,15 +203,14 @@ export function startShipper(options: ShipperOptions): Shipper {
   async function keep(): Promise<void> {
     if (clock.now() - keptMs < KEEP_EVERY_MS) return;
     keptMs = clock.now();
-    await truncateShipped(db, keptMs);
+    if ((await truncateShipped(db, keptMs)) > 0) lockedBytes = 0;
     await truncateAside(db);
     stats.backlogBytes = await ringBytes(db);
-    const [gaps] = await db.query<{ count: number }>('select count(*)::int as count from log_gap');
-    stats.gaps = gaps?.count ?? 0;
+    counts = await countOpen(db);
     const position = await readPosition(db);
     if (!position) return;
     dataAsOfMs = position.shippedAt.getTime();
-    if (stats.backlogBytes > options.backlogBytes) await overflow(position);
+    if (stats.backlogBytes - lockedBytes > options.backlogBytes) await overflow(position);
   }
 
   async function overflow(position: Position): Promise<void> {
@@ -212,14 +221,16 @@ export function startShipper(options: ShipperOptions): Shipper {
     await db.transaction(async (tx) => {
       await movePosition(tx, position, 'target = null');
       const [aside] = await tx.query<{ at: Date | null }>('select min(at) as at from log_aside');
-      await tx.query('truncate log_aside');
+      await tx.query('delete from log_aside');
       await jumpToNow(
         tx,
         aside?.at && aside.at < position.shippedAt ? aside.at : position.shippedAt,
       );
     });
     await truncateShipped(db, clock.now());
+    await truncateAside(db);
     stats.backlogBytes = await ringBytes(db);
+    lockedBytes = stats.backlogBytes;
   }
 
   async function shipPart(position: Position, part: readonly RingRow[]): Promise<void> {
@@ -257,7 +268,8 @@ export function startShipper(options: ShipperOptions): Shipper {
     const gap = await nextGap(db);
     if (!gap) return false;
     const { rows, done } = await loadGapPage(db, gap);
-    if (rows) await send(rows, '');
+    // Of its own: the store may have seen these rows, and lost them since.
+    if (rows) await send(rows, `gap-${gap.id}-`);
     await done();
     return true;
   }
@@ -284,13 +296,15 @@ export function startShipper(options: ShipperOptions): Shipper {
     )
       return;
     const found = new Set(await sink.eventsAmong(sample));
+    const wasLying = isLying;
     isLying = sample.some((id) => !found.has(id));
+    if (isLying && !wasLying) await noteGap(db, new Date(verifiedMs));
     if (isLying) throw new Error('the log store took a batch and does not have it');
     verifiedMs = clock.now();
   }
 
   return {
-    stats: () => ({ ...stats, dataAsOfMs, trouble }),
+    stats: () => ({ ...stats, ...counts, dataAsOfMs, trouble }),
     wake,
     close: async () => {
       isClosing = true;
