@@ -18,6 +18,9 @@ export type ScratchDisk = {
   readonly remove: () => Promise<void>;
 };
 
+/** What making one leaves free where the file is. */
+const LEFT_MEGABYTES = 2_000;
+
 /** Making one needs root, on Linux. */
 export class NoScratchDisk extends Error {}
 
@@ -46,7 +49,10 @@ export async function makeScratchDisk({ megabytes, isWritten }: DiskSize): Promi
   try {
     await mkdir(path);
     await run('truncate', ['-s', `${megabytes}M`, image]);
-    if (isWritten) await writeAll(image, megabytes);
+    if (isWritten) {
+      await needRoom(directory, megabytes + LEFT_MEGABYTES);
+      await writeAll(image, megabytes);
+    }
     // Nothing kept back for root, and nothing left to be initialised later. No journal: the file system below has one,
     // and two make a sync take twice as long. A drill ends processes, not the machine.
     const features = ['-m', '0', '-N', '100000', '-O', '^has_journal'];
@@ -70,6 +76,15 @@ export async function makeScratchDisk({ megabytes, isWritten }: DiskSize): Promi
     empty: () => rm(filler, { force: true }),
     remove,
   };
+}
+
+/** Whatever else is on that file system goes on. */
+async function needRoom(directory: string, megabytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(directory);
+  const free = Math.floor((bavail * bsize) / 1024 ** 2);
+  if (free < megabytes) {
+    throw new Error(`${free} MB are free in ${tmpdir()}, less than ${megabytes}; set TMPDIR`);
+  }
 }
 
 /** Past the cache, which is the database's, where the file system below lets us. */

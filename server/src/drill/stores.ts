@@ -96,7 +96,7 @@ async function scratchDisk(plan: Plan, timeline: Timeline): Promise<ScratchDisk 
     if (!(error instanceof NoScratchDisk)) throw error;
     timeline.note(
       'no disk will be filled up',
-      `${error.message}; run the drill as root: sudo npx belfry drill noisy-neighbour --full-disk`,
+      `${error.message}; the drill has to be root for it: sudo npx belfry drill noisy-neighbour --full-disk`,
     );
     return undefined;
   }

@@ -93,3 +93,9 @@ async function moreThanFree(): Promise<number> {
   const { bavail, bsize } = await statfs(await newDataDir());
   return bavail * bsize * 2 + MIB;
 }
+
+test('a disk that would take all the room of this machine is not written', async () => {
+  const made = makeScratchDisk({ megabytes: 8_000_000, isWritten: true });
+  await expect(made).rejects.toThrow(/MB are free in .*, less than 8002000; set TMPDIR/);
+  await expect(made).rejects.toBeInstanceOf(NoScratchDisk);
+});
