@@ -69,6 +69,7 @@ test.each([
   ['BELFRY_ALLOW_PRIVATE_WEBHOOKS', 'maybe'],
   ['DATABASE_URL', 'mysql://user:hush@host/db'],
   ['BELFRY_SMTP_URL', 'mail.example.com'],
+  ['BELFRY_LOG_STORE', 'http://belfry:hush@/belfry'],
 ])('a bad %s (%s) is refused with its name and the way out, without secrets', (name, value) => {
   const refused = () => readConfig({ [name]: value });
   expect(refused).toThrowError(ConfigError);
