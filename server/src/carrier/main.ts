@@ -83,8 +83,9 @@ function partOf<Config, State>(
         break;
       } catch (error) {
         reason = error instanceof Error ? error.message : String(error);
-        // Not the error itself: one about an address quotes it, with its password.
-        log.error({ reason }, `the carrier cannot start ${name}; it tries again`);
+        // Not the error itself: one about an address has that in a property, with its password.
+        const stack = error instanceof Error ? error.stack : undefined;
+        log.error({ reason, stack }, `the carrier cannot start ${name}; it tries again`);
         await wait(RETRY_PART_MS, undefined, { signal }).catch(() => undefined);
       }
     }

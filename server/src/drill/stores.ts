@@ -94,10 +94,9 @@ async function scratchDisk(plan: Plan, timeline: Timeline): Promise<ScratchDisk 
     return disk;
   } catch (error) {
     if (!(error instanceof NoScratchDisk)) throw error;
-    timeline.note(
-      'no disk will be filled up',
-      `${error.message}; the drill has to be root for it: sudo npx belfry drill noisy-neighbour --full-disk`,
-    );
+    const asRoot = 'run the drill as root: sudo npx belfry drill noisy-neighbour --full-disk';
+    const wayOut = process.getuid?.() === 0 ? '' : `; ${asRoot}`;
+    timeline.note('no disk will be filled up', `${error.message}${wayOut}`);
     return undefined;
   }
 }

@@ -296,10 +296,11 @@ export function startShipper(options: ShipperOptions): Shipper {
     )
       return;
     const found = new Set(await sink.eventsAmong(sample));
-    const wasLying = isLying;
-    isLying = sample.some((id) => !found.has(id));
-    if (isLying && !wasLying) await noteGap(db, new Date(verifiedMs));
-    if (isLying) throw new Error('the log store took a batch and does not have it');
+    const lies = sample.some((id) => !found.has(id));
+    // Before it is remembered: a gap that could not be noted is noted with the next look.
+    if (lies && !isLying) await noteGap(db, new Date(verifiedMs));
+    isLying = lies;
+    if (lies) throw new Error('the log store took a batch and does not have it');
     verifiedMs = clock.now();
   }
 
