@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { limitTime } from '../lib/time-limit.ts';
 import {
   type ByteRange,
   MAX_DELETED,
@@ -62,11 +63,13 @@ export async function openS3Store(
   async function once<Result>(
     work: (abortSignal: AbortSignal) => Promise<Result>,
   ): Promise<Result> {
-    const limit = AbortSignal.timeout(requestMs);
+    const limit = limitTime(requestMs);
     try {
-      return await Promise.race([work(limit), lost(limit, requestMs)]);
+      return await Promise.race([work(limit.signal), lost(limit.signal, requestMs)]);
     } catch (error) {
-      throw storeError(error, limit.aborted);
+      throw storeError(error, limit.isOver());
+    } finally {
+      limit.end();
     }
   }
 

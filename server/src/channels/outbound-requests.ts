@@ -1,6 +1,7 @@
 import { Agent, type Dispatcher } from 'undici';
 import type { Clock } from '../lib/clock.ts';
 import type { JsonObject } from '../lib/json.ts';
+import { limitTime } from '../lib/time-limit.ts';
 import { createConnector, PrivateAddressError } from './public-connector.ts';
 import { webhookRequest } from './webhook-request.ts';
 import { webhookSignature } from './webhook-signature.ts';
@@ -49,7 +50,7 @@ export function createOutboundRequests(options: {
       const parsed = webhookRequest(content, allowPrivate);
       if ('code' in parsed) return { failed: parsed.reason, again: false };
       const { method, url, headers, body } = parsed.request;
-      const timeout = AbortSignal.timeout(timeoutMs);
+      const limit = limitTime(timeoutMs);
       try {
         const response = await agent.request({
           origin: url.origin,
@@ -64,7 +65,7 @@ export function createOutboundRequests(options: {
               : { 'x-knock-signature': webhookSignature(signingKey, clock.now(), body) }),
           },
           body: body === '' ? null : body,
-          signal: timeout,
+          signal: limit.signal,
         });
         const text = await readAtMost(response.body, maxBytes);
         if (text === undefined) {
@@ -72,12 +73,14 @@ export function createOutboundRequests(options: {
         }
         return { status: response.statusCode, body: text };
       } catch (error) {
-        if (timeout.aborted) {
+        if (limit.isOver()) {
           return { failed: `no whole answer within ${timeoutMs / 1000} s`, again: true };
         }
         if (error instanceof PrivateAddressError) return { failed: error.message, again: false };
         const reason = error instanceof Error ? error.message : String(error);
         return { failed: reason.slice(0, 500) || 'the connection failed', again: true };
+      } finally {
+        limit.end();
       }
     },
     close: () => agent.destroy(),

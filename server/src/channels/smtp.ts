@@ -1,6 +1,7 @@
 import { createTransport } from 'nodemailer';
 import { type EmailAddress, singleEmailAddress } from '../lib/email-address.ts';
 import { createFairGate, enterGate } from '../lib/fair-gate.ts';
+import { limitTime, type TimeLimit } from '../lib/time-limit.ts';
 import type { DeliveryOutcome, OutgoingMessage, Provider } from './provider.ts';
 import { type SmtpMail, smtpMail } from './smtp-mail.ts';
 import { outcomeOfSmtpError } from './smtp-outcome.ts';
@@ -66,29 +67,41 @@ export function createSmtpProvider(options: SmtpOptions): Provider {
   let closed = false;
 
   async function send(
-    { to, mail }: SmtpMail,
+    mail: SmtpMail,
     environmentId: number,
     signal: AbortSignal,
   ): Promise<DeliveryOutcome> {
-    const timeout = AbortSignal.timeout(attemptMs);
-    const either = AbortSignal.any([signal, timeout]);
-    const turn = await enterGate(connections, environmentId, either);
+    const limit = limitTime(attemptMs, signal);
+    try {
+      return await sendInTurn(mail, environmentId, limit);
+    } finally {
+      limit.end();
+    }
+  }
+
+  async function sendInTurn(
+    { to, mail }: SmtpMail,
+    environmentId: number,
+    limit: TimeLimit,
+  ): Promise<DeliveryOutcome> {
+    const turn = await enterGate(connections, environmentId, limit.signal);
     if (turn === 'full') {
       const reason = 'as many mails of this environment wait for a connection as may';
       return { kind: 'retry', code: 'smtp_busy', afterMs: BUSY_RETRY_MS, detail: { reason } };
     }
-    if (turn === 'aborted') return signal.aborted ? aborted() : late();
+    if (turn === 'aborted') return limit.isOver() ? late() : aborted();
     try {
       if (closed) return aborted();
-      const info = await transport.sendMail({ ...mail, signal: either });
+      const info = await transport.sendMail({ ...mail, signal: limit.signal });
       if (info.rejected.includes(to)) {
         return outcomeOfSmtpError(Object.assign(new Error('Recipient refused'), info), to);
       }
       const refusedCopies = info.rejected.length === 0 ? {} : { refused_copies: info.rejected };
       return { kind: 'sent', detail: { response: info.response.slice(0, 500), ...refusedCopies } };
     } catch (error) {
-      if (signal.aborted || closed) return aborted();
-      return timeout.aborted ? late() : outcomeOfSmtpError(error, to);
+      if (closed) return aborted();
+      if (limit.isOver()) return late();
+      return limit.signal.aborted ? aborted() : outcomeOfSmtpError(error, to);
     } finally {
       connections.leave(environmentId);
     }

@@ -2,6 +2,7 @@ import { Agent, type Dispatcher } from 'undici';
 import type { Clock } from '../lib/clock.ts';
 import { createFairGate, enterGate, type FairGate } from '../lib/fair-gate.ts';
 import type { JsonObject } from '../lib/json.ts';
+import { limitTime } from '../lib/time-limit.ts';
 import type { DeliveryOutcome, OutgoingMessage, Provider } from './provider.ts';
 import { createConnector, PrivateAddressError } from './public-connector.ts';
 import { retryAfterMs } from './retry-after.ts';
@@ -82,7 +83,7 @@ export function createWebhookProvider(options: WebhookOptions): Provider {
   ): Promise<DeliveryOutcome> {
     const startedMs = clock.now();
     const about = { method: request.method, origin: request.url.origin };
-    const timeout = AbortSignal.timeout(timeoutMs);
+    const limit = limitTime(timeoutMs, signal);
     try {
       const response = await agent.request({
         origin: request.url.origin,
@@ -99,7 +100,7 @@ export function createWebhookProvider(options: WebhookOptions): Provider {
           ),
         },
         body: request.body === '' ? null : request.body,
-        signal: AbortSignal.any([signal, timeout]),
+        signal: limit.signal,
       });
       const body = await readStart(response.body);
       return outcomeOfResponse(response, clock.now(), {
@@ -110,11 +111,13 @@ export function createWebhookProvider(options: WebhookOptions): Provider {
       });
     } catch (error) {
       const detail = { ...about, duration_ms: clock.now() - startedMs };
-      if (signal.aborted) return retry('delivery_aborted', detail, 'stopped by Belfry');
-      if (timeout.aborted) {
+      if (limit.isOver()) {
         return retry('webhook_timeout', detail, `no answer within ${timeoutMs / 1000} s`);
       }
+      if (signal.aborted) return retry('delivery_aborted', detail, 'stopped by Belfry');
       return outcomeOfError(error, detail);
+    } finally {
+      limit.end();
     }
   }
 

@@ -4,6 +4,7 @@ import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { NODE_FLAGS } from '../lib/node-flags.ts';
 import type {
   FromLoad,
   LoadOptions,
@@ -35,7 +36,7 @@ export async function startLoad(options: LoadOptions): Promise<LoadGenerator> {
   const record = await openNameless();
   const child = fork(ENTRY, [], {
     // Other people's machines collect their memory on cores of their own: here with as little of ours as can be.
-    execArgv: ['--v8-pool-size=1'],
+    execArgv: [...NODE_FLAGS],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc', record.fd],
     detached: true,
   });

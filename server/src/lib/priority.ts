@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { setPriority } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Logger } from './log.ts';
@@ -13,7 +13,8 @@ const BUSY_MS = 120;
  *
  * Where Linux groups processes by session (`kernel.sched_autogroup_enabled`, the default of most distributions),
  * niceness counts only within a session, and sessions share the processor alike. Each process of PostgreSQL is a
- * session. So that of a process that leads one is lowered too; see sched(7), "The autogroup feature".
+ * session. So that of a process that leads one is lowered too; see sched(7), "The autogroup feature". In a control group, as a
+ * container is one, it counts for each thread alone.
  */
 export function createPriority(niceness: number | undefined, log: Logger) {
   let hasComplained = false;
@@ -26,13 +27,27 @@ export function createPriority(niceness: number | undefined, log: Logger) {
     lower: async (pid: number): Promise<void> => {
       if (niceness === undefined) return;
       try {
-        setPriority(pid, niceness);
+        await lowerThreads(pid, niceness);
         await lowerSession(pid, niceness);
       } catch (error) {
         complain(error, pid);
       }
     },
   };
+}
+
+/** Those that a thread starts later have its priority. */
+async function lowerThreads(pid: number, niceness: number): Promise<void> {
+  setPriority(pid, niceness);
+  if (process.platform !== 'linux') return;
+  for (const thread of await readdir(`/proc/${pid}/task`)) {
+    try {
+      setPriority(Number(thread), niceness);
+    } catch (error) {
+      // It has ended meanwhile.
+      if ((error as { info?: { code?: string } }).info?.code !== 'ESRCH') throw error;
+    }
+  }
 }
 
 async function lowerSession(pid: number, niceness: number): Promise<void> {

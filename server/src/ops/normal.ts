@@ -25,16 +25,16 @@ const SECOND_MS = 1_000;
  * slowly, so that a surge of minutes does not become normal and one of hours does.
  */
 export type Normal = {
-  readonly perSecond: number;
+  perSecond: number;
   /** The same as it was when the surge began. */
-  readonly calmPerSecond: number;
+  calmPerSecond: number;
   /** The rate of the last seconds. */
-  readonly smooth: number;
-  readonly updatedMs: number;
+  smooth: number;
+  updatedMs: number;
   /** The first loud moment of what may become a surge, and the last one. */
-  readonly loudSinceMs: number | undefined;
-  readonly loudAtMs: number;
-  readonly surgeSinceMs: number | undefined;
+  loudSinceMs: number | undefined;
+  loudAtMs: number;
+  surgeSinceMs: number | undefined;
 };
 
 /** A key not seen before was silent since watching began. */
@@ -44,7 +44,7 @@ export function newNormal(nowMs: number): Normal {
 }
 
 /** The count above which a second is loud. */
-export function loudThreshold(normal: Normal | undefined): number {
+export function loudThreshold(normal: Readonly<Normal> | undefined): number {
   return SURGE_FACTOR * reference(normal?.perSecond ?? 0);
 }
 
@@ -56,36 +56,37 @@ type Second = {
   readonly crossedMs: number | undefined;
 };
 
-/** Takes a second in; between `updatedMs` and its start there was silence. */
-export function learn(before: Normal, second: Second): Normal {
+/**
+ * Takes a second in; between `updatedMs` and its start there was silence. It is changed in place: it lives for as long as its
+ * key is known, and a new one each second would be garbage that only a collection of everything finds.
+ */
+export function learn(normal: Normal, second: Second): void {
   const { endMs, watchedSinceMs, count, crossedMs } = second;
-  const calm = quieten(before, watchedSinceMs, endMs - SECOND_MS);
-  const normal = reference(calm.perSecond);
+  const calm = quieten(normal, watchedSinceMs, endMs - SECOND_MS);
+  const usual = reference(calm.perSecond);
   const smooth = count + (calm.smooth - count) * Math.exp(-SECOND_MS / SMOOTH_MS);
   const isLoud = crossedMs !== undefined;
   const isKnown = endMs - watchedSinceMs > LEARN_MS;
   const loudSinceMs = isLoud ? (calm.loudSinceMs ?? crossedMs) : calm.loudSinceMs;
-  const startsSurge = isKnown && smooth > SURGE_FACTOR * normal;
+  const startsSurge = isKnown && smooth > SURGE_FACTOR * usual;
   const surgeSinceMs = calm.surgeSinceMs ?? (startsSurge ? (loudSinceMs ?? endMs) : undefined);
   const taken =
     surgeSinceMs === undefined
       ? { count, ageMs: endMs - watchedSinceMs }
-      : { count: Math.min(count, SURGE_FACTOR * normal), ageMs: HORIZON_MS };
+      : { count: Math.min(count, SURGE_FACTOR * usual), ageMs: HORIZON_MS };
   const perSecond =
     calm.perSecond + (taken.count - calm.perSecond) * weight(SECOND_MS, taken.ageMs);
-  return {
-    perSecond,
-    calmPerSecond: surgeSinceMs === undefined ? perSecond : calm.calmPerSecond,
-    smooth,
-    updatedMs: endMs,
-    loudSinceMs,
-    loudAtMs: isLoud ? endMs : calm.loudAtMs,
-    surgeSinceMs,
-  };
+  normal.perSecond = perSecond;
+  normal.calmPerSecond = surgeSinceMs === undefined ? perSecond : calm.calmPerSecond;
+  normal.smooth = smooth;
+  normal.updatedMs = endMs;
+  normal.loudSinceMs = loudSinceMs;
+  normal.loudAtMs = isLoud ? endMs : calm.loudAtMs;
+  normal.surgeSinceMs = surgeSinceMs;
 }
 
 /** The normal after silence until `nowMs`, without a surge that is over. */
-export function quieten(normal: Normal, watchedSinceMs: number, nowMs: number): Normal {
+export function quieten(normal: Readonly<Normal>, watchedSinceMs: number, nowMs: number): Normal {
   const silentMs = Math.max(0, nowMs - normal.updatedMs);
   const perSecond = normal.perSecond * (1 - weight(silentMs, nowMs - watchedSinceMs));
   const smooth = normal.smooth * Math.exp(-silentMs / SMOOTH_MS);
@@ -103,7 +104,11 @@ export function quieten(normal: Normal, watchedSinceMs: number, nowMs: number): 
 }
 
 /** How many times its normal, as before the surge, a rate is; undefined while that is unknown or nearly nothing. */
-export function factorOf(normal: Normal, watchedMs: number, rate: number): number | undefined {
+export function factorOf(
+  normal: Readonly<Normal>,
+  watchedMs: number,
+  rate: number,
+): number | undefined {
   const { calmPerSecond } = normal;
   return watchedMs <= LEARN_MS || calmPerSecond < 0.01 ? undefined : rate / calmPerSecond;
 }

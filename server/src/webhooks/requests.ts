@@ -2,6 +2,7 @@ import { Agent, type Dispatcher } from 'undici';
 import { createConnector, PrivateAddressError } from '../channels/public-connector.ts';
 import { retryAfterMs } from '../channels/retry-after.ts';
 import type { Clock } from '../lib/clock.ts';
+import { limitTime } from '../lib/time-limit.ts';
 
 /** What an endpoint answered, or why it did not. */
 export type Answer = {
@@ -50,7 +51,7 @@ export function createRequests(options: {
   return {
     post: async (url, headers, body) => {
       const startedMs = clock.now();
-      const timeout = AbortSignal.timeout(timeoutMs);
+      const limit = limitTime(timeoutMs);
       const failed = (error: string): Answer => ({
         isDelivered: false,
         isGone: false,
@@ -68,14 +69,16 @@ export function createRequests(options: {
           method: 'POST',
           headers: { ...headers },
           body,
-          signal: timeout,
+          signal: limit.signal,
         });
         const text = await readStart(response.body);
         return answerOf(response, text, clock.now(), clock.now() - startedMs);
       } catch (error) {
-        if (timeout.aborted) return failed(`no answer within ${timeoutMs / 1000} s`);
+        if (limit.isOver()) return failed(`no answer within ${timeoutMs / 1000} s`);
         if (error instanceof PrivateAddressError) return failed(error.message);
         return failed(error instanceof Error ? error.message : String(error));
+      } finally {
+        limit.end();
       }
     },
     close: () => agent.destroy(),

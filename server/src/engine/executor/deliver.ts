@@ -10,6 +10,7 @@ import { faultPoint } from '../../lib/fault-point.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { ksuidFromUuid } from '../../lib/ksuid.ts';
 import type { SecretBox } from '../../lib/secret-box.ts';
+import { limitTime } from '../../lib/time-limit.ts';
 import { deregisterToken } from '../../recipients/deregister-token.ts';
 import type { FeedChange } from '../engine.ts';
 import { type DeliveriesBody, USERS } from '../log/chunk.ts';
@@ -298,6 +299,7 @@ async function deliver(
 ): Promise<{ outcome: DeliveryOutcome; provider: string }> {
   const type = channelTypeFromNumber(message.channel_type);
   const provider = providers.forChannel(type ?? 'http', message.provider);
+  const limit = limitTime(DELIVERY_TIMEOUT_MS);
   try {
     faultPoint('delivery.before-call');
     const outcome = await provider.deliver(
@@ -307,7 +309,7 @@ async function deliver(
         attempt,
         content: message.content,
       },
-      AbortSignal.timeout(DELIVERY_TIMEOUT_MS),
+      limit.signal,
     );
     faultPoint('delivery.after-call');
     return { outcome, provider: provider.name };
@@ -317,5 +319,7 @@ async function deliver(
       outcome: { kind: 'retry', code: 'provider_failed', detail: { reason } },
       provider: provider.name,
     };
+  } finally {
+    limit.end();
   }
 }
