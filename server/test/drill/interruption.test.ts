@@ -21,7 +21,8 @@ test('a drill that is interrupted ends its server and removes its data', async (
     const [dataDir = ''] = await readdir(scratch.path);
     expect(await readdir(join(scratch.path, dataDir))).toContain('credentials.json');
     drill.process.kill('SIGINT');
-    expect(await drill.finished).toMatchObject({ code: 130 });
+    const ended = await drill.finished;
+    expect(ended, drill.stderr()).toMatchObject({ code: 130 });
     expect(await readdir(scratch.path)).toEqual([]);
   } finally {
     await scratch.remove();
