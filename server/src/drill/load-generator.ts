@@ -41,9 +41,7 @@ export async function startLoad(options: LoadOptions): Promise<LoadGenerator> {
     detached: true,
   });
   const ask = async (message: ToLoad): Promise<FromLoad> => {
-    const answer = nextAnswer(child);
-    child.send(message);
-    const told = await answer;
+    const told = await answerTo(child, message);
     if (told.type === 'failed') throw new Error(`a load generator failed: ${told.reason}`);
     return told;
   };
@@ -55,7 +53,8 @@ export async function startLoad(options: LoadOptions): Promise<LoadGenerator> {
       if (answer.type !== 'ran') throw new Error(`a load generator answered ${answer.type}`);
       return answer.summary;
     },
-    stop: () => child.send({ type: 'stop' } satisfies ToLoad),
+    // One that has ended has stopped. Without a callback that would be an error nobody catches.
+    stop: () => child.send({ type: 'stop' } satisfies ToLoad, () => undefined),
     samples: async () => {
       await ask({ type: 'end record' });
       return await readSamples(record);
@@ -67,14 +66,20 @@ export async function startLoad(options: LoadOptions): Promise<LoadGenerator> {
   };
 }
 
-function nextAnswer(child: ChildProcess): Promise<FromLoad> {
+function answerTo(child: ChildProcess, message: ToLoad): Promise<FromLoad> {
   return new Promise((resolve, reject) => {
-    const onExit = (): void => reject(new Error('a load generator ended'));
-    child.once('exit', onExit);
-    child.once('message', (message: FromLoad) => {
+    const settle = (act: () => void): void => {
       child.off('exit', onExit);
-      resolve(message);
-    });
+      child.off('message', onMessage);
+      act();
+    };
+    const ended = (cause?: Error): void =>
+      settle(() => reject(new Error('a load generator ended', { cause })));
+    const onExit = (): void => ended();
+    const onMessage = (answer: FromLoad): void => settle(() => resolve(answer));
+    child.once('exit', onExit);
+    child.once('message', onMessage);
+    child.send(message, (error) => error && ended(error));
   });
 }
 

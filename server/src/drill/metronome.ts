@@ -24,7 +24,8 @@ export function startMetronome(): Metronome {
   return {
     stalls: async () => {
       const answer = once(child, 'message');
-      child.send('stalls');
+      // When it has ended, `exited` says so.
+      child.send('stalls', () => undefined);
       const ended = exited.then(() => Promise.reject(new Error('the metronome ended')));
       const [stalls] = await Promise.race([answer, ended]);
       return stalls;

@@ -38,9 +38,9 @@ export function createPriority(niceness: number | undefined, log: Logger) {
 
 /** Those that a thread starts later have its priority. */
 async function lowerThreads(pid: number, niceness: number): Promise<void> {
-  setPriority(pid, niceness);
-  if (process.platform !== 'linux') return;
-  for (const thread of await readdir(`/proc/${pid}/task`)) {
+  // Elsewhere a priority is the process's.
+  const threads = process.platform === 'linux' ? await readdir(`/proc/${pid}/task`) : [pid];
+  for (const thread of threads) {
     try {
       setPriority(Number(thread), niceness);
     } catch (error) {

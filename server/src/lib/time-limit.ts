@@ -8,8 +8,8 @@ export type TimeLimit = {
 };
 
 /**
- * Aborts its signal after `ms`, or with `other`. It has an end, which `AbortSignal.timeout` has not: that one keeps
- * everybody who still listens, and all they know of, until the time is over. A mail's streams are such listeners.
+ * Aborts its signal after `ms`, or with `other`. It has an end, which `AbortSignal.timeout` has not: that one's timer
+ * and what listens live until the time is over, however early the work was done.
  */
 export function limitTime(ms: number, other?: AbortSignal): TimeLimit {
   const controller = new AbortController();

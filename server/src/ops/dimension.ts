@@ -10,8 +10,6 @@ import { factorOf, learn, loudThreshold, type Normal, newNormal, quieten } from 
 /** Counters of each pane: who has more than 1/512 of the traffic is not missed. */
 const CAPACITY = 512;
 const NORMALS = 4_096;
-/** So many more before the oldest go, so that they are looked for rarely. */
-const SPARE_NORMALS = 512;
 
 const SECOND_MS = 1_000;
 
@@ -80,6 +78,7 @@ export type Past = { readonly sinceMs: number; readonly perSecond: ReadonlyMap<s
 /** Counts from a time on; what is normal may be known from before. */
 export function createDimension(countedSinceMs: number, past?: Past): Dimension {
   const learntSinceMs = past?.sinceMs ?? countedSinceMs;
+  // The one heard of least recently comes first.
   const normals = new Map<string, Normal>();
   for (const [key, perSecond] of past?.perSecond ?? []) {
     normals.set(key, { ...newNormal(countedSinceMs), perSecond, calmPerSecond: perSecond });
@@ -106,14 +105,15 @@ export function createDimension(countedSinceMs: number, past?: Past): Dimension 
       sketch = newSketch(normals);
     }
     for (const { key, count, error, crossedMs } of summary.counters.values()) {
-      let normal = normals.get(key);
-      if (!normal) {
-        normal = newNormal(secondMs);
-        normals.set(key, normal);
-      }
+      const normal = normals.get(key) ?? newNormal(secondMs);
       learn(normal, { endMs, watchedSinceMs: learntSinceMs, count: count - error, crossedMs });
+      normals.delete(key);
+      normals.set(key, normal);
     }
-    if (normals.size > NORMALS + SPARE_NORMALS) forgetOldest(normals);
+    for (const key of normals.keys()) {
+      if (normals.size <= NORMALS) break;
+      normals.delete(key);
+    }
     secondMs = endMs;
   };
 
@@ -166,12 +166,6 @@ export function createDimension(countedSinceMs: number, past?: Past): Dimension 
       });
     },
   };
-}
-
-/** Of more keys than are kept, those heard of least recently. */
-function forgetOldest(normals: Map<string, Normal>): void {
-  const oldestFirst = [...normals].sort(([, a], [, b]) => a.updatedMs - b.updatedMs);
-  for (const [key] of oldestFirst.slice(0, normals.size - NORMALS)) normals.delete(key);
 }
 
 function newSketch(normals: ReadonlyMap<string, Normal>): HeavyHitters {

@@ -6,12 +6,19 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createSender } from '../../src/drill/load/sender.ts';
+import { startLoad } from '../../src/drill/load-generator.ts';
+import { startMetronome } from '../../src/drill/metronome.ts';
 import { descendants } from '../cli/belfry.ts';
 import { waitFor } from '../support/wait.ts';
 
 const player = spawn(process.execPath, [join(import.meta.dirname, 'players-process.ts')], {
   stdio: ['ignore', 'pipe', 'inherit'],
 });
+const caller = {
+  ...{ secretKey: 'sk_test', publicKey: 'pk_test', channelId: '', workflowKey: 'digest' },
+  ...{ recipientPrefix: 'user', users: 1 },
+};
+const nobody = { url: 'http://127.0.0.1:1', careful: false, connections: 1, maxUnderWay: 1 };
 let told: { readonly flood: number; readonly stalls: readonly unknown[] | null };
 
 beforeAll(async () => {
@@ -45,19 +52,23 @@ test('generators and metronome lead sessions of their own, and end with a drill 
   });
 });
 
+test('who is asked after the end of a drill says that it has ended', async () => {
+  const load = await startLoad({ ...nobody, callers: [caller] });
+  const metronome = startMetronome();
+  const phase = { name: 'flood', perSecond: 20, runs: 1, seconds: undefined, seed: 1 };
+  const playing = load.run(phase);
+  load.end();
+  metronome.end();
+  await expect(playing).rejects.toThrow('a load generator ended');
+  await expect(load.run(phase)).rejects.toThrow('a load generator ended');
+  await expect(metronome.stalls()).rejects.toThrow('the metronome ended');
+  load.stop();
+  await expect(load.samples()).rejects.toThrow('a load generator ended');
+});
+
 test('what was due and never came to be sent counts as unsent', async () => {
-  const caller = {
-    ...{ secretKey: 'sk_test', publicKey: 'pk_test', channelId: '', workflowKey: 'digest' },
-    ...{ recipientPrefix: 'user', users: 1 },
-  };
   const sender = createSender(
-    {
-      url: 'http://127.0.0.1:1',
-      callers: [caller],
-      careful: false,
-      connections: 1,
-      maxUnderWay: 1,
-    },
+    { ...nobody, callers: [caller] },
     { sending: () => sender.stop(), accepted: () => {}, givenUp: () => {} },
   );
   const perSecond = 10_000_000;

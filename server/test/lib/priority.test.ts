@@ -1,15 +1,16 @@
-import { fork } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { getPriority } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { createPriority } from '../../src/lib/priority.ts';
 
 test('a process is lowered with all its threads', async () => {
-  const child = fork(fileURLToPath(new URL('./waits.mjs', import.meta.url)));
+  const waits = "console.log('ready'); setInterval(() => undefined, 1_000);";
+  const child = spawn(process.execPath, ['-e', waits], { stdio: ['ignore', 'pipe', 'inherit'] });
   try {
-    await new Promise((resolve) => child.once('message', resolve));
+    await once(child.stdout, 'data');
     const pid = child.pid ?? 0;
     await createPriority(7, pino({ level: 'silent' })).lower(pid);
     const threads = process.platform === 'linux' ? await readdir(`/proc/${pid}/task`) : [pid];
