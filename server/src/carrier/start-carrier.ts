@@ -6,14 +6,13 @@ import { createPriority } from '../lib/priority.ts';
 import type { CarrierOptions, CarrierParts, FromCarrier, ToCarrier } from './protocol.ts';
 
 const ENTRY = fileURLToPath(new URL('./main.ts', import.meta.url));
-const NICENESS = 10;
 const FIRST_RESTART_MS = 1_000;
 const MAX_RESTART_MS = 60_000;
 /** One that lived for so long did not die of its start. */
 const SETTLED_MS = 60_000;
 const LOOK_MS = 1_000;
-/** One that says nothing for so long hangs. It has the lowest priority: a busy machine may keep it waiting. */
-const SILENT_MS = 60_000;
+/** One that says nothing for so long hangs. It runs while nobody else wants a processor: a busy machine may keep it waiting. */
+const SILENT_MS = 300_000;
 const STOP_MS = 10_000;
 /** What it said is about now. */
 const FRESH_MS = 10_000;
@@ -41,7 +40,7 @@ export function startCarrier(options: {
   readonly log: Logger;
 }): Carrier {
   const { log, isOwner } = options;
-  const priority = createPriority(NICENESS, log);
+  const priority = createPriority('idle', log);
   let child: ChildProcess | undefined;
   let ending: Promise<void> | undefined;
   let parts: CarrierParts = {};

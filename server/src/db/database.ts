@@ -39,7 +39,7 @@ export type DatabaseOptions = {
   readonly statementTimeoutMs?: number;
   /**
    * For work that can wait: no statement has worker processes, which would have everybody's priority. `lowersSessions`: the
-   * database runs on this machine for us alone, and the processes of these sessions get a lower priority (nice 10).
+   * database runs on this machine for us alone, and the processes of these sessions run only while nobody else wants a processor.
    */
   readonly background?: Background | undefined;
 };
@@ -65,7 +65,6 @@ const PEER_OPTIONS = [
   .join(' ');
 
 const NO_WORKERS = '-c max_parallel_workers_per_gather=0';
-const BACKGROUND_NICENESS = 10;
 
 const TIMESTAMPTZ = 1184;
 const INT8 = 20;
@@ -159,7 +158,7 @@ function settingsOf(background: Background | undefined): string {
 
 /** Lowers the priority of the database's process of a new connection. */
 function lowering(log: Logger): (client: pg.ClientBase) => Promise<void> {
-  const priority = createPriority(BACKGROUND_NICENESS, log);
+  const priority = createPriority('idle', log);
   return async (client) => {
     const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
     for (const { pid } of rows) void priority.lower(pid);

@@ -1,6 +1,7 @@
 import { isJsonObject } from '../lib/json.ts';
 import { compareAwake, describeStalls, type MachineStalls, stallsSentence } from './awake.ts';
 import { beginBroadcast, broadcastFinished } from './broadcast.ts';
+import { type ControlGroup, enterControlGroup } from './control-group.ts';
 import { countBroadcast, countWork, runsStarted, type WorkCount } from './count-work.ts';
 import { type FigureName, type Figures, type Goals, goalsOf, missedGoals } from './figures.ts';
 import {
@@ -57,6 +58,8 @@ type DrillDetails = {
   readonly culprit: WorkCount;
   readonly flood_few_runs_per_s: number;
   readonly flood_many_runs_per_s: number;
+  /** Whether all processes share the processors as those of a service do. */
+  readonly control_group: ControlGroup['is'];
   /** Runs in triggers that were sent, and in those of them that were refused. */
   readonly flood_few_offered_per_s: number;
   readonly flood_few_refused_per_s: number;
@@ -90,7 +93,12 @@ export async function noisyNeighbour(options: DrillOptions): Promise<DrillReport
   const startedMs = wallClockMs();
   const timeline = createTimeline(wallClockMs, options.tell);
   timeline.note('the drill begins: a server of its own, accounts, users and workflows are made');
-  const stage = await setStage(options.plan, options.env, timeline, options.stores);
+  const group = await enterControlGroup();
+  const setting = setStage(options.plan, options.env, timeline, options.stores);
+  const stage = await setting.catch(async (error) => {
+    await group.leave();
+    throw error;
+  });
   try {
     const { figures, details } = await Promise.race([play(stage), whenAborted(options.signal)]);
     const goals = goalsOf({
@@ -106,11 +114,12 @@ export async function noisyNeighbour(options: DrillOptions): Promise<DrillReport
       figures,
       goals,
       missed: missedGoals(goals, figures, options.judgeSpeed ? 'all' : 'without speed'),
-      details,
+      details: { control_group: group.is, ...details },
       timeline: timeline.events,
     };
   } finally {
     await stage.destroy();
+    await group.leave();
   }
 }
 
@@ -122,9 +131,12 @@ function whenAborted(signal: AbortSignal): Promise<never> {
   });
 }
 
-async function play(
-  stage: Stage,
-): Promise<{ readonly figures: Figures; readonly details: DrillDetails }> {
+type Played = {
+  readonly figures: Figures;
+  readonly details: Omit<DrillDetails, 'control_group'>;
+};
+
+async function play(stage: Stage): Promise<Played> {
   const { plan, timeline, operator, cast, server } = stage;
   const endOrdinary = beginOrdinary(stage, PHASES.calm);
   const endMails = beginMails(stage);
@@ -235,7 +247,7 @@ async function conclude(
     readonly stores: StoresSeen;
     readonly ledger: string;
   },
-): Promise<{ readonly figures: Figures; readonly details: DrillDetails }> {
+): Promise<Played> {
   const { happened, neighbourWork, culpritWork, alone, stalls } = seen;
   const { few, many, again, governed } = happened;
   const byPhase = Map.groupBy(seen.quietRows, ([phase]) => phase);
@@ -268,7 +280,7 @@ async function conclude(
     broadcast_missing: broadcast.missing,
     ...seen.stores.figures,
   };
-  const details: DrillDetails = {
+  const details: Played['details'] = {
     neighbours_p99_ratio_upper_95: ratios.upper95,
     ...compareAwake(rows(PHASES.calm), floods, stalls),
     phases: Object.fromEntries(

@@ -14,8 +14,6 @@ import { poll, waitMs } from './wall-clock.ts';
 /** A neighbour's trigger is always sent, however long the server is silent. */
 const QUIET = { connections: 256, maxUnderWay: 1_000_000 } as const;
 const FLOOD = { connections: 256, maxUnderWay: 1_024 } as const;
-/** As low as the server's own processes for noisy accounts. */
-const FLOOD_NICENESS = 10;
 const DRAIN_POLL_MS = 250;
 
 /** Everything that a drill needs: the server, the accounts, and who plays them. */
@@ -98,7 +96,7 @@ export async function startFlood(
     careful: false,
     ...FLOOD,
   });
-  const priority = createPriority(FLOOD_NICENESS, pino({ level: 'silent' }));
+  const priority = createPriority('idle', pino({ level: 'silent' }));
   if (flood.pid !== undefined) await priority.lower(flood.pid);
   return flood;
 }

@@ -15,7 +15,6 @@ import type {
 
 const ENTRY = fileURLToPath(new URL('./stand-ins/main.ts', import.meta.url));
 /** A store is another machine; here it shares the processors, so the server comes first. */
-const NICENESS = 10;
 
 /** A process that plays an object store, a log store or a mail server. */
 export type StandIn = {
@@ -44,7 +43,7 @@ export async function startStandIn(
   });
   // A mail server is in the way of every mail, and costs next to nothing.
   if (child.pid !== undefined && opening.type !== 'mail-sink') {
-    await createPriority(NICENESS, pino({ level: 'silent' })).lower(child.pid);
+    await createPriority('low', pino({ level: 'silent' })).lower(child.pid);
   }
   const ask = createAsking(child);
   const { url } = await ask(opening, 'open');

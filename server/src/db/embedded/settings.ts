@@ -4,7 +4,7 @@ export type PostgresSettings = Readonly<Record<string, string>>;
 
 const MIB = 1024 ** 2;
 const LEAST_BUFFERS_MIB = 64;
-const MOST_BUFFERS_MIB = 256;
+const MOST_BUFFERS_MIB = 1_024;
 
 /** For a small machine that the database shares with everything else. */
 const DEFAULT_SETTINGS: PostgresSettings = {
@@ -35,8 +35,8 @@ const DEFAULT_SETTINGS: PostgresSettings = {
 };
 
 /**
- * A sixteenth of the memory, within bounds. What 25,000 runs a second write in their indexes does not fit in 64 MB: with 256 a
- * flood did a tenth more.
+ * A sixteenth of the memory, within bounds. Each run goes into two indexes by recipient, 175 bytes together, wherever its recipient is:
+ * once they are larger than this, a run reads two pages and writes two (docs/decisions/0040).
  */
 export function sharedBuffers(memoryBytes: number): string {
   const sixteenth = Math.floor(memoryBytes / 16 / MIB);

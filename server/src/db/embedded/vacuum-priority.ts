@@ -2,7 +2,6 @@ import { readFile } from 'node:fs/promises';
 import type { Logger } from '../../lib/log.ts';
 import { createPriority } from '../../lib/priority.ts';
 
-const NICENESS = 10;
 const LOOK_MS = 250;
 /** A process has the name of its parent until it has said what it is. */
 const LOOKS_AT_ONE = 4;
@@ -14,7 +13,7 @@ const VACUUM = /^postgres: (?:[^:]*: )?autovacuum worker/;
  * the server, so its children are looked at; only Linux lists them (`/proc/PID/task/TID/children`), elsewhere nothing is done.
  */
 export function lowerVacuums(serverPid: number, log: Logger): { readonly close: () => void } {
-  const priority = createPriority(NICENESS, log);
+  const priority = createPriority('low', log);
   /** Children that are there, and how often each is still to be looked at. */
   let known = new Map<number, number>();
   let isLooking = false;
