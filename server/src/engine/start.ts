@@ -292,7 +292,9 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     for (const assignment of schedule(state, event, performance.now()))
       pool.assign(kind, assignment);
     const noisyMs = kind === RUNS ? noisyWakesMs(state) : undefined;
-    if (noisyMs !== undefined && !stopping) noisyAlarm.set(noisyMs - performance.now());
+    if (noisyMs !== undefined && !stopping) {
+      noisyAlarm.set(Math.max(0, noisyMs - performance.now()));
+    }
   }
 
   function tick(): void {
