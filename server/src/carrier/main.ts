@@ -68,7 +68,7 @@ function partOf<Config, State>(
       applicationName: `belfry carrier ${name}`,
       log,
       statementTimeoutMs: STATEMENT_MS,
-      background: { lowersSessions: options.ownsDatabase },
+      background: { lowersSessionsTo: options.ownsDatabase ? 'idle' : undefined },
     });
     const ctx = {
       db,

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from '../lib/log.ts';
-import { createPriority } from '../lib/priority.ts';
+import { createPriority, type Priority } from '../lib/priority.ts';
 import { type CopiedRows, copyOut } from './copy-out.ts';
 import { parseTimestamp } from './parse-timestamp.ts';
 
@@ -38,13 +38,13 @@ export type DatabaseOptions = {
   /** A statement that takes longer is ended: nobody waits for its answer any more. */
   readonly statementTimeoutMs?: number;
   /**
-   * For work that can wait: no statement has worker processes, which would have everybody's priority. `lowersSessions`: the
-   * database runs on this machine for us alone, and the processes of these sessions run only while nobody else wants a processor.
+   * For work that can wait: no statement has worker processes, which would have everybody's priority. `lowersSessionsTo`: the
+   * database runs on this machine for us alone, and the processes of these sessions get that priority.
    */
   readonly background?: Background | undefined;
 };
 
-export type Background = { readonly lowersSessions: boolean };
+export type Background = { readonly lowersSessionsTo: Priority | undefined };
 
 /** Longer than any statement of a session takes; a session that is silent for so long is lost. */
 const SESSION_TIMEOUT_MS = 60_000;
@@ -83,7 +83,9 @@ export function openDatabase(options: DatabaseOptions): DatabasePool {
     idleTimeoutMillis: IDLE_MS,
     keepAlive: true,
     options: settingsOf(background),
-    ...(background?.lowersSessions && { onConnect: lowering(options.log) }),
+    ...(background?.lowersSessionsTo && {
+      onConnect: lowering(background.lowersSessionsTo, options.log),
+    }),
     ...(options.statementTimeoutMs === undefined
       ? {}
       : {
@@ -157,8 +159,8 @@ function settingsOf(background: Background | undefined): string {
 }
 
 /** Lowers the priority of the database's process of a new connection. */
-function lowering(log: Logger): (client: pg.ClientBase) => Promise<void> {
-  const priority = createPriority('idle', log);
+function lowering(to: Priority, log: Logger): (client: pg.ClientBase) => Promise<void> {
+  const priority = createPriority(to, log);
   return async (client) => {
     const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
     for (const { pid } of rows) void priority.lower(pid);
@@ -187,7 +189,8 @@ export async function openSession(options: Omit<DatabaseOptions, 'max'>): Promis
     options.log.warn({ reason: describe(error) }, 'database session lost'),
   );
   await client.connect();
-  if (options.background?.lowersSessions) await lowering(options.log)(client);
+  const to = options.background?.lowersSessionsTo;
+  if (to) await lowering(to, options.log)(client);
   return {
     query: (statement, values) => run(client, statement, values),
     ended,

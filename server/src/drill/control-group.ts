@@ -29,8 +29,8 @@ export async function enterControlGroup(): Promise<ControlGroup> {
     return { is: 'none', leave: nothingToLeave };
   }
   const leave = async (): Promise<void> => {
-    await moveTo(root.path);
-    // One whose last process is about to end is still busy; it is empty then and in nobody's way.
+    // What a drill found is worth more than an empty group that stays.
+    await moveTo(root.path).catch(() => undefined);
     await rmdir(group).catch(() => undefined);
   };
   try {
@@ -42,7 +42,10 @@ export async function enterControlGroup(): Promise<ControlGroup> {
   return { is: 'own', leave };
 }
 
-/** Where the control groups of the processor are, when this process is in none but the root; `given` when it is in another. */
+/**
+ * Where the control groups of the processor are, when this process is in none but the root; `given` when it is in another. With version 2 that
+ * is one for which the system shares the processor out, or one within it.
+ */
 async function rootGroup(): Promise<{ readonly path: string } | 'given' | 'none'> {
   const [groups, mounts] = await Promise.all([
     readFile('/proc/self/cgroup', 'utf8').catch(() => ''),
@@ -58,9 +61,16 @@ async function rootGroup(): Promise<{ readonly path: string } | 'given' | 'none'
   const isRoot = cpu
     ? await exists(join(path, 'release_agent'))
     : !(await exists(join(path, 'cgroup.type')));
-  if (group !== '/' || !isRoot) return 'given';
+  if (cpu) return group === '/' && isRoot ? { path } : 'given';
+  const isShared = !isRoot || (await sharesProcessor(path));
+  if (!isShared) return 'none';
+  return group === '/' && isRoot ? { path } : 'given';
+}
+
+/** Whether the groups of the root, and all within them, have shares of the processor. */
+async function sharesProcessor(path: string): Promise<boolean> {
   const shared = await readFile(join(path, 'cgroup.subtree_control'), 'utf8').catch(() => '');
-  return cpu || shared.split(/\s/).includes('cpu') ? { path } : 'none';
+  return shared.split(/\s/).includes('cpu');
 }
 
 /** Each line: device, path, type, options. */

@@ -118,8 +118,7 @@ export async function noisyNeighbour(options: DrillOptions): Promise<DrillReport
       timeline: timeline.events,
     };
   } finally {
-    await stage.destroy();
-    await group.leave();
+    await stage.destroy().finally(group.leave);
   }
 }
 

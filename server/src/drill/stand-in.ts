@@ -14,7 +14,6 @@ import type {
 } from './stand-ins/protocol.ts';
 
 const ENTRY = fileURLToPath(new URL('./stand-ins/main.ts', import.meta.url));
-/** A store is another machine; here it shares the processors, so the server comes first. */
 
 /** A process that plays an object store, a log store or a mail server. */
 export type StandIn = {
@@ -41,7 +40,8 @@ export async function startStandIn(
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     detached: true,
   });
-  // A mail server is in the way of every mail, and costs next to nothing.
+  // A store is another machine; here it shares the processors, so the server comes first. A mail server is in the way of
+  // every mail, and costs next to nothing.
   if (child.pid !== undefined && opening.type !== 'mail-sink') {
     await createPriority('low', pino({ level: 'silent' })).lower(child.pid);
   }

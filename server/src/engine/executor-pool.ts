@@ -10,8 +10,8 @@ import type { Assignment } from './scheduler/state.ts';
 
 /** An executor that does not answer for this long is stuck and is killed. */
 const SILENT_MS = 8_000;
-/** And one that starts, which takes a core that others may be using for long, or runs only while nobody else wants one. */
-const PATIENT_MS = 60_000;
+/** And one that starts, which takes a core that others may be using for long. */
+const STARTING_MS = 60_000;
 const PING_MS = 2_000;
 /** How long work under way may take to finish when the server stops. */
 const DRAIN_MS = 20_000;
@@ -21,7 +21,7 @@ const FIRST_RESTART_MS = 50;
 const MAX_RESTART_MS = 5_000;
 /** A run that was being evaluated when its executor died, this often, in careful work, is poisoned. */
 const POISON_DEATHS = 2;
-/** The executor for noisy lanes: its sessions, its priority. */
+/** The executor for noisy lanes: its sessions. */
 const NOISY_SESSIONS = 2;
 const NOISY_POSITION = -1;
 /** An executor that stands by starts when the server has started: it takes a core for half a second. */
@@ -123,7 +123,7 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
   const restarting = new Set<number>();
   const watched = new Set<string>();
   const deaths = new Map<string, number>();
-  const priority = createPriority('idle', log);
+  const priority = createPriority('low', log);
   let draining = false;
   let noisyUntilMs = Number.NEGATIVE_INFINITY;
   let nextQuestionId = 1;
@@ -172,7 +172,7 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
     const particular = isForNoisy
       ? {
           concurrency: NOISY_SESSIONS,
-          background: { lowersSessions: options.ownsDatabase },
+          background: { lowersSessionsTo: options.ownsDatabase ? ('low' as const) : undefined },
         }
       : {};
     post(executor, { type: 'start', options: { ...options.executor, name, ...particular } });
@@ -271,7 +271,7 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
 
   function ping(): void {
     for (const executor of executors.values()) {
-      const patienceMs = executor.ready && !executor.isForNoisy ? SILENT_MS : PATIENT_MS;
+      const patienceMs = executor.ready ? SILENT_MS : STARTING_MS;
       if (Date.now() - executor.heardAtMs > patienceMs) {
         log.error(
           { executor: executor.name },

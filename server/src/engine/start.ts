@@ -186,7 +186,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     max: 1,
     applicationName: 'belfry ledger',
     log,
-    background: { lowersSessions: options.ownsDatabase ?? false },
+    background: { lowersSessionsTo: options.ownsDatabase ? 'low' : undefined },
   });
   const ledger = createLedger({ db: ledgerDb, clock, log });
   let ledgerRestMs = 0;

@@ -18,33 +18,36 @@ const BUSY_MS = 120;
 export type Priority = 'low' | 'idle';
 
 /**
- * Lowers processes. One that the system does not let us lower stays as it is, and the first of them is logged.
+ * Lowers processes. What the system does not let us lower stays as it is, and the first of its kind is logged.
  *
  * `idle` is a policy of Linux (SCHED_IDLE, which `chrt` sets), and `low` elsewhere. Niceness only says who has how much of the time: since
  * 6.6 Linux lets whoever was given a processor keep it for its slice, up to a tick, while somebody of a higher priority waits. Two
- * processes that kept both processors busy at nice 19 made triggers wait 1.4 times as long, with this policy 1.0 times (docs/decisions/0039).
+ * processes that kept both processors busy at nice 19 made the median trigger wait 1.4 times as long, with this policy 1.0 times (docs/decisions/0039).
+ * Not for who holds locks that others wait for: on a machine that is never idle it holds them for seconds.
  *
  * Where Linux groups processes by session (`kernel.sched_autogroup_enabled`, the default of most distributions), both
  * count only within a session, and sessions share the processor alike. Each process of PostgreSQL is a
- * session. So that of a process that leads one is lowered too; see sched(7), "The autogroup feature". In a control group, as a service or a
- * container has, there are no such groups.
+ * session. So that of a process that leads one is lowered too; see sched(7), "The autogroup feature". In a control group of the processor's,
+ * as a container has one, there are no such groups.
  */
 export function createPriority(to: Priority, log: Logger) {
-  let hasComplained = false;
-  const complain = (error: unknown, pid: number): void => {
-    if (!hasComplained) log.debug({ err: error, pid }, 'the priority of a process stays as it is');
-    hasComplained = true;
+  const failed = new Set<string>();
+  const trying = async (what: string, pid: number, act: () => Promise<void>): Promise<void> => {
+    try {
+      await act();
+    } catch (error) {
+      if (!failed.has(what)) log.debug({ err: error, pid }, `a process keeps its ${what}`);
+      failed.add(what);
+    }
   };
   return {
     /** Resolves when it is done, or cannot be done. */
     lower: async (pid: number): Promise<void> => {
-      try {
-        await lowerThreads(pid);
-        await lowerSession(pid);
-        if (to === 'idle' && process.platform === 'linux') await makeIdle(pid);
-      } catch (error) {
-        complain(error, pid);
+      await trying('priority', pid, () => lowerThreads(pid));
+      if (to === 'idle' && process.platform === 'linux') {
+        await trying('policy', pid, () => makeIdle(pid));
       }
+      await trying('session’s priority', pid, () => lowerSession(pid));
     },
   };
 }
@@ -52,30 +55,40 @@ export function createPriority(to: Priority, log: Logger) {
 /** Those that a thread starts later have its priority. */
 async function lowerThreads(pid: number): Promise<void> {
   // Elsewhere a priority is the process's.
-  const threads = process.platform === 'linux' ? await threadsOf(pid) : [pid];
-  for (const thread of threads) {
-    try {
-      setPriority(Number(thread), NICENESS);
-    } catch (error) {
-      // It has ended meanwhile.
-      if ((error as { info?: { code?: string } }).info?.code !== 'ESRCH') throw error;
-    }
-  }
+  if (process.platform !== 'linux') return setPriority(pid, NICENESS);
+  await forEachThread(pid, (thread) => setPriority(thread, NICENESS));
 }
 
-/** The same, by the program that comes with every Linux (util-linux, busybox); short options: busybox has no others. */
+/** By the program that comes with every Linux (util-linux, busybox); short options: busybox has no others. */
 async function makeIdle(pid: number): Promise<void> {
-  for (const thread of await threadsOf(pid)) {
-    try {
-      await run('chrt', ['-i', '-p', '0', thread]);
-    } catch (error) {
-      if ((await threadsOf(pid)).includes(thread)) throw error;
+  await forEachThread(pid, async (thread) => {
+    await run('chrt', ['-i', '-p', '0', String(thread)]);
+  });
+}
+
+/** Those too that come meanwhile, from a thread whose turn has not come: a process that was just born starts a dozen. */
+async function forEachThread(
+  pid: number,
+  act: (thread: number) => Promise<void> | void,
+): Promise<void> {
+  const done = new Set<number>();
+  for (;;) {
+    const threads = (await threadsOf(pid)).filter((thread) => !done.has(thread));
+    if (threads.length === 0) return;
+    for (const thread of threads) {
+      done.add(thread);
+      try {
+        await act(thread);
+      } catch (error) {
+        // It may have ended meanwhile.
+        if ((await threadsOf(pid)).includes(thread)) throw error;
+      }
     }
   }
 }
 
-async function threadsOf(pid: number): Promise<string[]> {
-  return await readdir(`/proc/${pid}/task`);
+async function threadsOf(pid: number): Promise<number[]> {
+  return (await readdir(`/proc/${pid}/task`)).map(Number);
 }
 
 async function lowerSession(pid: number): Promise<void> {

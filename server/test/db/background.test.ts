@@ -1,13 +1,14 @@
 import { getPriority } from 'node:os';
 import { expect, onTestFinished, test } from 'vitest';
-import { type Database, openDatabase } from '../../src/db/database.ts';
+import { type Background, type Database, openDatabase } from '../../src/db/database.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { silentLog } from '../support/log.ts';
+import { policyOf, SCHED_IDLE } from '../support/policy.ts';
 import { waitFor } from '../support/wait.ts';
 
 const NICENESS = 10;
 
-async function open(background?: { lowersSessions: boolean }): Promise<Database> {
+async function open(background?: Background): Promise<Database> {
   const { url, drop } = await createTestDatabase({ max: 1 });
   onTestFinished(() => drop());
   const db = openDatabase({
@@ -33,15 +34,24 @@ test('work that can wait has a lower priority, and no workers of everybody’s',
   const usual = await sessionOf(await open());
   expect(usual.workers).not.toBe('0');
   expect(getPriority(usual.pid)).toBe(0);
-  const lowered = await sessionOf(await open({ lowersSessions: true }));
+  const lowered = await sessionOf(await open({ lowersSessionsTo: 'low' }));
   expect(lowered.workers).toBe('0');
   await waitFor('the lower priority', () =>
     getPriority(lowered.pid) === NICENESS ? true : undefined,
   );
 });
 
+test('work that only fills gaps has the policy for that, where there is one', async () => {
+  const { pid } = await sessionOf(await open({ lowersSessionsTo: 'idle' }));
+  await waitFor('the lower priority', () => (getPriority(pid) === NICENESS ? true : undefined));
+  if (process.platform !== 'linux') return;
+  await waitFor('the policy', async () =>
+    (await policyOf(pid)) === SCHED_IDLE ? true : undefined,
+  );
+});
+
 test('a connection that is opened anew has it too', async () => {
-  const db = await open({ lowersSessions: true });
+  const db = await open({ lowersSessionsTo: 'low' });
   const { pid } = await sessionOf(db);
   await db.query(`select pg_terminate_backend(${pid})`).catch(() => undefined);
   const again = await waitFor('another connection', () => sessionOf(db).catch(() => undefined));
@@ -52,7 +62,7 @@ test('a connection that is opened anew has it too', async () => {
 });
 
 test('a process of another machine’s database is not taken for one of this machine', async () => {
-  const session = await sessionOf(await open({ lowersSessions: false }));
+  const session = await sessionOf(await open({ lowersSessionsTo: undefined }));
   expect(session.workers).toBe('0');
   expect(getPriority(session.pid)).toBe(0);
 });

@@ -1,5 +1,5 @@
 // Started by tests: enters a control group, and leaves it.
-import { existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { enterControlGroup } from '../../src/drill/control-group.ts';
 
 const groups = (): string => {
@@ -7,6 +7,15 @@ const groups = (): string => {
     return readFileSync('/proc/self/cgroup', 'utf8');
   } catch {
     return '';
+  }
+};
+/** Whether this is root in the root group of version 1, and may write there. */
+const isWritable = (path: string): boolean => {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
   }
 };
 const roots = ['/sys/fs/cgroup', '/sys/fs/cgroup/cpu', '/sys/fs/cgroup/cpu,cpuacct'];
@@ -17,4 +26,7 @@ const directory =
   roots.map((root) => `${root}/belfry-drill-${process.pid}`).find((path) => existsSync(path)) ??
   null;
 await leave();
-console.log(JSON.stringify({ is, before, inside, after: groups(), directory }));
+const mayMakeOne =
+  /^\d+:cpu(,cpuacct)?:\/$/m.test(before) &&
+  roots.some((root) => isWritable(`${root}/release_agent`));
+console.log(JSON.stringify({ mayMakeOne, is, before, inside, after: groups(), directory }));

@@ -9,6 +9,7 @@ import { createSender } from '../../src/drill/load/sender.ts';
 import { startLoad } from '../../src/drill/load-generator.ts';
 import { startMetronome } from '../../src/drill/metronome.ts';
 import { descendants } from '../cli/belfry.ts';
+import { policyOf, SCHED_IDLE } from '../support/policy.ts';
 import { waitFor } from '../support/wait.ts';
 
 const player = spawn(process.execPath, [join(import.meta.dirname, 'players-process.ts')], {
@@ -32,6 +33,7 @@ afterAll(() => {
 
 test('the flood’s generator comes after the server, also where the system groups processes by session', async () => {
   expect(getPriority(told.flood)).toBe(10);
+  if (process.platform === 'linux') expect(await policyOf(told.flood)).toBe(SCHED_IDLE);
   const group = await readFile(`/proc/${told.flood}/autogroup`, 'utf8').catch(() => 'nice 10\n');
   expect(group).toMatch(/nice 10\n$/);
 });

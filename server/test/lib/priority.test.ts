@@ -1,17 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { getPriority } from 'node:os';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { createPriority, type Priority } from '../../src/lib/priority.ts';
+import { policyOf, SCHED_IDLE, SCHED_OTHER } from '../support/policy.ts';
 
 const isLinux = process.platform === 'linux';
-/** sched(7) */
-const SCHED_OTHER = '0';
-const SCHED_IDLE = '5';
 
-test.each<[Priority, string]>([
+test.each<[Priority, number]>([
   ['low', SCHED_OTHER],
   ['idle', SCHED_IDLE],
 ])('a process whose work can wait is lowered with all its threads: %s', async (to, policy) => {
@@ -25,15 +23,33 @@ test.each<[Priority, string]>([
     expect([...new Set(threads.map((thread) => getPriority(Number(thread))))]).toEqual([10]);
     if (!isLinux) return;
     expect(threads.length).toBeGreaterThan(1);
-    const policies = await Promise.all(threads.map((thread) => policyOf(pid, thread)));
+    const policies = await Promise.all(threads.map((thread) => policyOf(pid, Number(thread))));
     expect([...new Set(policies)]).toEqual([policy]);
   } finally {
     child.kill('SIGKILL');
   }
 });
 
-/** The 41st field; the second is the program's name in parentheses, which may hold anything. */
-async function policyOf(pid: number, thread: string | number): Promise<string | undefined> {
-  const stat = await readFile(`/proc/${pid}/task/${thread}/stat`, 'utf8');
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[38];
-}
+test.runIf(isLinux)(
+  'one that is lowered from its birth too, whatever it starts meanwhile',
+  async () => {
+    const child = spawn(
+      process.execPath,
+      ['-e', "setInterval(() => undefined, 1_000); console.log('ready')"],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
+    try {
+      const ready = once(child.stdout, 'data');
+      const pid = child.pid ?? 0;
+      await createPriority('idle', pino({ level: 'silent' })).lower(pid);
+      await ready;
+      const threads = await readdir(`/proc/${pid}/task`);
+      const policies = await Promise.all(threads.map((thread) => policyOf(pid, Number(thread))));
+      expect([...new Set(policies)]).toEqual([SCHED_IDLE]);
+    } finally {
+      child.kill('SIGKILL');
+    }
+  },
+);
