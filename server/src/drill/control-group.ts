@@ -14,8 +14,8 @@ const nothingToLeave = async (): Promise<void> => undefined;
 
 /**
  * Puts this process, and whatever it starts from now on, into a control group of its own where it has none and may make
- * one (as root). A service or a container has one, and what the server says of priorities counts among all of its
- * processes there; see cgroups(7), and sched(7), "The autogroup feature".
+ * one (as root). A container has one, and a service where the system shares the processor out by service; what the server
+ * says of priorities counts among all of its processes there; see cgroups(7), and sched(7), "The autogroup feature".
  */
 export async function enterControlGroup(): Promise<ControlGroup> {
   const root = await rootGroup();

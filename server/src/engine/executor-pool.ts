@@ -362,7 +362,7 @@ export function startExecutorPool(options: ExecutorPoolOptions): ExecutorPool {
     preview: async (request) => {
       const [executor] = ordinary();
       if (!executor) return undefined;
-      // One that a template keeps from answering is killed as any silent one, which answers this.
+      // One that a template keeps from answering is killed like every silent one, which answers this.
       return ask(executor, (id) => ({ type: 'preview', id, request }));
     },
     govern: async () => {

@@ -23,7 +23,7 @@ export type Priority = 'low' | 'idle';
  * `idle` is a policy of Linux (SCHED_IDLE, which `chrt` sets), and `low` elsewhere. Niceness only says who has how much of the time: since
  * 6.6 Linux lets whoever was given a processor keep it for its slice, up to a tick, while somebody of a higher priority waits. Two
  * processes that kept both processors busy at nice 19 made the median trigger wait 1.4 times as long, with this policy 1.0 times (docs/decisions/0039).
- * Not for who holds locks that others wait for: on a machine that is never idle it holds them for seconds.
+ * Not for whom others wait: on a machine that is never idle it has some thousandths of it.
  *
  * Where Linux groups processes by session (`kernel.sched_autogroup_enabled`, the default of most distributions), both
  * count only within a session, and sessions share the processor alike. Each process of PostgreSQL is a
