@@ -32,7 +32,7 @@ export type NeighbourRatios = {
 };
 
 /** A trigger that was never delivered took for ever. */
-function latency(row: SampleRow): Latency {
+export function latency(row: SampleRow): Latency {
   const [, , dueMs, , , deliveredMs] = row;
   return {
     dueMs,

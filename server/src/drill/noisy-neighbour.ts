@@ -19,6 +19,7 @@ import type { LoadSummary, SampleRow } from './load/protocol.ts';
 import { describeMachine } from './machine.ts';
 import { beginMails } from './mails.ts';
 import type { Stall } from './metronome/stall-watch.ts';
+import { longestMoments, type Moment } from './moments.ts';
 import {
   compareWithCalm,
   describePhase,
@@ -47,13 +48,15 @@ export type DrillReport = {
   readonly timeline: readonly TimelineEvent[];
 };
 
+type DescribedPhase = PhaseLatency & MachineStalls & { readonly longest: readonly Moment[] };
+
 type DrillDetails = {
   /** The ratio is below this with 95 % confidence. */
   readonly neighbours_p99_ratio_upper_95: number;
   /** The two ratios without what met a stall of the machine; they decide nothing. Null: not measured. */
   readonly neighbours_p99_ratio_awake: number | null;
   readonly neighbours_worst_p99_ratio_awake: number | null;
-  readonly phases: Readonly<Record<string, PhaseLatency & MachineStalls>>;
+  readonly phases: Readonly<Record<string, DescribedPhase>>;
   readonly neighbours: WorkCount;
   readonly culprit: WorkCount;
   readonly flood_few_runs_per_s: number;
@@ -285,7 +288,11 @@ async function conclude(
     phases: Object.fromEntries(
       [...byPhase].map(([name, some]) => [
         name,
-        { ...describePhase(some), ...describeStalls(some, stalls) },
+        {
+          ...describePhase(some),
+          ...describeStalls(some, stalls),
+          longest: longestMoments(some),
+        },
       ]),
     ),
     neighbours: neighbourWork,

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { type Figures, figureNames, goalsOf, missedGoals } from '../../src/drill/figures.ts';
 import type { SampleRow } from '../../src/drill/load/protocol.ts';
 import { lateFromMs } from '../../src/drill/mails.ts';
+import { longestMoments } from '../../src/drill/moments.ts';
 import { compareWithCalm, describePhase } from '../../src/drill/neighbours.ts';
 import { incidentPlan, USUAL_MINUTES } from '../../src/drill/plan.ts';
 
@@ -112,6 +113,39 @@ test('one stall, late for one trigger of many accounts, is nobody’s p99; late 
   expect(compareWithCalm(calm, [once]).worst).toBe(1);
   const twice = rows(11, (n) => (n === 3 || n === 13 ? 200 : 10));
   expect(compareWithCalm(calm, [twice]).worst).toBe(20);
+});
+
+test('triggers that wait at the same time are one moment, and the longest moments come first', () => {
+  const stall = (n: number): number => 100 + (n % 10) * 10;
+  const phase = rows(30, (n) => {
+    if (n >= 1_000 && n < 1_010) return stall(n);
+    if (n === 2_000) return 300;
+    return n === 2_500 ? null : 10;
+  });
+  const moments = longestMoments(phase);
+  expect(moments).toEqual([
+    {
+      at: '1970-01-01T00:00:25.000Z',
+      ...{ triggers: 1, accounts: 1, sent_ms: 0, acknowledged_ms: 1, delivered_ms: null },
+    },
+    {
+      at: '1970-01-01T00:00:20.000Z',
+      ...{ triggers: 1, accounts: 1, sent_ms: 0, acknowledged_ms: 1, delivered_ms: 300 },
+    },
+    {
+      at: '1970-01-01T00:00:10.000Z',
+      ...{ triggers: 10, accounts: 10, sent_ms: 0, acknowledged_ms: 1, delivered_ms: 190 },
+    },
+  ]);
+});
+
+test('of many moments the ten longest are told', () => {
+  const phase = rows(30, (n) => (n % 150 === 0 ? 50 + n / 10 : 10));
+  const moments = longestMoments(phase);
+  expect(moments).toHaveLength(10);
+  expect(moments[0]?.delivered_ms).toBe(335);
+  expect(moments.at(-1)?.delivered_ms).toBe(200);
+  expect(longestMoments([])).toEqual([]);
 });
 
 test('the usual drill says something of the worst account', () => {
