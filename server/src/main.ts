@@ -54,11 +54,11 @@ import { startQuarantine } from './start-quarantine.ts';
 import { createRequests } from './webhooks/requests.ts';
 import { startSender } from './webhooks/start-sender.ts';
 
-/** For keys and operators, for counts of feeds, for requests of accounts. */
+/** For keys and operators, and for requests of accounts. */
 const ACCOUNT_CONNECTIONS = 8;
 /** For counts of the feeds that somebody looks at. */
 const FEED_CONNECTIONS = 4;
-const API_CONNECTIONS = 2 + FEED_CONNECTIONS + ACCOUNT_CONNECTIONS;
+const API_CONNECTIONS = 2 + ACCOUNT_CONNECTIONS;
 const API_STATEMENT_MS = 20_000;
 const ENGINE_CONNECTIONS = 3;
 /** For what operators ask of the queue: the deeper it is, the longer it takes. */
@@ -140,6 +140,15 @@ async function build(
     statementTimeoutMs: API_STATEMENT_MS,
   });
   closers.push(db.close);
+  const feedDb = openDatabase({
+    url: database.url,
+    max: FEED_CONNECTIONS,
+    applicationName: 'belfry feeds',
+    log,
+    statementTimeoutMs: API_STATEMENT_MS,
+    plansForAnyValues: true,
+  });
+  closers.push(feedDb.close);
   // Reading a long log again takes its time.
   const engineDb = openDatabase({
     url: database.url,
@@ -161,7 +170,7 @@ async function build(
   let engine: RunningEngine | undefined;
   // By environment, as the feeds that wait to be counted.
   const feedShares = createDatabaseShares({
-    db,
+    db: feedDb,
     connections: FEED_CONNECTIONS,
     nowMs: () => performance.now(),
   });

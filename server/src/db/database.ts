@@ -42,6 +42,11 @@ export type DatabaseOptions = {
    * database runs on this machine for us alone, and the processes of these sessions get that priority.
    */
   readonly background?: Background | undefined;
+  /**
+   * Statements with a name have one plan for any values, and none is planned for its values again: for few statements that come again and
+   * again and read the same whatever is asked.
+   */
+  readonly plansForAnyValues?: boolean;
 };
 
 export type Background = { readonly lowersSessionsTo: Priority | undefined };
@@ -65,6 +70,7 @@ const PEER_OPTIONS = [
   .join(' ');
 
 const NO_WORKERS = '-c max_parallel_workers_per_gather=0';
+const ONE_PLAN = '-c plan_cache_mode=force_generic_plan';
 
 const TIMESTAMPTZ = 1184;
 const INT8 = 20;
@@ -82,7 +88,7 @@ export function openDatabase(options: DatabaseOptions): DatabasePool {
     connectionTimeoutMillis: 10_000,
     idleTimeoutMillis: IDLE_MS,
     keepAlive: true,
-    options: settingsOf(background),
+    options: settingsOf(options),
     ...(background?.lowersSessionsTo && {
       onConnect: lowering(background.lowersSessionsTo, options.log),
     }),
@@ -154,8 +160,15 @@ export function openDatabase(options: DatabaseOptions): DatabasePool {
   };
 }
 
-function settingsOf(background: Background | undefined): string {
-  return background ? `${PEER_OPTIONS} ${NO_WORKERS}` : PEER_OPTIONS;
+function settingsOf({
+  background,
+  plansForAnyValues = false,
+}: Pick<DatabaseOptions, 'background' | 'plansForAnyValues'>): string {
+  return [
+    PEER_OPTIONS,
+    ...(background ? [NO_WORKERS] : []),
+    ...(plansForAnyValues ? [ONE_PLAN] : []),
+  ].join(' ');
 }
 
 /** Lowers the priority of the database's process of a new connection. */
@@ -180,7 +193,7 @@ export async function openSession(options: Omit<DatabaseOptions, 'max'>): Promis
     application_name: options.applicationName,
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
-    options: settingsOf(options.background),
+    options: settingsOf(options),
     // A database that is unreachable but not gone answers nothing, ever.
     query_timeout: SESSION_TIMEOUT_MS,
   });

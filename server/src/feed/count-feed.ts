@@ -104,10 +104,10 @@ const countTogether = gathering<Asked, Counted>({
 });
 
 /**
- * To plan takes longer than to count, so no plan may look better for its values than the one that is kept. They are in subqueries,
+ * To plan takes longer than to count, so no plan should look better for its values than the one that is kept. They are in subqueries,
  * into which the planner does not look: it would find one feed cheaper than its guess of an array, or a small environment cheaper than a
- * usual one. And it compares with what plans cost when the database was young: the less the cheaper they are in all, and from an array it
- * expects ten feeds, of JSON a hundred.
+ * usual one. It also compares with what plans cost when the database was smaller, so whoever counts all the time asks a pool with
+ * `plansForAnyValues` (docs/decisions/0041).
  */
 async function countMany(
   { db, topic, filters }: Asked,
