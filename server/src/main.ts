@@ -54,7 +54,7 @@ import { startQuarantine } from './start-quarantine.ts';
 import { createRequests } from './webhooks/requests.ts';
 import { startSender } from './webhooks/start-sender.ts';
 
-/** For keys and operators, and for requests of accounts. */
+/** For requests of accounts, and two for keys, operators and whatever else is no account's. */
 const ACCOUNT_CONNECTIONS = 8;
 /** For counts of the feeds that somebody looks at. */
 const FEED_CONNECTIONS = 4;

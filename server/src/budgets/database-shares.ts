@@ -27,7 +27,7 @@ type Meter = { ms: number; atMs: number };
 /** `nowMs` is a clock in milliseconds that only runs forward. */
 export function createDatabaseShares(options: {
   readonly db: Database;
-  /** Connections for all accounts: fewer than the pool has, so that keys are found while they are used up. */
+  /** Connections for all accounts: fewer than the pool has where something else asks it too, as keys. */
   readonly connections: number;
   readonly nowMs: () => number;
   readonly maxWaitMs?: number;

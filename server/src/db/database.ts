@@ -43,8 +43,8 @@ export type DatabaseOptions = {
    */
   readonly background?: Background | undefined;
   /**
-   * Statements with a name have one plan for any values, and none is planned for its values again: for few statements that come again and
-   * again and read the same whatever is asked.
+   * Statements have plans for any values, and those with a name are not planned again until what they read from has changed: for few statements
+   * that come again and again and read the same whatever is asked.
    */
   readonly plansForAnyValues?: boolean;
 };
@@ -187,7 +187,9 @@ export type Session = Queryable & {
   readonly close: () => Promise<void>;
 };
 
-export async function openSession(options: Omit<DatabaseOptions, 'max'>): Promise<Session> {
+export async function openSession(
+  options: Omit<DatabaseOptions, 'max' | 'plansForAnyValues'>,
+): Promise<Session> {
   const client = new pg.Client({
     connectionString: options.url,
     application_name: options.applicationName,

@@ -120,12 +120,12 @@ test('triggers that wait at the same time are one moment, and the longest moment
   const phase = rows(30, (n) => {
     if (n >= 1_000 && n < 1_010) return stall(n);
     if (n === 2_000) return 300;
-    return n === 2_500 ? null : 10;
+    return n === 500 ? null : 10;
   });
   const moments = longestMoments(phase);
   expect(moments).toEqual([
     {
-      at: '1970-01-01T00:00:25.000Z',
+      at: '1970-01-01T00:00:05.000Z',
       ...{ triggers: 1, accounts: 1, sent_ms: 0, acknowledged_ms: 1, delivered_ms: null },
     },
     {
@@ -133,7 +133,7 @@ test('triggers that wait at the same time are one moment, and the longest moment
       ...{ triggers: 1, accounts: 1, sent_ms: 0, acknowledged_ms: 1, delivered_ms: 300 },
     },
     {
-      at: '1970-01-01T00:00:10.000Z',
+      at: '1970-01-01T00:00:10.090Z',
       ...{ triggers: 10, accounts: 10, sent_ms: 0, acknowledged_ms: 1, delivered_ms: 190 },
     },
   ]);
@@ -146,6 +146,7 @@ test('of many moments the ten longest are told', () => {
   expect(moments[0]?.delivered_ms).toBe(335);
   expect(moments.at(-1)?.delivered_ms).toBe(200);
   expect(longestMoments([])).toEqual([]);
+  expect(longestMoments(rows(1, () => null))[0]).toMatchObject({ delivered_ms: null });
 });
 
 test('the usual drill says something of the worst account', () => {
