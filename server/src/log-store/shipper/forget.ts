@@ -57,23 +57,27 @@ export async function forgetDeleted(
   await movePosition(db, position, 'forgotten = $2', [last.id]);
 }
 
-/** What belongs to a message or to a run, by its id. */
+/** The keys of what belongs to messages or to runs, by their ids. */
 const OWNED: readonly (readonly [LogSource, 'message' | 'recipient_run', string])[] = [
   [
     'message_event',
     'message',
-    'select e.id, null::smallint as number from page join message_event e on e.message_id = page.id',
+    'select id, null::smallint as number from message_event where message_id = any($1::uuid[])',
   ],
   [
     'delivery',
     'message',
-    'select d.message_id as id, d.attempt as number from page join delivery d on d.message_id = page.id',
+    'select message_id as id, attempt as number from delivery where message_id = any($1::uuid[])',
   ],
-  ['recipient_run', 'recipient_run', 'select page.id, null::smallint as number from page'],
+  [
+    'recipient_run',
+    'recipient_run',
+    'select id, null::smallint as number from unnest($1::uuid[]) as page(id)',
+  ],
   [
     'recipient_run_segment',
     'recipient_run',
-    'select s.recipient_run_id as id, s.segment as number from page join recipient_run_segment s on s.recipient_run_id = page.id',
+    'select recipient_run_id as id, segment as number from recipient_run_segment where recipient_run_id = any($1::uuid[])',
   ],
 ];
 
@@ -104,16 +108,7 @@ async function sendMoved(
       );
       const last = ids.at(-1);
       if (!last) break;
-      const rows = await loadRows(
-        db,
-        source,
-        `with page as materialized (
-          select unnest($1::uuid[]) as id
-        )
-        ${keys}
-        order by 1, 2`,
-        [ids.map(({ id }) => id)],
-      );
+      const rows = await loadRows(db, source, keys, [ids.map(({ id }) => id)]);
       await send(rows, `merge-${deletion.id}-`);
       after = last.id;
     }
