@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 
 const FIRST_SLOTS = 1 << 12;
 const MOST_FILLED = 0.6;
+const DASH = 45;
+const DIGITS_OF_WORD = 8;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /**
@@ -64,24 +66,24 @@ export function createIdSet(): IdSet {
 function hashOf(id: string): readonly [high: number, low: number] {
   let high = 0x9e37_79b9;
   let low = 0x85eb_ca6b;
-  for (const hex of UUID.test(id) ? wordsOfUuid(id) : wordsOfHash(id)) {
-    const word = Number.parseInt(hex, 16);
+  const hex = UUID.test(id) ? id : createHash('sha256').update(id).digest('hex');
+  let word = 0;
+  let digits = 0;
+  for (let i = 0; i < hex.length; i++) {
+    const code = hex.charCodeAt(i);
+    if (code === DASH) continue;
+    word = (word << 4) | digitOf(code);
+    digits += 1;
+    if (digits % DIGITS_OF_WORD > 0) continue;
     high = mixed(high ^ word);
     low = mixed(low + Math.imul(word, 0xc2b2_ae35));
   }
   return [high, low || 1];
 }
 
-function wordsOfUuid(id: string): string[] {
-  return [
-    ...[id.slice(0, 8), id.slice(9, 13) + id.slice(14, 18)],
-    ...[id.slice(19, 23) + id.slice(24, 28), id.slice(28)],
-  ];
-}
-
-function wordsOfHash(id: string): string[] {
-  const hex = createHash('sha256').update(id).digest('hex');
-  return [0, 8, 16, 24].map((at) => hex.slice(at, at + 8));
+/** Of a character 0 to 9 or a to f: the letters follow a multiple of 16, and only they have bit 6. */
+function digitOf(code: number): number {
+  return (code & 15) + 9 * (code >> 6);
 }
 
 /** The finalizer of MurmurHash3 (Appleby): each bit of the word changes each bit of the result with a probability of a half. */
