@@ -5,6 +5,8 @@ import { type DatabasePool, openDatabase, openSession } from '../db/database.ts'
 import type { Part, PartContext } from '../lib/carrier-part.ts';
 import { systemClock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
+import { idleProcesses } from '../lib/priority.ts';
+import { spareProcessors } from '../lib/spare-processors.ts';
 import { startShipper } from '../log-store/start-shipper.ts';
 import type {
   CarrierOptions,
@@ -136,10 +138,12 @@ function say(): void {
 
 const saying = setInterval(say, STATE_MS);
 say();
+const sparing = spareProcessors({ processes: () => [process.pid, ...idleProcesses()], log });
 const lock = await takeLock();
 if (lock) {
   await Promise.all(Object.values(PARTS).map((part) => part?.run()));
   await lock.close();
 }
 clearInterval(saying);
+await sparing.stop();
 process.disconnect();

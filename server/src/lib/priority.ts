@@ -14,6 +14,13 @@ const NICENESS = 10;
 const BUSY_TRIES = 20;
 const BUSY_MS = 120;
 
+/** The number of the policy in `/proc`. */
+export const SCHED_IDLE = 5;
+
+/** What this process made idle, those that ended since among them: a set of bounded size. */
+const madeIdle = new Set<number>();
+const MOST_MADE_IDLE = 100;
+
 /** Of work that can wait: `low` goes on slowly beside others, `idle` has the processor only while nobody else wants it. */
 export type Priority = 'low' | 'idle';
 
@@ -64,6 +71,16 @@ async function makeIdle(pid: number): Promise<void> {
   await forEachThread(pid, async (thread) => {
     await run('chrt', ['-i', '-p', '0', String(thread)]);
   });
+  madeIdle.add(pid);
+  for (const oldest of madeIdle) {
+    if (madeIdle.size <= MOST_MADE_IDLE) break;
+    madeIdle.delete(oldest);
+  }
+}
+
+/** The latest hundred processes that this one made idle; some may have ended. */
+export function idleProcesses(): readonly number[] {
+  return [...madeIdle];
 }
 
 /** Those too that come meanwhile, from a thread whose turn has not come: a process that was just born starts a dozen. */
