@@ -7,12 +7,10 @@ import { SCHED_IDLE } from './priority.ts';
 
 const run = promisify(execFile);
 
-/** How long the other processors are looked at without it. */
-const WITHOUT_MS = 5_000;
-/** How long it may use them when they turned out to be idle. */
-const WITH_MS = 55_000;
-/** A share of their time that nobody needed, from 0 to 1. */
-const IDLE_SHARE = 0.2;
+const LOOK_MS = 5_000;
+/** Shares of the other processors' time that nobody used, from 0 to 1: below the first they are busy, from the second on idle. */
+const BUSY_BELOW = 0.05;
+const IDLE_FROM = 0.2;
 /** `policy` of `/proc/pid/stat`, counted behind the program's name; proc_pid_stat(5). */
 const POLICY_FIELD = 38;
 
@@ -23,12 +21,18 @@ export type ProcessorTimes = {
 };
 
 /**
- * Keeps processes that have SCHED_IDLE to the last of our processors while the others are busy without them, on Linux with two processors or more. Of each minute,
- * five seconds are without them, to see; then they may use all again if a fifth of the others' time was idle.
+ * Keeps processes that have SCHED_IDLE to the last of our processors while the others are busy, on Linux with two processors or more.
+ *
+ * ```
+ * on all ──others less than 5 % idle, with them──► on the last ──others a fifth idle, without them──► on all
+ * ```
+ *
+ * Each looked at for five seconds. The second arrow is for a program that keeps the last processor to itself, and for when there is much to
+ * do for them and nothing else.
  *
  * Why: when whatever a processor has to do waits, Linux fetches it work that waits for another one, but not while there is idle work to be done. Until
  * the next tick, up to 4 ms later, that work has the processor although others want it: a sixth of the time of one of two
- * processors, measured (docs/decisions/0042).
+ * processors, measured (docs/decisions/0043).
  *
  * `processes` is asked each time; those that have another policy by then are not touched.
  */
@@ -37,8 +41,7 @@ export function spareProcessors(options: {
   readonly log: Logger;
   /** Instead of `/proc/stat`. */
   readonly readTimes?: () => Promise<ProcessorTimes>;
-  readonly withoutMs?: number;
-  readonly withMs?: number;
+  readonly lookMs?: number;
 }): { readonly stop: () => Promise<void> } {
   const { log, readTimes = readProcessorTimes } = options;
   const stopping = new AbortController();
@@ -65,13 +68,15 @@ export function spareProcessors(options: {
     const own = await processorsOfProcess('self');
     const last = own.slice(-1);
     const others = own.slice(0, -1);
-    while (others.length > 0 && !signal.aborted) {
-      await allow(last);
-      const before = await readTimes();
-      await pause(options.withoutMs ?? WITHOUT_MS);
-      if (signal.aborted || idleShare(others, before, await readTimes()) < IDLE_SHARE) continue;
-      await allow(own);
-      await pause(options.withMs ?? WITH_MS);
+    let allowed = own;
+    for (let before = await readTimes(); others.length > 0 && !signal.aborted; ) {
+      await pause(options.lookMs ?? LOOK_MS);
+      const after = await readTimes();
+      const share = idleShare(others, before, after);
+      before = after;
+      if (share < BUSY_BELOW) allowed = last;
+      else if (share >= IDLE_FROM) allowed = own;
+      await allow(allowed);
     }
   }
 

@@ -37,23 +37,29 @@ test.runIf(process.platform === 'linux' && availableParallelism() > 1)(
     const children = [0, 1].map(() => spawn('sleep', ['60']));
     const [idle = 0, other = 0] = children.map(({ pid }) => pid ?? 0);
     await createPriority('idle', log).lower(idle);
-    let ticks = 0;
-    let idleOf100 = 5;
+    let looks = 0;
+    let idleTicks = 0;
+    let idleOf100 = 2;
     const readTimes = async (): Promise<ProcessorTimes> => {
-      ticks += 100;
-      const grown = (by: number) => new Map(own.map((number) => [number, (ticks / 100) * by]));
-      return { idle: grown(idleOf100), all: grown(100) };
+      looks += 1;
+      idleTicks += idleOf100;
+      const each = (ticks: number) => new Map(own.map((number) => [number, ticks]));
+      return { idle: each(idleTicks), all: each(100 * looks) };
     };
     const sparing = spareProcessors({
       ...{ processes: () => [idle, other, 2 ** 22], log, readTimes },
-      ...{ withoutMs: 10, withMs: 200 },
+      lookMs: 50,
     });
     const processors = async (pid: number) => processorsOf(await allowedOf(pid));
     try {
       await vi.waitFor(async () => expect(await allowedOf(idle)).toBe(last));
       idleOf100 = 60;
       await vi.waitFor(async () => expect(await processors(idle)).toEqual(own));
+      idleOf100 = 4;
       await vi.waitFor(async () => expect(await allowedOf(idle)).toBe(last));
+      idleOf100 = 10;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      expect(await allowedOf(idle)).toBe(last);
       expect(await processors(other)).toEqual(own);
     } finally {
       await sparing.stop();
