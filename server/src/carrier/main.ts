@@ -40,6 +40,7 @@ process.on('message', (message: ToCarrier) => {
 const options = await started.promise;
 const root = pino({ level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
 const log: Logger = root.child({ part: 'carrier' });
+const sparing = spareProcessors({ processes: () => [process.pid, ...idleProcesses()], log });
 
 /** A line for each part: whether it is wanted, and how it starts. */
 const PARTS = {
@@ -77,6 +78,7 @@ function partOf<Config, State>(
       databaseUrl: options.databaseUrl,
       clock: systemClock,
       random: Math.random,
+      processorsAreBusy: sparing.areBusy,
       log,
     };
     while (!signal.aborted) {
@@ -138,7 +140,6 @@ function say(): void {
 
 const saying = setInterval(say, STATE_MS);
 say();
-const sparing = spareProcessors({ processes: () => [process.pid, ...idleProcesses()], log });
 const lock = await takeLock();
 if (lock) {
   await Promise.all(Object.values(PARTS).map((part) => part?.run()));

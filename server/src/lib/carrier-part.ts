@@ -8,6 +8,8 @@ export type PartContext<Database> = {
   readonly clock: Clock;
   /** From 0 (inclusive) to 1 (exclusive). */
   readonly random: () => number;
+  /** Whether everybody else keeps the processors busy: who has much to do should take its time. */
+  readonly processorsAreBusy: () => boolean;
   readonly log: Logger;
 };
 

@@ -8,6 +8,8 @@ import { SCHED_IDLE } from './priority.ts';
 const run = promisify(execFile);
 
 const LOOK_MS = 5_000;
+/** Who is kept back is not for longer than it must be. */
+const BUSY_LOOK_MS = 1_000;
 /** Shares of the other processors' time that nobody used, from 0 to 1: below the first they are busy, from the second on idle. */
 const BUSY_BELOW = 0.05;
 const IDLE_FROM = 0.2;
@@ -20,6 +22,12 @@ export type ProcessorTimes = {
   readonly all: ReadonlyMap<number, number>;
 };
 
+export type SpareProcessors = {
+  /** Whether others want all there is; false where that is not known. */
+  readonly areBusy: () => boolean;
+  readonly stop: () => Promise<void>;
+};
+
 /**
  * Keeps processes that have SCHED_IDLE to the last of our processors while the others are busy, on Linux with two processors or more.
  *
@@ -27,8 +35,8 @@ export type ProcessorTimes = {
  * on all ──others less than 5 % idle, with them──► on the last ──others a fifth idle, without them──► on all
  * ```
  *
- * Each looked at for five seconds. The second arrow is for a program that keeps the last processor to itself, and for when there is much to
- * do for them and nothing else.
+ * The first looked at for five seconds, the second for one: it is for a program that keeps the last processor to itself, and for when there is much to
+ * do for them and nothing else. In the second state `areBusy` is true: who has much to do works a part of the time only.
  *
  * Why: when whatever a processor has to do waits, Linux fetches it work that waits for another one, but not while there is idle work to be done. Until
  * the next tick, up to 4 ms later, that work has the processor although others want it: a sixth of the time of one of two
@@ -42,12 +50,14 @@ export function spareProcessors(options: {
   /** Instead of `/proc/stat`. */
   readonly readTimes?: () => Promise<ProcessorTimes>;
   readonly lookMs?: number;
-}): { readonly stop: () => Promise<void> } {
+  readonly busyLookMs?: number;
+}): SpareProcessors {
   const { log, readTimes = readProcessorTimes } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
   const pause = (ms: number) => wait(ms, undefined, { signal, ref: false }).catch(() => undefined);
 
+  let areBusy = false;
   let failed = false;
   async function allow(processors: readonly number[]): Promise<void> {
     for (const pid of options.processes()) {
@@ -68,15 +78,13 @@ export function spareProcessors(options: {
     const own = await processorsOfProcess('self');
     const last = own.slice(-1);
     const others = own.slice(0, -1);
-    let allowed = own;
     for (let before = await readTimes(); others.length > 0 && !signal.aborted; ) {
-      await pause(options.lookMs ?? LOOK_MS);
+      await pause(areBusy ? (options.busyLookMs ?? BUSY_LOOK_MS) : (options.lookMs ?? LOOK_MS));
       const after = await readTimes();
       const share = idleShare(others, before, after);
       before = after;
-      if (share < BUSY_BELOW) allowed = last;
-      else if (share >= IDLE_FROM) allowed = own;
-      await allow(allowed);
+      areBusy = areBusy ? share < IDLE_FROM : share < BUSY_BELOW;
+      await allow(areBusy ? last : own);
     }
   }
 
@@ -87,6 +95,7 @@ export function spareProcessors(options: {
         )
       : Promise.resolve();
   return {
+    areBusy: () => areBusy,
     stop: async () => {
       stopping.abort();
       await kept;

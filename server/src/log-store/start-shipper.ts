@@ -18,8 +18,8 @@ export async function startShipper(
 ): Promise<Part<ShipperState>> {
   const { url, retention, backlogBytes } = config;
   const sink = await createClickHouseSink({ url, retention, randomId: randomUUID });
-  const { db, clock, log, random } = ctx;
-  const shipper = start({ db, sink, clock, log, random, backlogBytes });
+  const { db, clock, log, random, processorsAreBusy } = ctx;
+  const shipper = start({ db, sink, clock, log, random, processorsAreBusy, backlogBytes });
   return {
     state: shipper.stats,
     // A request that hangs is repeated by the next one.

@@ -28,6 +28,9 @@ import { loadPart, nextPart, type RingRow } from './ring-parts.ts';
 const IDLE_MS = 1_000;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
+/** While others keep the processors busy it rests three times as long as it worked, within a bound. */
+const BUSY_REST = 3;
+const LONGEST_BUSY_REST_MS = 3_000;
 /** From which age on the store is behind. */
 export const LAGGING_MS = 30_000;
 const KEEP_EVERY_MS = 10_000;
@@ -66,6 +69,8 @@ export type ShipperOptions = {
   readonly log: Logger;
   /** From 0 to 1, for pauses. */
   readonly random: () => number;
+  /** Then it works a quarter of the time. */
+  readonly processorsAreBusy?: () => boolean;
   /** Bytes of the ring from which on its time is refilled from the tables instead. */
   readonly backlogBytes: number;
   /** After a request whose end is unknown nothing is deleted in the store for so long, in milliseconds. */
@@ -104,7 +109,8 @@ export function startShipper(options: ShipperOptions): Shipper {
     while (!isClosing) {
       let restMs: number;
       try {
-        restMs = (await round()) ? 0 : IDLE_MS;
+        const startedMs = performance.now();
+        restMs = (await round()) ? restAfter(performance.now() - startedMs) : IDLE_MS;
         if (trouble !== undefined) log.info('the log store takes batches again');
         trouble = undefined;
         failedInARow = 0;
@@ -123,6 +129,11 @@ export function startShipper(options: ShipperOptions): Shipper {
       }
       if (restMs > 0 && !isClosing) await rest(restMs);
     }
+  }
+
+  function restAfter(workedMs: number): number {
+    if (!options.processorsAreBusy?.()) return 0;
+    return Math.min(LONGEST_BUSY_REST_MS, BUSY_REST * workedMs);
   }
 
   /** In the store's own words, but for those that quote customers' data: this is logged and shown. */
