@@ -48,13 +48,16 @@ test.runIf(process.platform === 'linux' && availableParallelism() > 1)(
     };
     const sparing = spareProcessors({
       ...{ processes: () => [idle, other, 2 ** 22], log, readTimes },
-      lookMs: 50,
+      ...{ lookMs: 50, busyLookMs: 20 },
     });
     const processors = async (pid: number) => processorsOf(await allowedOf(pid));
     try {
+      expect(sparing.areBusy()).toBe(false);
       await vi.waitFor(async () => expect(await allowedOf(idle)).toBe(last));
+      expect(sparing.areBusy()).toBe(true);
       idleOf100 = 60;
       await vi.waitFor(async () => expect(await processors(idle)).toEqual(own));
+      expect(sparing.areBusy()).toBe(false);
       idleOf100 = 4;
       await vi.waitFor(async () => expect(await allowedOf(idle)).toBe(last));
       idleOf100 = 10;

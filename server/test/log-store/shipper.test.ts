@@ -53,6 +53,20 @@ test('what was there before a store was configured arrives, and what is written 
   expect(world.store.tables().delivery?.distinct).toBe(5);
 });
 
+test('while others want all processors everything arrives as well', async () => {
+  let asked = 0;
+  const shipping = await world.ship({
+    processorsAreBusy: () => {
+      asked += 1;
+      return true;
+    },
+  });
+  const written = await writeMany(3);
+  await shipping.settled();
+  expectOnce(written);
+  expect(asked).toBeGreaterThan(0);
+});
+
 test('a transaction that commits late arrives, and holds nobody up while it is open', async () => {
   const shipping = await world.ship();
   await shipping.settled();

@@ -1,7 +1,7 @@
 import { type DatabasePool, sqlState } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import { createRest } from '../../lib/rest.ts';
+import { courtesyRestMs, createRest } from '../../lib/rest.ts';
 import { installCapture, withBriefLocks } from '../capture.ts';
 import type { LogSink } from '../log-store.ts';
 import { ringBytes, truncateAside, truncateShipped } from '../ring.ts';
@@ -28,9 +28,6 @@ import { loadPart, nextPart, type RingRow } from './ring-parts.ts';
 const IDLE_MS = 1_000;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
-/** While others keep the processors busy it rests three times as long as it worked, within a bound. */
-const BUSY_REST = 3;
-const LONGEST_BUSY_REST_MS = 3_000;
 /** From which age on the store is behind. */
 export const LAGGING_MS = 30_000;
 const KEEP_EVERY_MS = 10_000;
@@ -110,7 +107,7 @@ export function startShipper(options: ShipperOptions): Shipper {
       let restMs: number;
       try {
         const startedMs = performance.now();
-        restMs = (await round()) ? restAfter(performance.now() - startedMs) : IDLE_MS;
+        restMs = (await round()) ? pauseMs(performance.now() - startedMs) : IDLE_MS;
         if (trouble !== undefined) log.info('the log store takes batches again');
         trouble = undefined;
         failedInARow = 0;
@@ -131,9 +128,9 @@ export function startShipper(options: ShipperOptions): Shipper {
     }
   }
 
-  function restAfter(workedMs: number): number {
-    if (!options.processorsAreBusy?.()) return 0;
-    return Math.min(LONGEST_BUSY_REST_MS, BUSY_REST * workedMs);
+  /** After work, while there may be more. */
+  function pauseMs(workedMs: number): number {
+    return options.processorsAreBusy?.() ? courtesyRestMs(workedMs) : 0;
   }
 
   /** In the store's own words, but for those that quote customers' data: this is logged and shown. */
