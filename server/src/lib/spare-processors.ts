@@ -78,13 +78,19 @@ export function spareProcessors(options: {
     const own = await processorsOfProcess('self');
     const last = own.slice(-1);
     const others = own.slice(0, -1);
-    for (let before = await readTimes(); others.length > 0 && !signal.aborted; ) {
-      await pause(areBusy ? (options.busyLookMs ?? BUSY_LOOK_MS) : (options.lookMs ?? LOOK_MS));
-      const after = await readTimes();
-      const share = idleShare(others, before, after);
-      before = after;
-      areBusy = areBusy ? share < IDLE_FROM : share < BUSY_BELOW;
-      await allow(areBusy ? last : own);
+    try {
+      for (let before = await readTimes(); others.length > 0 && !signal.aborted; ) {
+        await pause(areBusy ? (options.busyLookMs ?? BUSY_LOOK_MS) : (options.lookMs ?? LOOK_MS));
+        const after = await readTimes();
+        const share = idleShare(others, before, after);
+        before = after;
+        areBusy = areBusy ? share < IDLE_FROM : share < BUSY_BELOW;
+        await allow(areBusy ? last : own);
+      }
+    } finally {
+      // Who cannot be looked at must not be kept back for ever.
+      areBusy = false;
+      await allow(own);
     }
   }
 

@@ -30,7 +30,7 @@ test('the share of idle time is that of the processors asked for, waiting for di
 });
 
 test.runIf(process.platform === 'linux' && availableParallelism() > 1)(
-  'idle work is on one processor while the others are busy, and on all while they are idle',
+  'idle work is on one processor while the others are busy, and on all while they are idle or cannot be looked at',
   async () => {
     const own = processorsOf(await allowedOf(process.pid));
     const last = String(own.at(-1));
@@ -40,10 +40,12 @@ test.runIf(process.platform === 'linux' && availableParallelism() > 1)(
     let looks = 0;
     let idleTicks = 0;
     let idleOf100 = 2;
+    let isUnreadable = false;
     const readTimes = async (): Promise<ProcessorTimes> => {
       looks += 1;
       idleTicks += idleOf100;
       const each = (ticks: number) => new Map(own.map((number) => [number, ticks]));
+      if (isUnreadable) throw new Error('EMFILE');
       return { idle: each(idleTicks), all: each(100 * looks) };
     };
     const sparing = spareProcessors({
@@ -64,6 +66,9 @@ test.runIf(process.platform === 'linux' && availableParallelism() > 1)(
       await new Promise((resolve) => setTimeout(resolve, 200));
       expect(await allowedOf(idle)).toBe(last);
       expect(await processors(other)).toEqual(own);
+      isUnreadable = true;
+      await vi.waitFor(async () => expect(await processors(idle)).toEqual(own));
+      expect(sparing.areBusy()).toBe(false);
     } finally {
       await sparing.stop();
       for (const child of children) child.kill('SIGKILL');
